@@ -1,0 +1,1 @@
+//! Fuzz targets of every decoder, runnable as stable tests.

@@ -1,0 +1,1 @@
+//! Checks the layer table and the licences.

@@ -1,0 +1,1 @@
+//! Several connections over a seeded, faulty network on a virtual clock.

@@ -1,0 +1,1 @@
+//! CoAP messages, exchanges, observe and pub/sub resources on the bus.

@@ -1,0 +1,1 @@
+//! LwM2M on CoAP, driven by JSON commands over the bus.

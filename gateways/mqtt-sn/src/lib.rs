@@ -1,0 +1,1 @@
+//! MQTT-SN 1.2 on the bus.

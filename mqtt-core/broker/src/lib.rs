@@ -1,0 +1,1 @@
+//! Authenticates, opens sessions, routes, and keeps messages until acknowledged.

@@ -1,0 +1,100 @@
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+/// Who is at the other end of a connection, as far as the transport knows.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it sends from.
+    pub address: Address,
+    /// The name of the listener that took it.
+    pub listener: Arc<str>,
+    /// What carries its bytes.
+    pub transport: Transport,
+    /// A number that nobody can foresee: the only source of chance a connection has.
+    pub seed: u64,
+}
+
+/// Where a peer sends from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// An IP address and port.
+    Socket(SocketAddr),
+    /// A Unix socket of this machine.
+    Unix,
+    /// A part of this process.
+    Internal,
+}
+
+/// What carries a connection's bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A byte stream: `receive` gets whatever has arrived.
+    Stream,
+    /// Datagrams: `receive` gets exactly one.
+    Datagram,
+}
+
+/// One of several ordered byte streams of a connection; every transport but QUIC has only [`Lane::MAIN`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Lane(pub u32);
+
+/// What a datagram calls its peer: a registration, a client id, a node behind a forwarder.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PeerName(pub Bytes);
+
+/// The name by which the broker knows a client: 1 to 65,535 bytes of UTF-8 without U+0000.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(Arc<str>);
+
+impl Lane {
+    /// The lane that every connection has.
+    pub const MAIN: Self = Self(0);
+}
+
+impl ClientId {
+    /// Takes an id as a peer wrote it; `None` when it is empty, too long or has U+0000.
+    pub fn parse(id: &str) -> Option<Self> {
+        (1..=65_535).contains(&id.len()).then_some(())?;
+        (!id.contains('\0')).then(|| Self(id.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Address {
+    /// Whether the peer is on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Socket(address) => address.ip().to_canonical().is_loopback(),
+            Self::Unix | Self::Internal => true,
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+            Self::Internal => f.write_str("internal"),
+        }
+    }
+}
+
+impl fmt::Debug for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

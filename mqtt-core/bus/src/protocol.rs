@@ -1,0 +1,87 @@
+use std::time::Instant;
+
+use crate::{Delivery, DeliveryId, Outbox, Peer, PeerName, Reason, Reply, Ticket};
+
+/// A wire protocol offered on a listener: makes one [`Connection`] per peer.
+pub trait Protocol: Send + Sync + 'static {
+    /// The name in logs, metrics and presence: `mqtt`, `mqtt-sn`, `coap`, `lwm2m`, `stomp`.
+    fn label(&self) -> &'static str;
+
+    /// Begins the conversation with a peer that was not there before.
+    fn accept(&self, peer: Peer) -> Box<dyn Connection>;
+
+    /// The name a datagram's peer goes by, if the datagram tells; else it belongs to its address.
+    fn name(&self, _datagram: &[u8]) -> Option<PeerName> {
+        None
+    }
+
+    /// Whether a datagram may make a connection for a peer that was not there before. A stray
+    /// acknowledgement, say, need not cost a table entry.
+    fn admits(&self, _datagram: &[u8]) -> bool {
+        true
+    }
+}
+
+/// One peer's protocol state machine. It performs no I/O and reads no clock.
+///
+/// The contract: deliveries come only while [`Connection::room`] is above 0, at most that many at once;
+/// [`Event::Close`] always comes. A reply comes any time after its request, and replies to publishes come in
+/// the order of the publishes. Every buffer and table inside is bounded by [`Limits`](crate::Limits).
+pub trait Connection: Send {
+    /// Takes what the peer sent: the unread part of a stream's lane, or exactly one datagram.
+    ///
+    /// Returns how many bytes it took. A stream takes whole frames and leaves the rest, which comes again
+    /// with more behind it; a datagram counts as taken whole. The lane is [`Outbox::lane`].
+    ///
+    /// An error ends the connection after what was written to `out` has been sent.
+    fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError>;
+
+    /// Handles what the broker says.
+    fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox);
+
+    /// Handles the passing of [`Connection::deadline`].
+    fn expire(&mut self, _now: Instant, _out: &mut Outbox) {}
+
+    /// When [`Connection::expire`] is next due. It may move at every call; the driver asks after each.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// How many more deliveries can be taken now: none while asleep or past the protocol's send window.
+    fn room(&self) -> usize;
+}
+
+/// What the broker says to a connection.
+#[derive(Debug)]
+pub enum Event {
+    /// The answer to a request.
+    Reply(Ticket, Result<Reply, Reason>),
+    /// A message for the peer.
+    Deliver(Delivery),
+    /// The peer said [`Ack::Received`](crate::Ack::Received) in an earlier connection: ask it to release.
+    Release(DeliveryId),
+    /// The connection ends: tell the peer if the protocol can, then the transport closes.
+    Close(Reason),
+}
+
+/// What the peer sent breaks the protocol; the connection ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}: {detail}")]
+pub struct ProtocolError {
+    /// The cause, for counters and for the peer.
+    pub reason: Reason,
+    /// What exactly, for people.
+    pub detail: &'static str,
+}
+
+impl ProtocolError {
+    /// Bytes that are no frame of the protocol.
+    pub const fn malformed(detail: &'static str) -> Self {
+        Self { reason: Reason::Malformed, detail }
+    }
+
+    /// A frame that may not come here.
+    pub const fn violation(detail: &'static str) -> Self {
+        Self { reason: Reason::ProtocolViolation, detail }
+    }
+}

@@ -1,0 +1,1 @@
+//! Records by key that survive kill -9 and power loss.

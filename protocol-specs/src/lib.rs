@@ -1,0 +1,1 @@
+//! Requirements of each protocol as data, with a reader.
