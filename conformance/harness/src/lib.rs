@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{
-    Ack, Action, Address, ClientId, Connect, Connected, Connection, Delivery, DeliveryId, Event, Lane, Matched,
-    Message, Outbox, Peer, PeerName, Protocol, ProtocolError, Publish, Qos, Reason, Reply, Request,
+    Ack, Action, Address, ClientId, Connect, Connected, Connection, Delivery, DeliveryId, Event, Lane,
+    Matched, Message, Outbox, Peer, PeerName, Protocol, ProtocolError, Publish, Qos, Reason, Reply, Request,
     SessionExpiry, SubscriptionId, Ticket, Topic, Transport,
 };
 
@@ -127,6 +127,13 @@ impl Bench {
         self.handle(Event::Deliver(delivery));
     }
 
+    /// The broker has nothing more to deliver, of which the connection hears only if it wants to.
+    pub fn idle(&mut self) {
+        if self.connection.room() > 0 && self.connection.wants_idle() {
+            self.handle(Event::Idle);
+        }
+    }
+
     /// Turns the clock on, calling `expire` at each deadline on the way.
     pub fn advance(&mut self, span: Duration) {
         let end = self.now + span;
@@ -138,7 +145,11 @@ impl Bench {
             let mut out = Outbox::new(self.transport);
             self.connection.expire(self.now, &mut out);
             self.perform(out);
-            assert_ne!(self.connection.deadline(), Some(deadline), "the deadline must move when it has passed");
+            assert_ne!(
+                self.connection.deadline(),
+                Some(deadline),
+                "the deadline must move when it has passed"
+            );
         }
         self.now = end;
     }

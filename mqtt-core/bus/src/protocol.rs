@@ -49,6 +49,11 @@ pub trait Connection: Send {
 
     /// How many more deliveries can be taken now: none while asleep or past the protocol's send window.
     fn room(&self) -> usize;
+
+    /// Whether to be told, by [`Event::Idle`], when the session has nothing more to deliver now.
+    fn wants_idle(&self) -> bool {
+        false
+    }
 }
 
 /// What the broker says to a connection.
@@ -60,6 +65,9 @@ pub enum Event {
     Deliver(Delivery),
     /// The peer said [`Ack::Received`](crate::Ack::Received) in an earlier connection: ask it to release.
     Release(DeliveryId),
+    /// Every delivery that was waiting has been handed over. It comes after a pull that found no more, while
+    /// [`Connection::wants_idle`] holds; a pull that ended because there was no room brings none.
+    Idle,
     /// The connection ends: tell the peer if the protocol can, then the transport closes.
     Close(Reason),
 }
