@@ -1,1 +1,17 @@
-//! Authenticates, opens sessions, routes, and keeps messages until acknowledged.
+//! Authenticates clients, keeps their sessions, routes messages and holds them until acknowledged.
+//!
+//! A [`Broker`] opens [`Session`]s; a session is the only way to publish, subscribe or read. The broker keeps
+//! no clock and starts no task: time is handed in, and [`Broker::tick`] says when it wants to be called next.
+
+mod access;
+mod answer;
+mod config;
+mod event;
+
+pub use access::{
+    Access, Attempt, Authentication, Authenticator, Authorizer, Client, Exchange, Hooks, Identity,
+    Interceptor, Open, Permission,
+};
+pub use answer::{Answer, Later};
+pub use config::{Config, WhenFull};
+pub use event::{BrokerEvent, Observer};

@@ -1,0 +1,169 @@
+//! What decides: who a client is, what it may do, and what becomes of what it sends.
+//!
+//! Each trait answers at once where it can. The broker asks inside `connect`, `publish`, `subscribe` and
+//! `read`, and again for wills and resumed subscriptions; nothing else leads to a session.
+
+use std::sync::Arc;
+
+use bus::{
+    ClientId, Credentials, EnhancedAuthentication, Filter, Peer, Publish, Qos, Reason, Subscription, Topic,
+};
+
+use crate::Answer;
+
+/// Tells who a client is.
+pub trait Authenticator: Send + Sync + 'static {
+    /// Judges an attempt to connect. Any error inside must end in [`Authentication::Refuse`].
+    fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication>;
+}
+
+/// An enhanced authentication under way: waits for the client's next step.
+pub trait Exchange: Send + 'static {
+    /// Judges the client's next step.
+    fn proceed(self: Box<Self>, step: EnhancedAuthentication) -> Answer<Authentication>;
+}
+
+/// Tells what a client may do.
+pub trait Authorizer: Send + Sync + 'static {
+    /// Judges one access. Any error inside must end in [`Permission::Deny`].
+    fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission>;
+
+    /// A number that changes whenever an earlier answer may no longer hold; until then the broker may reuse it.
+    fn epoch(&self) -> u64 {
+        0
+    }
+}
+
+/// Changes or stops what a client publishes or subscribes to, after it was authorized.
+pub trait Interceptor: Send + Sync + 'static {
+    /// Returns what shall be published instead, or why nothing shall.
+    fn publish(&self, _client: &Client, publish: Publish) -> Answer<Result<Publish, Reason>> {
+        Answer::Now(Ok(publish))
+    }
+
+    /// Returns what shall be subscribed instead, or why nothing shall.
+    fn subscribe(
+        &self,
+        _client: &Client,
+        subscription: Subscription,
+    ) -> Answer<Result<Subscription, Reason>> {
+        Answer::Now(Ok(subscription))
+    }
+}
+
+/// The three kinds of hook, as the broker holds them.
+#[derive(Clone)]
+pub struct Hooks {
+    /// Who a client is.
+    pub authenticator: Arc<dyn Authenticator>,
+    /// What a client may do.
+    pub authorizer: Arc<dyn Authorizer>,
+    /// What becomes of what it sends, asked in order.
+    pub interceptors: Vec<Arc<dyn Interceptor>>,
+}
+
+/// An attempt to connect.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// The id the client chose, if it did.
+    pub client_id: Option<ClientId>,
+    /// What it shows.
+    pub credentials: Credentials,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The protocol and version it speaks: `MQTT 5`.
+    pub protocol: &'static str,
+}
+
+/// The judgement of an attempt.
+pub enum Authentication {
+    /// The client is who it says.
+    Accept(Identity),
+    /// The client shall take another step.
+    Challenge(EnhancedAuthentication, Box<dyn Exchange>),
+    /// The client is not let in.
+    Refuse(Reason),
+}
+
+/// Who a client turned out to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The user name that access rules see; an anonymous client has none.
+    pub username: Option<Arc<str>>,
+    /// Whether access rules do not apply.
+    pub superuser: bool,
+    /// What completes an enhanced authentication for the client.
+    pub completion: Option<EnhancedAuthentication>,
+}
+
+/// A client that was let in.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Its id.
+    pub id: ClientId,
+    /// Who it is.
+    pub identity: Identity,
+    /// Where it comes from.
+    pub peer: Peer,
+    /// The protocol and version it speaks: `MQTT 5`.
+    pub protocol: &'static str,
+}
+
+/// One access to judge.
+#[derive(Clone, Copy, Debug)]
+pub enum Access<'a> {
+    /// A message is to be published, as a will too.
+    Publish {
+        /// Its topic.
+        topic: &'a Topic,
+        /// The guarantee asked.
+        qos: Qos,
+        /// Whether it is to be retained.
+        retain: bool,
+    },
+    /// A subscription is to be made or resumed.
+    Subscribe {
+        /// Its filter, share prefix included.
+        filter: &'a Filter,
+        /// The guarantee asked.
+        qos: Qos,
+    },
+    /// The retained message of a topic is to be read.
+    Read {
+        /// The topic.
+        topic: &'a Topic,
+    },
+}
+
+/// The judgement of an access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// It may be.
+    Allow,
+    /// It may not be.
+    Deny,
+}
+
+/// Lets everybody in and everything pass: for tests, and for listeners that only this machine reaches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Open;
+
+impl Authenticator for Open {
+    fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
+        let username = attempt.credentials.username.clone();
+        Answer::Now(Authentication::Accept(Identity { username, ..Identity::default() }))
+    }
+}
+
+impl Authorizer for Open {
+    fn authorize(&self, _client: &Client, _access: Access<'_>) -> Answer<Permission> {
+        Answer::Now(Permission::Allow)
+    }
+}
+
+impl Hooks {
+    /// Hooks that let everything pass.
+    pub fn open() -> Self {
+        Self { authenticator: Arc::new(Open), authorizer: Arc::new(Open), interceptors: Vec::new() }
+    }
+}

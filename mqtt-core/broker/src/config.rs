@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use bus::{Qos, SessionExpiry, units};
+use serde::{Deserialize, Serialize};
+
+/// What sessions, queues and retained messages may cost.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How many sessions there may be, connected or not.
+    pub max_sessions: usize,
+    /// How many messages one session's queue may hold.
+    pub queue_messages: usize,
+    /// How many bytes one session's queue may hold.
+    #[serde(with = "units::size")]
+    pub queue_bytes: usize,
+    /// What happens to a message for a full queue.
+    pub when_full: WhenFull,
+    /// Whether at-most-once messages are queued while the client is away.
+    pub queue_qos0_offline: bool,
+    /// How many deliveries a session may leave unacknowledged, whatever the client asks for.
+    pub max_inflight: u16,
+    /// How many exactly-once publishes of one session may be unfinished.
+    pub max_received: usize,
+    /// How many subscriptions one session may hold.
+    pub max_subscriptions: usize,
+    /// How many retained messages one session may have waiting before its next subscription is refused.
+    pub max_replay: usize,
+    /// How many retained messages there may be.
+    pub max_retained: usize,
+    /// How many bytes all retained messages may hold.
+    #[serde(with = "units::size")]
+    pub retained_bytes: usize,
+    /// How long a session may outlive its connection, whatever the client asks for.
+    #[serde(with = "units::duration")]
+    pub max_session_expiry: Duration,
+    /// How long a message may be worth delivering, whatever the publisher asks for; `"0s"` sets no limit.
+    #[serde(with = "units::duration")]
+    pub max_message_expiry: Duration,
+    /// The largest guarantee: 0, 1 or 2.
+    pub max_qos: u8,
+    /// Whether messages may be retained.
+    pub retain: bool,
+    /// Whether `$share/{group}/…` may be subscribed.
+    pub shared_subscriptions: bool,
+}
+
+/// What happens to a message for a full queue; either way it is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The message is thrown away.
+    #[default]
+    DropNewest,
+    /// The oldest waiting message is thrown away in its place.
+    DropOldest,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_sessions: 1_000_000,
+            queue_messages: 10_000,
+            queue_bytes: 64 << 20,
+            when_full: WhenFull::default(),
+            queue_qos0_offline: false,
+            max_inflight: 1_000,
+            max_received: 1_000,
+            max_subscriptions: 10_000,
+            max_replay: 1_000_000,
+            max_retained: 1_000_000,
+            retained_bytes: 1 << 30,
+            max_session_expiry: Duration::from_secs(7 * 86_400),
+            max_message_expiry: Duration::ZERO,
+            max_qos: 2,
+            retain: true,
+            shared_subscriptions: true,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn max_qos(&self) -> Qos {
+        Qos::from_level(self.max_qos).unwrap_or(Qos::ExactlyOnce)
+    }
+
+    /// What of the wish is granted.
+    pub(crate) fn session_expiry(&self, wish: SessionExpiry) -> SessionExpiry {
+        wish.min(SessionExpiry::After(self.max_session_expiry))
+    }
+}
