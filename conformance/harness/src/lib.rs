@@ -43,7 +43,7 @@ impl Bench {
             transport,
             seed: 42,
         };
-        Self {
+        let mut bench = Self {
             connection: protocol.accept(peer),
             now: Instant::now(),
             sent: VecDeque::new(),
@@ -54,7 +54,11 @@ impl Bench {
             error: None,
             transport,
             unread: Vec::new(),
-        }
+        };
+        let mut out = Outbox::new(transport);
+        bench.connection.begin(bench.now, &mut out);
+        bench.perform(out);
+        bench
     }
 
     /// The peer sends: more of the stream, or one datagram. Ignored once closed, as a driver would.

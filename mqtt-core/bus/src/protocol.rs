@@ -28,6 +28,10 @@ pub trait Protocol: Send + Sync + 'static {
 /// [`Event::Close`] always comes. A reply comes any time after its request, and replies to publishes come in
 /// the order of the publishes. Every buffer and table inside is bounded by [`Limits`](crate::Limits).
 pub trait Connection: Send {
+    /// Learns when the conversation began: the first call, before anything has arrived. From here on
+    /// [`Connection::deadline`] can bound the handshake of a peer that stays silent.
+    fn begin(&mut self, _now: Instant, _out: &mut Outbox) {}
+
     /// Takes what the peer sent: the unread part of a stream's lane, or exactly one datagram.
     ///
     /// Returns how many bytes it took. A stream takes whole frames and leaves the rest, which comes again
