@@ -101,6 +101,8 @@ pub enum Reason {
     SubscriptionIdsNotSupported,
     /// The session expired.
     SessionExpired,
+    /// The message was not delivered while it was worth it.
+    MessageExpired,
     /// The server failed.
     Internal,
 }
@@ -121,7 +123,7 @@ struct Text(&'static str, Side, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in order.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::Disconnected,
         Self::DisconnectedWithWill,
         Self::PeerClosed,
@@ -170,6 +172,7 @@ impl Reason {
         Self::WildcardsNotSupported,
         Self::SubscriptionIdsNotSupported,
         Self::SessionExpired,
+        Self::MessageExpired,
         Self::Internal,
     ];
 
@@ -439,6 +442,9 @@ impl Reason {
                 "subscribe without them",
             ),
             Self::SessionExpired => Text("session_expired", Server, "the session expired", ""),
+            Self::MessageExpired => {
+                Text("message_expired", Server, "the message was not delivered while it was worth it", "")
+            }
             Self::Internal => {
                 Text("internal", Server, "the server failed", "look at the server's log and report it")
             }
