@@ -1,0 +1,92 @@
+//! What must be true of a datagram before the packet parser sees it.
+//!
+//! The parser of `coap-lite` looks at neither version nor code class, takes an empty message with a body and
+//! a payload marker without payload, and allocates for every option, however many there are.
+
+use crate::{Code, Kind};
+
+/// As many options as the longest topic, the longest query and all others make together.
+const MOST_OPTIONS: usize = 400;
+
+const HEADER: usize = 4;
+const PAYLOAD_MARKER: u8 = 0xFF;
+
+/// Why a datagram is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Too short for a header, or of another version: to be ignored without an answer [RFC7252 3].
+    #[error("is no CoAP version 1")]
+    Foreign,
+    /// A message format error: a confirmable message is answered with a Reset [RFC7252 4.2].
+    #[error("{detail}")]
+    Format {
+        /// What the header says it is.
+        kind: Kind,
+        /// Its message id.
+        id: u16,
+        /// What is wrong.
+        detail: &'static str,
+    },
+}
+
+/// Walks the whole datagram without allocating.
+pub(crate) fn check(datagram: &[u8]) -> Result<(), DecodeError> {
+    let Some((&[first, code, high, low], rest)) = datagram.split_first_chunk::<HEADER>() else {
+        return Err(DecodeError::Foreign);
+    };
+    if first >> 6 != 1 {
+        return Err(DecodeError::Foreign); // [RFC7252 3]: other versions are silently ignored
+    }
+    let (kind, id) = (Kind::from_bits(first >> 4), u16::from_be_bytes([high, low]));
+    let code = Code(code);
+    check_rest(kind, code, first & 0x0F, rest).map_err(|detail| DecodeError::Format { kind, id, detail })
+}
+
+fn check_rest(kind: Kind, code: Code, token_length: u8, rest: &[u8]) -> Result<(), &'static str> {
+    if token_length > 8 {
+        return Err("has a token longer than 8 bytes"); // [RFC7252 3]
+    }
+    if code == Code::EMPTY {
+        let empty = token_length == 0 && rest.is_empty();
+        return if empty { Ok(()) } else { Err("is an empty message with something in it") }; // [RFC7252 4.1]
+    }
+    match kind {
+        _ if !code.is_request() && !code.is_response() => Err("has a code of a reserved class"), // [RFC7252 4.2]
+        Kind::Acknowledgement if code.is_request() => Err("is an acknowledgement with a request"),
+        Kind::Reset => Err("is a reset that is not empty"), // [RFC7252 4.2]
+        _ => check_options(rest.get(usize::from(token_length)..).ok_or("ends within its token")?),
+    }
+}
+
+fn check_options(mut rest: &[u8]) -> Result<(), &'static str> {
+    let (mut number, mut count) = (0_u16, 0);
+    while let Some((&head, behind)) = rest.split_first() {
+        if head == PAYLOAD_MARKER {
+            let empty = behind.is_empty(); // [RFC7252 3]
+            return if empty { Err("has a payload marker and no payload") } else { Ok(()) };
+        }
+        let (delta, behind) = extended(head >> 4, behind)?;
+        let (length, behind) = extended(head & 0x0F, behind)?;
+        number = number.checked_add(delta).ok_or("has an option number above 65,535")?;
+        rest = behind.get(usize::from(length)..).ok_or("ends within an option")?;
+        count += 1;
+        if count > MOST_OPTIONS {
+            return Err("has too many options");
+        }
+    }
+    Ok(())
+}
+
+/// Reads an option's delta or length [RFC7252 3.1].
+fn extended(nibble: u8, rest: &[u8]) -> Result<(u16, &[u8]), &'static str> {
+    match (nibble, rest) {
+        (15, _) => Err("has a reserved option delta or length"),
+        (14, [high, low, rest @ ..]) => {
+            let value = u16::from_be_bytes([*high, *low]).checked_add(269);
+            Ok((value.ok_or("has an option delta or length above 65,535")?, rest))
+        }
+        (13, [byte, rest @ ..]) => Ok((u16::from(*byte) + 13, rest)),
+        (13 | 14, _) => Err("ends within an option"),
+        (small, rest) => Ok((u16::from(small), rest)),
+    }
+}

@@ -1,0 +1,266 @@
+use bus::ContentFormat;
+use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
+
+use crate::check::{DecodeError, check};
+use crate::option::{read_uint, write_uint};
+use crate::{Block, Code, OptionNumber, Token};
+
+/// What a message is to the message layer [RFC7252 4].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Sent again until acknowledged.
+    Confirmable,
+    /// Sent once.
+    NonConfirmable,
+    /// Says that a confirmable message came, with or without an answer.
+    Acknowledgement,
+    /// Says that a message came and means nothing to its receiver.
+    Reset,
+}
+
+/// One CoAP message.
+///
+/// The packet is that of `coap-lite`; what it lets through and RFC 7252 does not is refused before it is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    packet: Packet,
+}
+
+impl Message {
+    /// A request. The endpoint that sends it gives it its message id and token.
+    pub fn request(method: Code) -> Self {
+        Self::new(Kind::Confirmable, method)
+    }
+
+    /// An answer, or a notification. The endpoint that sends it gives it kind, message id and token.
+    pub fn response(code: Code) -> Self {
+        Self::new(Kind::Confirmable, code)
+    }
+
+    /// An answer whose payload tells people why [RFC7252 5.5.2].
+    pub fn diagnostic(code: Code, text: &str) -> Self {
+        Self::response(code).with_payload(text)
+    }
+
+    pub(crate) fn empty(kind: Kind, id: u16) -> Self {
+        let mut message = Self::new(kind, Code::EMPTY);
+        message.address(kind, id, Token::default());
+        message
+    }
+
+    fn new(kind: Kind, code: Code) -> Self {
+        let mut packet = Packet::new();
+        packet.header.set_version(1);
+        packet.header.set_type(kind.to_type());
+        packet.header.code = MessageClass::from(code.0);
+        Self { packet }
+    }
+
+    /// Reads a datagram. Options are not judged here, except that their shape is right.
+    pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
+        check(datagram)?;
+        match Packet::from_bytes(datagram) {
+            Ok(packet) => Ok(Self { packet }),
+            Err(_) => Err(DecodeError::Foreign),
+        }
+    }
+
+    /// The bytes of the datagram.
+    pub fn encode(&self) -> Vec<u8> {
+        self.packet.to_bytes_unlimited().unwrap_or_default()
+    }
+
+    pub(crate) fn address(&mut self, kind: Kind, id: u16, token: Token) {
+        self.packet.header.set_type(kind.to_type());
+        self.packet.header.message_id = id;
+        self.packet.set_token(token.as_slice().to_vec());
+    }
+
+    /// What it is to the message layer.
+    pub fn kind(&self) -> Kind {
+        match self.packet.header.get_type() {
+            MessageType::Confirmable => Kind::Confirmable,
+            MessageType::NonConfirmable => Kind::NonConfirmable,
+            MessageType::Acknowledgement => Kind::Acknowledgement,
+            MessageType::Reset => Kind::Reset,
+        }
+    }
+
+    /// The same as a non-confirmable message.
+    pub fn non_confirmable(mut self) -> Self {
+        self.packet.header.set_type(MessageType::NonConfirmable);
+        self
+    }
+
+    /// Method or response code.
+    pub fn code(&self) -> Code {
+        Code(self.packet.header.code.into())
+    }
+
+    /// The message id.
+    pub fn id(&self) -> u16 {
+        self.packet.header.message_id
+    }
+
+    /// The token.
+    pub fn token(&self) -> Token {
+        Token::new(self.packet.get_token())
+    }
+
+    /// The payload, empty if there is none.
+    pub fn payload(&self) -> &[u8] {
+        &self.packet.payload
+    }
+
+    /// The payload, taken out of the message.
+    pub fn into_payload(self) -> Vec<u8> {
+        self.packet.payload
+    }
+
+    /// The values of all options with this number, in order.
+    pub fn options(&self, number: OptionNumber) -> impl Iterator<Item = &[u8]> {
+        self.packet.get_option(CoapOption::from(number.0)).into_iter().flatten().map(Vec::as_slice)
+    }
+
+    /// The value of the first option with this number; further ones are superfluous [RFC7252 5.4.5].
+    pub fn option(&self, number: OptionNumber) -> Option<&[u8]> {
+        self.options(number).next()
+    }
+
+    /// The first option with this number as a uint; an elective one with an impossible length is not there.
+    pub fn uint(&self, number: OptionNumber) -> Option<u32> {
+        let value = self.option(number)?;
+        number.permits(value, 0).then(|| read_uint(value))?
+    }
+
+    /// The segments of the path. A path that is no UTF-8 was refused before; here it reads as empty segments.
+    pub fn uri_path(&self) -> Vec<&str> {
+        self.texts(OptionNumber::URI_PATH).collect()
+    }
+
+    /// The segments of the path in the answer that made something.
+    pub fn location_path(&self) -> Vec<&str> {
+        self.texts(OptionNumber::LOCATION_PATH).collect()
+    }
+
+    /// The arguments of the query, split at the first `=`; without one the value is empty.
+    pub fn queries(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.texts(OptionNumber::URI_QUERY).map(|text| text.split_once('=').unwrap_or((text, "")))
+    }
+
+    /// The value of a query argument that goes by any of these names.
+    pub fn query(&self, names: &[&str]) -> Option<&str> {
+        self.queries().find(|(name, _)| names.contains(name)).map(|(_, value)| value)
+    }
+
+    /// The Observe option: 0 and 1 in requests, a sequence number in notifications [RFC7641 2].
+    pub fn observe(&self) -> Option<u32> {
+        self.uint(OptionNumber::OBSERVE)
+    }
+
+    /// What the payload is.
+    pub fn content_format(&self) -> Option<ContentFormat> {
+        self.uint(OptionNumber::CONTENT_FORMAT).map(|number| ContentFormat(number as u16))
+    }
+
+    /// What the answer's payload may be.
+    pub fn accept(&self) -> Option<ContentFormat> {
+        self.uint(OptionNumber::ACCEPT).map(|number| ContentFormat(number as u16))
+    }
+
+    /// The block of the request's body that this is.
+    pub fn block1(&self) -> Option<Block> {
+        self.uint(OptionNumber::BLOCK1).map(Block::from_uint)
+    }
+
+    /// The block of the answer's body that this is, or is asked for.
+    pub fn block2(&self) -> Option<Block> {
+        self.uint(OptionNumber::BLOCK2).map(Block::from_uint)
+    }
+
+    /// The first critical option that is unknown, too long or short, repeated although it must not be, or no
+    /// UTF-8 although it must be: the message must be rejected [RFC7252 5.4.1].
+    pub fn unknown_critical_option(&self) -> Option<OptionNumber> {
+        let mut options = self.packet.options().map(|(number, values)| (OptionNumber(*number), values));
+        options
+            .find(|(number, values)| {
+                let wrong = |(before, value): (usize, &Vec<u8>)| !number.permits(value, before);
+                number.is_critical() && values.iter().enumerate().any(wrong)
+            })
+            .map(|(number, _)| number)
+    }
+
+    /// The same with one more option.
+    pub fn with_option(mut self, number: OptionNumber, value: impl Into<Vec<u8>>) -> Self {
+        self.packet.add_option(CoapOption::from(number.0), value.into());
+        self
+    }
+
+    /// The same with one more option of format uint.
+    pub fn with_uint(self, number: OptionNumber, value: u32) -> Self {
+        self.with_option(number, write_uint(value))
+    }
+
+    /// The same with a Uri-Path of these segments.
+    pub fn with_path<'a>(self, segments: impl IntoIterator<Item = &'a str>) -> Self {
+        segments
+            .into_iter()
+            .fold(self, |message, segment| message.with_option(OptionNumber::URI_PATH, segment))
+    }
+
+    /// The same with one more query argument, as it stands between the `&`s.
+    pub fn with_query(self, argument: &str) -> Self {
+        self.with_option(OptionNumber::URI_QUERY, argument)
+    }
+
+    /// The same with the Observe option.
+    pub fn with_observe(self, value: u32) -> Self {
+        self.with_uint(OptionNumber::OBSERVE, value & 0x00FF_FFFF)
+    }
+
+    /// The same with a Content-Format.
+    pub fn with_content_format(self, format: ContentFormat) -> Self {
+        self.with_uint(OptionNumber::CONTENT_FORMAT, format.0.into())
+    }
+
+    /// The same with an Accept.
+    pub fn with_accept(self, format: ContentFormat) -> Self {
+        self.with_uint(OptionNumber::ACCEPT, format.0.into())
+    }
+
+    /// The same with this payload.
+    pub fn with_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
+        self.packet.payload = payload.into();
+        self
+    }
+
+    /// The same with this token, for messages whose token the endpoint does not choose.
+    pub fn with_token(mut self, token: Token) -> Self {
+        self.packet.set_token(token.as_slice().to_vec());
+        self
+    }
+
+    fn texts(&self, number: OptionNumber) -> impl Iterator<Item = &str> {
+        self.options(number).map(|value| std::str::from_utf8(value).unwrap_or_default())
+    }
+}
+
+impl Kind {
+    pub(crate) fn from_bits(bits: u8) -> Self {
+        match bits & 3 {
+            0 => Self::Confirmable,
+            1 => Self::NonConfirmable,
+            2 => Self::Acknowledgement,
+            _ => Self::Reset,
+        }
+    }
+
+    fn to_type(self) -> MessageType {
+        match self {
+            Self::Confirmable => MessageType::Confirmable,
+            Self::NonConfirmable => MessageType::NonConfirmable,
+            Self::Acknowledgement => MessageType::Acknowledgement,
+            Self::Reset => MessageType::Reset,
+        }
+    }
+}
