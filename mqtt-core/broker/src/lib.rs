@@ -5,13 +5,27 @@
 
 mod access;
 mod answer;
+mod broker;
 mod config;
 mod event;
+mod inflight;
+mod publish;
+mod queue;
+mod record;
+mod retained;
+mod router;
+mod session;
+mod stats;
+mod timers;
+mod tree;
 
 pub use access::{
     Access, Attempt, Authentication, Authenticator, Authorizer, Client, Exchange, Hooks, Identity,
     Interceptor, Open, Permission,
 };
 pub use answer::{Answer, Later};
+pub use broker::{Broker, Opened, Underway};
 pub use config::{Config, WhenFull};
 pub use event::{BrokerEvent, Observer};
+pub use session::{Reauthentication, Session};
+pub use stats::Stats;

@@ -7,6 +7,10 @@ use crate::{Ack, DeliveryId, Lane, PeerName, Reason, Request, Ticket, Transport}
 /// Payloads from this size on leave a stream by vectored write, without a copy.
 const SHARE_FROM: usize = 4 * 1024;
 
+/// A connection stops taking frames when this much waits to be done or sent.
+const FULL_ACTIONS: usize = 32;
+const FULL_BYTES: usize = 64 * 1024;
+
 /// What a connection wants sent and done. The driver owns it, lends it for every call and performs it after.
 ///
 /// Bytes keep their order among themselves, and actions among themselves; all bytes are sent before a
@@ -121,6 +125,12 @@ impl Outbox {
     /// Closes the transport once everything is sent.
     pub fn close(&mut self, reason: Reason) {
         self.actions.push_back(Action::Close(reason));
+    }
+
+    /// Whether enough is under way: a stream's connection takes no further frame now, and is called again with
+    /// the rest once this is done. It keeps a burst in the processor's cache and bounds what a read can ask.
+    pub fn is_full(&self) -> bool {
+        self.actions.len() >= FULL_ACTIONS || self.bytes.len() >= FULL_BYTES
     }
 
     /// For the driver: the next thing to do.

@@ -1,0 +1,461 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bus::{ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, SessionExpiry, Will};
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use parking_lot::Mutex;
+
+use crate::access::{Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Permission};
+use crate::record::{Key, Record, State};
+use crate::retained::Retained;
+use crate::router::Router;
+use crate::session::Session;
+use crate::stats::{Counters, Stats};
+use crate::timers::{Due, Timer, Timers};
+use crate::{Answer, BrokerEvent, Config, Later, Observer};
+
+/// The one place where clients are let in and messages change hands. Cloning it is cheap and shares it.
+#[derive(Clone)]
+pub struct Broker(pub(crate) Arc<Shared>);
+
+/// What [`Broker::connect`] came to.
+pub enum Opened {
+    /// The session is open.
+    Session(Box<Session>, Box<Connected>),
+    /// The client must take another step first.
+    Challenge(EnhancedAuthentication, Box<Underway>),
+}
+
+/// An enhanced authentication of a client that is not let in yet.
+pub struct Underway {
+    shared: Arc<Shared>,
+    exchange: Box<dyn Exchange>,
+    connect: Connect,
+    attempt: Attempt,
+}
+
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) hooks: Hooks,
+    pub(crate) router: Router,
+    pub(crate) retained: Retained,
+    pub(crate) counters: Counters,
+    sessions: DashMap<ClientId, Arc<Record>>,
+    timers: Timers,
+    observers: Vec<Arc<dyn Observer>>,
+    /// Work that has to wait for a hook's answer and that nobody else waits for.
+    deferred: Mutex<Vec<Later<()>>>,
+    assigned: AtomicU64,
+    draining: AtomicBool,
+    last_sweep: Mutex<Option<Instant>>,
+}
+
+/// What a client is given of its record.
+struct Attached {
+    record: Arc<Record>,
+    epoch: u64,
+    /// The will that an earlier connection left.
+    old_will: Option<OwnedWill>,
+    /// The session that ended for this one.
+    replaced: Option<Arc<Record>>,
+    /// Whether an earlier session goes on.
+    resumed: bool,
+}
+
+/// A will, and the client whose rights it is published with.
+type OwnedWill = (Will, Arc<Client>);
+
+/// How often expired retained messages are looked for; a reader never sees one all the same.
+const SWEEP: Duration = Duration::from_secs(60);
+
+impl Broker {
+    /// An empty broker.
+    pub fn new(config: Config, hooks: Hooks, observers: Vec<Arc<dyn Observer>>) -> Self {
+        Self(Arc::new(Shared {
+            config,
+            hooks,
+            observers,
+            router: Router::default(),
+            retained: Retained::default(),
+            counters: Counters::default(),
+            sessions: DashMap::new(),
+            timers: Timers::default(),
+            deferred: Mutex::default(),
+            assigned: AtomicU64::new(0),
+            draining: AtomicBool::new(false),
+            last_sweep: Mutex::new(None),
+        }))
+    }
+
+    /// Authenticates a client and opens or resumes its session.
+    pub fn connect(&self, connect: Connect, peer: Peer, now: Instant) -> Answer<Result<Opened, Reason>> {
+        let attempt = Attempt {
+            client_id: connect.client_id.clone(),
+            credentials: connect.credentials.clone(),
+            peer,
+            protocol: connect.protocol,
+        };
+        if self.0.draining.load(Ordering::Relaxed) {
+            return Answer::Now(Err(self.0.refuse(&attempt, Reason::ShuttingDown, now)));
+        }
+        let shared = self.0.clone();
+        let judgement = self.0.hooks.authenticator.authenticate(&attempt);
+        judgement.then(move |judgement| shared.judge(judgement, connect, attempt, now))
+    }
+
+    /// Does what is due: delayed wills, ends of sessions, expired retained messages. To be called at the
+    /// returned time, and at least once a second. The work that is returned waits for hooks; run it.
+    pub fn tick(&self, now: Instant) -> (Option<Instant>, Vec<Later<()>>) {
+        for timer in self.0.timers.take_due(now) {
+            self.0.due(timer, now);
+        }
+        let mut last = self.0.last_sweep.lock();
+        if now.saturating_duration_since(*last.get_or_insert(now)) >= SWEEP {
+            *last = Some(now);
+            self.0.retained.sweep(now);
+        }
+        (self.0.timers.next(), std::mem::take(&mut *self.0.deferred.lock()))
+    }
+
+    /// Counts a connection that ended, session or not.
+    pub fn count_close(&self, protocol: &'static str, reason: Reason) {
+        self.0.counters.close(protocol, reason);
+    }
+
+    /// Counts a connection that was refused before it began.
+    pub fn count_refusal(&self, protocol: &'static str, reason: Reason) {
+        self.0.counters.refuse(protocol, reason);
+    }
+
+    /// Counts a message that its protocol could not carry.
+    pub fn count_drop(&self, reason: Reason) {
+        self.0.counters.drop_message(reason);
+    }
+
+    /// Closes the connection of one client; false if it has none.
+    pub fn kick(&self, client_id: &ClientId, reason: Reason) -> bool {
+        let record = self.0.sessions.get(client_id).map(|entry| entry.value().clone());
+        record.is_some_and(|record| record.evict(reason))
+    }
+
+    /// Lets nobody in any more, and closes every connection.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+        let records: Vec<_> = self.0.sessions.iter().map(|entry| entry.value().clone()).collect();
+        for record in records {
+            record.evict(Reason::ShuttingDown);
+        }
+    }
+
+    /// What the broker has done and holds.
+    pub fn stats(&self) -> Stats {
+        self.0.counters.snapshot(self.0.retained.usage())
+    }
+}
+
+impl Underway {
+    /// Goes on with the client's next step.
+    pub fn proceed(self, step: EnhancedAuthentication, now: Instant) -> Answer<Result<Opened, Reason>> {
+        let Self { shared, exchange, connect, attempt } = self;
+        exchange.proceed(step).then(move |judgement| shared.judge(judgement, connect, attempt, now))
+    }
+}
+
+impl Shared {
+    fn judge(
+        self: Arc<Self>,
+        judgement: Authentication,
+        connect: Connect,
+        attempt: Attempt,
+        now: Instant,
+    ) -> Answer<Result<Opened, Reason>> {
+        match judgement {
+            Authentication::Accept(identity) => self.admit(identity, connect, attempt, now),
+            Authentication::Challenge(step, exchange) => {
+                let underway = Underway { shared: self, exchange, connect, attempt };
+                Answer::Now(Ok(Opened::Challenge(step, Box::new(underway))))
+            }
+            Authentication::Refuse(reason) => Answer::Now(Err(self.refuse(&attempt, reason, now))),
+        }
+    }
+
+    /// The client is who it says: asks whether its will and its old subscriptions are still allowed.
+    fn admit(
+        self: Arc<Self>,
+        identity: Identity,
+        connect: Connect,
+        attempt: Attempt,
+        now: Instant,
+    ) -> Answer<Result<Opened, Reason>> {
+        let id = connect.client_id.clone().unwrap_or_else(|| self.assign(attempt.peer.seed));
+        let client =
+            Arc::new(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol });
+        if let Some(reason) = connect.will.as_ref().and_then(|will| self.unfit(will)) {
+            return Answer::Now(Err(self.refuse(&attempt, reason, now)));
+        }
+        let will = connect.will.as_ref().map(|will| self.authorize(&client, will_access(will)));
+        let will = will.unwrap_or(Answer::Now(Permission::Allow));
+        let old = self.old_subscriptions(&connect, &client.id);
+        let rights = old
+            .iter()
+            .map(|(_, filter, qos)| self.authorize(&client, Access::Subscribe { filter, qos: *qos }));
+        let rights = Answer::all(rights.collect());
+        will.then(move |will| {
+            if will == Permission::Deny {
+                return Answer::Now(Err(self.refuse(&attempt, Reason::NotAuthorized, now)));
+            }
+            rights.map(move |rights| {
+                let revoked = old.into_iter().zip(rights).filter(|(_, right)| *right == Permission::Deny);
+                let revoked = revoked.map(|((key, ..), _)| key).collect();
+                self.open(connect, &attempt, client, revoked, now)
+            })
+        })
+    }
+
+    fn open(
+        self: Arc<Self>,
+        connect: Connect,
+        attempt: &Attempt,
+        client: Arc<Client>,
+        revoked: Vec<Key>,
+        now: Instant,
+    ) -> Result<Opened, Reason> {
+        let expiry = self.config.session_expiry(connect.session_expiry);
+        let window = connect.receive_maximum.min(self.config.max_inflight);
+        let assigned = connect.client_id.is_none();
+        let attached = self.attach(&client, connect.clean_start, window, |state| {
+            state.expiry = expiry;
+            std::mem::replace(&mut state.will, connect.will.map(|will| (will, client.clone())))
+        });
+        let attached = attached.map_err(|reason| self.refuse(attempt, reason, now))?;
+        let Attached { record, epoch, old_will, replaced, resumed: session_present } = attached;
+        for key in revoked {
+            self.unsubscribe(&record, &key);
+        }
+        if let Some(replaced) = replaced {
+            self.forget(&replaced, now);
+        }
+        // The connection that was taken over ends with its session or without a delay: its will is due
+        // [MQTT-3.1.4-3], [MQTT-3.1.2-8].
+        if let Some((will, owner)) = old_will.filter(|(will, _)| will.delay.is_zero() || !session_present) {
+            self.publish_will(will, owner, now);
+        }
+        self.counters.connections.fetch_add(1, Ordering::Relaxed);
+        self.emit(|| BrokerEvent::Connected { client: client.clone(), session_present, at: now });
+        let connected = Connected {
+            client_id: client.id.clone(),
+            assigned,
+            session_present,
+            session_expiry: expiry,
+            maximum_qos: self.config.max_qos(),
+            retain_available: self.config.retain,
+            authentication: client.identity.completion.clone(),
+        };
+        let session = Session::new(self, record, client, epoch, now);
+        Ok(Opened::Session(Box::new(session), Box::new(connected)))
+    }
+
+    /// Finds or makes the client's record and gives it to the new connection.
+    fn attach(
+        &self,
+        client: &Client,
+        clean_start: bool,
+        window: u16,
+        prepare: impl FnOnce(&mut State) -> Option<OwnedWill>,
+    ) -> Result<Attached, Reason> {
+        let full = self.sessions.len() >= self.config.max_sessions;
+        match self.sessions.entry(client.id.clone()) {
+            Entry::Vacant(_) if full => Err(Reason::QuotaExceeded),
+            Entry::Vacant(entry) => {
+                self.counters.sessions.fetch_add(1, Ordering::Relaxed);
+                let record = Arc::new(Record::new(client.id.clone()));
+                let mut state = record.lock();
+                let old_will = prepare(&mut state);
+                let epoch = record.attach(&mut state, window);
+                drop(state);
+                entry.insert(record.clone());
+                Ok(Attached { record, epoch, old_will, replaced: None, resumed: false })
+            }
+            Entry::Occupied(mut entry) => {
+                let old = entry.get().clone();
+                let mut state = old.lock();
+                if state.is_held() {
+                    self.counters.connections.fetch_sub(1, Ordering::Relaxed);
+                }
+                if !clean_start && !state.ended {
+                    let old_will = prepare(&mut state);
+                    let epoch = old.attach(&mut state, window);
+                    drop(state);
+                    return Ok(Attached { record: old, epoch, old_will, replaced: None, resumed: true });
+                }
+                let old_will = state.will.take();
+                old.end(&mut state);
+                drop(state);
+                let record = Arc::new(Record::new(client.id.clone()));
+                let mut state = record.lock();
+                prepare(&mut state);
+                let epoch = record.attach(&mut state, window);
+                drop(state);
+                entry.insert(record.clone());
+                Ok(Attached { record, epoch, old_will, replaced: Some(old), resumed: false })
+            }
+        }
+    }
+
+    /// The connection `epoch` leaves the session, which ends or waits as its expiry says.
+    pub(crate) fn detach(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+        epoch: u64,
+        publish_will: bool,
+        now: Instant,
+    ) {
+        let mut state = record.lock();
+        if record.epoch() != epoch || state.holder.take().is_none() {
+            return;
+        }
+        self.counters.connections.fetch_sub(1, Ordering::Relaxed);
+        if !publish_will {
+            state.will = None;
+        }
+        let expiry = match state.expiry {
+            SessionExpiry::AtOnce => Duration::ZERO,
+            SessionExpiry::After(span) => span,
+            SessionExpiry::Never => Duration::MAX,
+        };
+        if !self.config.queue_qos0_offline {
+            state.queue.forget_at_most_once();
+        }
+        let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
+        drop(state);
+        self.arm(Due::Will, delay, record, epoch, now);
+        self.arm(Due::End, Some(expiry), record, epoch, now);
+    }
+
+    fn arm(
+        self: &Arc<Self>,
+        what: Due,
+        delay: Option<Duration>,
+        record: &Arc<Record>,
+        epoch: u64,
+        now: Instant,
+    ) {
+        let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { return };
+        let timer = Timer { what, record: Arc::downgrade(record), epoch };
+        match at <= now {
+            true => self.due(timer, now),
+            false => self.timers.set(at, timer),
+        }
+    }
+
+    fn due(self: &Arc<Self>, timer: Timer, now: Instant) {
+        let Some(record) = timer.record.upgrade() else { return };
+        let mut state = record.lock();
+        if record.epoch() != timer.epoch || state.is_held() || state.ended {
+            return;
+        }
+        let will = state.will.take();
+        state.ended = timer.what == Due::End;
+        drop(state);
+        if let Some((will, owner)) = will {
+            self.publish_will(will, owner, now);
+        }
+        if timer.what == Due::End {
+            self.sessions.remove_if(&record.id, |_, kept| Arc::ptr_eq(kept, &record));
+            self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+            self.forget(&record, now);
+        }
+    }
+
+    /// Takes an ended session out of the router, and passes on what it owed through share groups.
+    fn forget(&self, record: &Arc<Record>, now: Instant) {
+        let mut state = record.lock();
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        let owed: Vec<_> = state.inflight.drain().collect();
+        let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
+        drop(state);
+        self.counters.subscriptions.fetch_sub(subscriptions.len() as u64, Ordering::Relaxed);
+        for subscription in subscriptions.into_values() {
+            self.router.remove(&subscription.filter, record, subscription.id);
+        }
+        for queued in owed.into_iter().filter(|queued| queued.group.is_some()) {
+            self.redispatch(queued, record);
+        }
+        self.emit(|| BrokerEvent::SessionEnded { client_id: record.id.clone(), at: now });
+    }
+
+    pub(crate) fn unsubscribe(&self, record: &Arc<Record>, key: &Key) -> Option<bus::Subscription> {
+        let subscription = record.lock().subscriptions.remove(key)?;
+        self.router.remove(&subscription.filter, record, subscription.id);
+        self.counters.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        Some(subscription)
+    }
+
+    pub(crate) fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission> {
+        if client.identity.superuser {
+            return Answer::Now(Permission::Allow);
+        }
+        self.hooks.authorizer.authorize(client, access)
+    }
+
+    pub(crate) fn defer(&self, work: Answer<()>) {
+        if let Answer::Later(work) = work {
+            self.deferred.lock().push(work);
+        }
+    }
+
+    pub(crate) fn emit(&self, event: impl FnOnce() -> BrokerEvent) {
+        if self.observers.is_empty() {
+            return;
+        }
+        let event = event();
+        for observer in &self.observers {
+            observer.observe(&event);
+        }
+    }
+
+    fn old_subscriptions(&self, connect: &Connect, id: &ClientId) -> Vec<(Key, bus::Filter, bus::Qos)> {
+        if connect.clean_start {
+            return Vec::new();
+        }
+        let Some(record) = self.sessions.get(id).map(|entry| entry.value().clone()) else {
+            return Vec::new();
+        };
+        let state = record.lock();
+        let row = |(key, subscription): (&Key, &bus::Subscription)| {
+            (key.clone(), subscription.filter.clone(), subscription.options.qos)
+        };
+        state.subscriptions.iter().map(row).collect()
+    }
+
+    fn unfit(&self, will: &Will) -> Option<Reason> {
+        if will.publish.qos > self.config.max_qos() {
+            return Some(Reason::QosNotSupported); // [MQTT-3.2.2-12]
+        }
+        (will.publish.retain && !self.config.retain).then_some(Reason::RetainNotSupported) // [MQTT-3.2.2-13]
+    }
+
+    fn refuse(&self, attempt: &Attempt, reason: Reason, now: Instant) -> Reason {
+        self.counters.refuse(attempt.protocol, reason);
+        self.emit(|| BrokerEvent::Refused {
+            client_id: attempt.client_id.clone(),
+            address: attempt.peer.address,
+            protocol: attempt.protocol,
+            reason,
+            at: now,
+        });
+        reason
+    }
+
+    /// A client id nobody else has, and that nobody can guess.
+    fn assign(&self, seed: u64) -> ClientId {
+        let number = self.assigned.fetch_add(1, Ordering::Relaxed);
+        ClientId::parse(&format!("auto-{seed:016x}-{number:x}")).expect("neither empty nor long")
+    }
+}
+
+pub(crate) fn will_access(will: &Will) -> Access<'_> {
+    Access::Publish { topic: &will.publish.topic, qos: will.publish.qos, retain: will.publish.retain }
+}

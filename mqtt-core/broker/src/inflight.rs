@@ -1,0 +1,187 @@
+use std::collections::VecDeque;
+
+use bus::DeliveryId;
+
+use crate::queue::Queued;
+
+/// Deliveries handed to the client and not yet complete, in the order in which they were first handed over.
+///
+/// An id is `sequence % 65,535 + 1`, so that ids are used in turn and the entry of an id is found by binary
+/// search of its sequence.
+#[derive(Default)]
+pub(crate) struct Inflight {
+    entries: VecDeque<Entry>,
+    next: u64,
+    /// How many entries, from the front, this connection has been handed; the rest wait to be sent again.
+    handed: usize,
+}
+
+pub(crate) struct Entry {
+    sequence: u64,
+    pub(crate) received: bool,
+    /// What is delivered; dropped once the client has it, the id alone counts then.
+    pub(crate) queued: Option<Queued>,
+}
+
+const IDS: u64 = 65_535;
+
+impl Inflight {
+    /// How many deliveries this connection has been handed and not completed.
+    pub(crate) fn handed(&self) -> usize {
+        self.handed
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Begins a new connection: everything is to be handed over again.
+    pub(crate) fn rewind(&mut self) {
+        self.handed = 0;
+    }
+
+    /// The next entry to hand over again, if any waits.
+    pub(crate) fn again(&mut self) -> Option<(DeliveryId, &Entry)> {
+        let entry = self.entries.get(self.handed)?;
+        self.handed += 1;
+        Some((id_of(entry.sequence), entry))
+    }
+
+    /// Whether entries wait to be handed over again.
+    pub(crate) fn has_again(&self) -> bool {
+        self.handed < self.entries.len()
+    }
+
+    /// Hands over something new; nothing may wait to be handed over again. `None` when every id is in use.
+    pub(crate) fn hand(&mut self, queued: Queued) -> Option<DeliveryId> {
+        if self.entries.len() as u64 >= IDS {
+            return None;
+        }
+        while self.next >= IDS && self.find(self.next - IDS).is_some() {
+            self.next += 1;
+        }
+        let sequence = self.next;
+        self.next += 1;
+        self.entries.push_back(Entry { sequence, received: false, queued: Some(queued) });
+        self.handed = self.entries.len();
+        Some(id_of(sequence))
+    }
+
+    /// The entry with this id.
+    pub(crate) fn entry(&mut self, id: DeliveryId) -> Option<&mut Entry> {
+        let at = self.position(id)?;
+        self.entries.get_mut(at)
+    }
+
+    /// Ends a delivery.
+    pub(crate) fn complete(&mut self, id: DeliveryId) -> Option<Entry> {
+        let at = self.position(id)?;
+        let entry = self.entries.remove(at);
+        self.handed -= usize::from(at < self.handed);
+        if self.entries.is_empty() && self.entries.capacity() > 64 {
+            self.entries = VecDeque::new();
+        }
+        entry
+    }
+
+    /// Takes everything out.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
+        self.handed = 0;
+        std::mem::take(&mut self.entries).into_iter().filter_map(|entry| entry.queued)
+    }
+
+    fn position(&self, id: DeliveryId) -> Option<usize> {
+        let first = self.entries.front().filter(|entry| id_of(entry.sequence) == id);
+        if first.is_some() {
+            return Some(0);
+        }
+        let residue = u64::from(id.get()) - 1;
+        // An id that was skipped because it was in use may be found one or more rounds back.
+        let mut sequence = (self.next / IDS) * IDS + residue;
+        let oldest = self.entries.front()?.sequence;
+        loop {
+            if let Some(at) = self.find(sequence) {
+                return Some(at);
+            }
+            sequence = sequence.checked_sub(IDS).filter(|sequence| *sequence >= oldest)?;
+        }
+    }
+
+    fn find(&self, sequence: u64) -> Option<usize> {
+        self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()
+    }
+}
+
+fn id_of(sequence: u64) -> DeliveryId {
+    DeliveryId::new((sequence % IDS) as u16 + 1).expect("a remainder plus 1 is not 0")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    use bus::{ClientId, Matched, Message, Qos, SubscriptionId, Topic};
+
+    use super::*;
+
+    fn queued() -> Queued {
+        Queued {
+            message: Arc::new(Message {
+                topic: Topic::parse("t").unwrap(),
+                payload: Default::default(),
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                published: Instant::now(),
+                expires: None,
+                metadata: None,
+                origin: ClientId::parse("p").unwrap(),
+            }),
+            matched: Matched::One(SubscriptionId(0)),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            duplicate: false,
+            group: None,
+        }
+    }
+
+    #[test]
+    fn an_id_in_use_is_not_given_again() {
+        let mut inflight = Inflight::default();
+        let kept = inflight.hand(queued()).unwrap();
+        for _ in 0..200_000 {
+            let id = inflight.hand(queued()).unwrap();
+            assert_ne!(id, kept);
+            assert!(inflight.complete(id).is_some());
+        }
+        assert!(inflight.complete(kept).is_some());
+        assert!(inflight.complete(kept).is_none());
+        assert_eq!(inflight.len(), 0);
+    }
+
+    #[test]
+    fn what_was_not_completed_is_handed_over_again_in_order() {
+        let mut inflight = Inflight::default();
+        let ids: Vec<_> = (0..4).map(|_| inflight.hand(queued()).unwrap()).collect();
+        inflight.complete(ids[1]);
+        inflight.rewind();
+        assert_eq!(inflight.again().unwrap().0, ids[0]);
+        inflight.complete(ids[0]);
+        assert_eq!(inflight.handed(), 0);
+        assert_eq!(inflight.again().unwrap().0, ids[2]);
+        assert_eq!(inflight.again().unwrap().0, ids[3]);
+        assert!(inflight.again().is_none() && inflight.len() == 2);
+    }
+
+    #[test]
+    fn every_id_can_be_in_use_at_once_and_none_twice() {
+        let mut inflight = Inflight::default();
+        for _ in 0..IDS {
+            assert!(inflight.hand(queued()).is_some());
+        }
+        assert!(inflight.hand(queued()).is_none());
+        let id = DeliveryId::new(4_000).unwrap();
+        assert!(inflight.complete(id).is_some());
+        assert_eq!(inflight.hand(queued()), Some(id));
+    }
+}

@@ -1,0 +1,199 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bus::{Message, Publish, Qos, Reason, Will};
+
+use crate::access::{Access, Client, Permission};
+use crate::broker::{Shared, will_access};
+use crate::queue::Queued;
+use crate::record::Record;
+use crate::router::{Hit, Routes};
+use crate::{Answer, BrokerEvent};
+
+impl Shared {
+    /// Whether the client may publish this, and what the interceptors make of it. `allowed`: an earlier
+    /// decision of the authorizer still holds.
+    pub(crate) fn review(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        publish: Publish,
+        allowed: bool,
+    ) -> Answer<Result<Publish, Reason>> {
+        if allowed && self.hooks.interceptors.is_empty() {
+            return Answer::Now(Ok(publish));
+        }
+        let access = Access::Publish { topic: &publish.topic, qos: publish.qos, retain: publish.retain };
+        let permission = match allowed {
+            true => Answer::Now(Permission::Allow),
+            false => self.authorize(client, access),
+        };
+        let (shared, client) = (self.clone(), client.clone());
+        permission.then(move |permission| {
+            shared.count(permission);
+            if permission == Permission::Deny {
+                shared.deny(&client, "publish", publish.topic.as_str());
+                return Answer::Now(Err(Reason::NotAuthorized));
+            }
+            shared.intercept(0, client, publish)
+        })
+    }
+
+    fn intercept(
+        self: Arc<Self>,
+        at: usize,
+        client: Arc<Client>,
+        publish: Publish,
+    ) -> Answer<Result<Publish, Reason>> {
+        let Some(interceptor) = self.hooks.interceptors.get(at) else { return Answer::Now(Ok(publish)) };
+        interceptor.publish(&client, publish).then(move |result| match result {
+            Ok(publish) => self.intercept(at + 1, client, publish),
+            Err(reason) => Answer::Now(Err(reason)),
+        })
+    }
+
+    /// Retains and routes a reviewed publish. Returns how many sessions and groups matched.
+    ///
+    /// `routes` holds what the publisher's last topic matched, and is renewed when stale.
+    pub(crate) fn route(
+        &self,
+        client: &Client,
+        origin: Option<&Arc<Record>>,
+        publish: Publish,
+        routes: &mut Option<(bus::Topic, Arc<Routes>)>,
+        now: Instant,
+    ) -> Result<usize, Reason> {
+        if publish.qos > self.config.max_qos() {
+            return Err(Reason::QosNotSupported);
+        }
+        if publish.retain && !self.config.retain {
+            return Err(Reason::RetainNotSupported);
+        }
+        self.counters.receive(publish.qos, publish.payload.len());
+        let message = Arc::new(self.message(client, publish, now));
+        if message.retain {
+            self.retained.set(&message, &self.config)?;
+        }
+        let found = match routes {
+            Some((topic, found)) if *topic == message.topic && self.router.is_current(found) => found.clone(),
+            _ => {
+                let found = Arc::new(self.router.routes(&message.topic));
+                *routes = Some((message.topic.clone(), found.clone()));
+                found
+            }
+        };
+        let matched = self.hand_out(&message, &found, origin);
+        if matched == 0 {
+            self.counters.unrouted.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(matched)
+    }
+
+    fn hand_out(&self, message: &Arc<Message>, routes: &Routes, origin: Option<&Arc<Record>>) -> usize {
+        let mut matched = 0;
+        for target in &routes.targets {
+            let own = origin.is_some_and(|origin| Arc::ptr_eq(origin, &target.record));
+            let hit = if own { target.own.as_ref() } else { Some(&target.hit) };
+            if let Some(hit) = hit {
+                matched += 1;
+                self.owe(&target.record, queued(message, hit));
+            }
+        }
+        for group in &routes.groups {
+            if let Some(member) = group.choose(None) {
+                matched += 1;
+                let queued = Queued { group: Some(group.filter.clone()), ..queued(message, &member.hit) };
+                self.owe(&member.record, queued);
+            }
+        }
+        matched
+    }
+
+    /// Passes a message that came through a share group on to another member; if there is none, it waits for
+    /// the one that gave it back.
+    pub(crate) fn redispatch(&self, queued: Queued, from: &Arc<Record>) {
+        let routes = self.router.routes(&queued.message.topic);
+        let group = routes.groups.iter().find(|group| Some(&group.filter) == queued.group.as_ref());
+        match group.and_then(|group| group.choose(Some(from))) {
+            Some(member) => {
+                let matched = member.hit.matched.clone();
+                let qos = member.hit.qos.min(queued.message.qos);
+                self.owe(&member.record, Queued { matched, qos, ..queued });
+            }
+            None => self.owe(from, queued),
+        }
+    }
+
+    pub(crate) fn publish_will(self: &Arc<Self>, will: Will, client: Arc<Client>, now: Instant) {
+        let shared = self.clone();
+        let allowed = self.authorize(&client, will_access(&will));
+        let work = allowed.then(move |permission| {
+            if permission == Permission::Deny {
+                shared.deny(&client, "publish", will.publish.topic.as_str());
+                return Answer::Now(());
+            }
+            shared.review(&client, will.publish, true).map(move |reviewed| {
+                let published =
+                    reviewed.and_then(|publish| shared.route(&client, None, publish, &mut None, now));
+                if let Err(reason) = published {
+                    shared.counters.drop_message(reason);
+                }
+            })
+        });
+        self.defer(work);
+    }
+
+    pub(crate) fn deny(&self, client: &Arc<Client>, action: &'static str, on: &str) {
+        self.emit(|| BrokerEvent::Denied { client: client.clone(), action, on: on.into() });
+    }
+
+    pub(crate) fn count(&self, permission: Permission) {
+        let counter = match permission {
+            Permission::Allow => &self.counters.allowed,
+            Permission::Deny => &self.counters.denied,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn lost(&self, record: &Record, queued: &Queued, reason: Reason) {
+        self.counters.drop_message(reason);
+        self.emit(|| BrokerEvent::Dropped {
+            client_id: record.id.clone(),
+            topic: queued.message.topic.clone(),
+            reason,
+        });
+    }
+
+    fn owe(&self, record: &Record, queued: Queued) {
+        if let Err(lost) = record.push(queued, &self.config) {
+            self.lost(record, &lost, Reason::QueueFull);
+        }
+    }
+
+    fn message(&self, client: &Client, publish: Publish, now: Instant) -> Message {
+        let Publish { topic, payload, qos, retain, expiry, metadata, once: _ } = publish;
+        let limit = Some(self.config.max_message_expiry).filter(|limit| !limit.is_zero());
+        let expiry = expiry.into_iter().chain(limit).min();
+        Message {
+            topic,
+            payload,
+            qos,
+            retain,
+            published: now,
+            expires: expiry.and_then(|expiry| now.checked_add(expiry)),
+            metadata,
+            origin: client.id.clone(),
+        }
+    }
+}
+
+fn queued(message: &Arc<Message>, hit: &Hit) -> Queued {
+    Queued {
+        message: message.clone(),
+        matched: hit.matched.clone(),
+        qos: hit.qos.min(message.qos).max(Qos::AtMostOnce),
+        retain: message.retain && hit.retain_as_published,
+        duplicate: false,
+        group: None,
+    }
+}

@@ -1,0 +1,293 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Instant;
+
+use bus::{
+    Ack, ClientId, Delivery, DeliveryId, Event, Filter, Keyed, Qos, Reason, SessionExpiry, Subscription,
+    SubscriptionId, Unsubscribe, Will,
+};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::Client;
+use crate::config::Config;
+use crate::inflight::Inflight;
+use crate::queue::{Queue, Queued};
+use crate::stats::Counters;
+
+/// How many deliveries are taken under one lock.
+const BATCH: usize = 64;
+
+/// What the broker keeps of a client: it outlives connections, and one connection at most holds it.
+pub(crate) struct Record {
+    pub(crate) id: ClientId,
+    /// Which connection holds it, or held it last. A connection with another number has lost it.
+    epoch: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) queue: Queue,
+    pub(crate) inflight: Inflight,
+    /// Ids of exactly-once publishes that were routed and not yet released.
+    pub(crate) received: HashSet<u16>,
+    pub(crate) subscriptions: HashMap<Key, Subscription>,
+    pub(crate) will: Option<(Will, Arc<Client>)>,
+    pub(crate) expiry: SessionExpiry,
+    pub(crate) holder: Option<Holder>,
+    /// The session is over; a connection that found the record a moment ago makes a new one.
+    pub(crate) ended: bool,
+}
+
+/// The connection that holds the session now.
+pub(crate) struct Holder {
+    window: usize,
+    waker: Option<Waker>,
+    /// Whether it waits for deliveries, and was not woken since.
+    hungry: bool,
+    evicted: Option<Reason>,
+}
+
+/// What makes two subscriptions of a session the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Key {
+    Filter(Filter),
+    Id(SubscriptionId),
+}
+
+/// What a pull came to.
+pub(crate) struct Pulled {
+    /// There is more, and room for it.
+    pub(crate) more: bool,
+    /// Messages that were thrown away on the way.
+    pub(crate) expired: Vec<Queued>,
+}
+
+impl Record {
+    pub(crate) fn new(id: ClientId) -> Self {
+        Self { id, epoch: AtomicU64::new(0), state: Mutex::default() }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Gives the session to a new connection, which gets the returned epoch. A connection that held it is told.
+    pub(crate) fn attach(&self, state: &mut State, window: u16) -> u64 {
+        let epoch = self.dislodge(state);
+        let window = usize::from(window.max(1));
+        state.holder = Some(Holder { window, waker: None, hungry: false, evicted: None });
+        state.inflight.rewind();
+        epoch
+    }
+
+    /// Ends the session; a connection that held it is told.
+    pub(crate) fn end(&self, state: &mut State) {
+        self.dislodge(state);
+        state.ended = true;
+    }
+
+    fn dislodge(&self, state: &mut State) -> u64 {
+        if let Some(waker) = state.holder.take().and_then(|old| old.waker) {
+            waker.wake();
+        }
+        self.epoch.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Owes the client a message. `Err` returns what had to be thrown away for it, perhaps itself.
+    pub(crate) fn push(&self, queued: Queued, config: &Config) -> Result<(), Queued> {
+        let mut state = self.state.lock();
+        let away = state.holder.is_none();
+        if state.ended || (away && queued.qos == Qos::AtMostOnce && !config.queue_qos0_offline) {
+            return Ok(());
+        }
+        let result = state.queue.push(queued, config);
+        let waker = state.holder.as_mut().and_then(Holder::feed);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        result
+    }
+
+    /// Tells the connection that holds the session to close.
+    pub(crate) fn evict(&self, reason: Reason) -> bool {
+        let mut state = self.state.lock();
+        let Some(holder) = &mut state.holder else { return false };
+        holder.evicted.get_or_insert(reason);
+        let waker = holder.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+
+    /// Hands over what waits, at most `room` deliveries, and remembers whom to wake when more comes.
+    pub(crate) fn pull(
+        &self,
+        epoch: u64,
+        room: usize,
+        now: Instant,
+        waker: &Waker,
+        counters: &Counters,
+        events: &mut Vec<Event>,
+    ) -> Pulled {
+        let mut pulled = Pulled { more: false, expired: Vec::new() };
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if self.epoch() != epoch {
+            events.push(Event::Close(Reason::TakenOver));
+            return pulled;
+        }
+        let Some(holder) = &mut state.holder else { return pulled };
+        if let Some(reason) = holder.evicted {
+            events.push(Event::Close(reason));
+            return pulled;
+        }
+        let before = events.len();
+        let limit = room.min(BATCH);
+        while events.len() - before < limit {
+            match next(&mut state.queue, &mut state.inflight, holder.window, now, &mut pulled.expired) {
+                Some(event) => events.push(event),
+                None => break,
+            }
+        }
+        count(counters, events.get(before..).unwrap_or_default());
+        let full = events.len() - before == limit;
+        let waiting = state.inflight.has_again() || !state.queue.is_empty();
+        pulled.more = full && room > BATCH && waiting;
+        holder.hungry = !full && !waiting;
+        if !holder.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            holder.waker = Some(waker.clone());
+        }
+        state.queue.relax();
+        pulled
+    }
+
+    /// Notes what the client said of a delivery. Returns a message that came through a share group and was
+    /// given back, for another member.
+    pub(crate) fn ack(&self, id: DeliveryId, ack: Ack) -> Option<Queued> {
+        let mut state = self.state.lock();
+        match ack {
+            Ack::Received => {
+                if let Some(entry) = state.inflight.entry(id) {
+                    entry.received = true;
+                    entry.queued = None;
+                }
+                None
+            }
+            Ack::Complete | Ack::Reject(_) => {
+                state.inflight.complete(id);
+                None
+            }
+            Ack::Return => {
+                let mut queued = state.inflight.complete(id)?.queued?;
+                queued.duplicate = true;
+                if queued.group.is_some() {
+                    return Some(queued);
+                }
+                state.queue.push_front(queued);
+                None
+            }
+        }
+    }
+}
+
+impl State {
+    /// Whether a connection holds the session.
+    pub(crate) fn is_held(&self) -> bool {
+        self.holder.is_some()
+    }
+
+    /// How many messages the client is owed.
+    pub(crate) fn owed(&self) -> usize {
+        self.queue.len() + self.inflight.len()
+    }
+}
+
+impl Holder {
+    /// Something was queued: whom to wake, unless it was woken already or cannot take anything.
+    fn feed(&mut self) -> Option<Waker> {
+        if !std::mem::take(&mut self.hungry) {
+            return None;
+        }
+        self.waker.clone()
+    }
+}
+
+impl Key {
+    pub(crate) fn of(subscription: &Subscription) -> Self {
+        match subscription.keyed {
+            Keyed::ByFilter => Self::Filter(subscription.filter.clone()),
+            Keyed::ById => Self::Id(subscription.id),
+        }
+    }
+}
+
+impl From<Unsubscribe> for Key {
+    fn from(unsubscribe: Unsubscribe) -> Self {
+        match unsubscribe {
+            Unsubscribe::Filter(filter) => Self::Filter(filter),
+            Unsubscribe::Id(id) => Self::Id(id),
+        }
+    }
+}
+
+/// The next thing to hand over, if the window has room for it. Order is kept: nothing overtakes a message
+/// that waits for the window.
+fn next(
+    queue: &mut Queue,
+    inflight: &mut Inflight,
+    window: usize,
+    now: Instant,
+    expired: &mut Vec<Queued>,
+) -> Option<Event> {
+    let full = inflight.handed() >= window;
+    if inflight.has_again() {
+        if full {
+            return None;
+        }
+        let (id, entry) = inflight.again()?;
+        return Some(match &entry.queued {
+            None => Event::Release(id),
+            Some(queued) => Event::Deliver(queued.deliver(Some(id), true)),
+        });
+    }
+    let queued = queue.pop_if(now, |queued| queued.qos == Qos::AtMostOnce || !full, expired)?;
+    if queued.qos == Qos::AtMostOnce {
+        return Some(Event::Deliver(queued.into_delivery(None)));
+    }
+    let id = inflight.hand(queued.clone())?;
+    Some(Event::Deliver(queued.into_delivery(Some(id))))
+}
+
+fn count(counters: &Counters, events: &[Event]) {
+    let (mut counts, mut bytes) = ([0; 3], 0);
+    for event in events {
+        if let Event::Deliver(delivery) = event {
+            if let Some(count) = counts.get_mut(usize::from(delivery.qos.level())) {
+                *count += 1;
+            }
+            bytes += delivery.message.payload.len() as u64;
+        }
+    }
+    counters.deliver(counts, bytes);
+}
+
+impl Queued {
+    fn deliver(&self, id: Option<DeliveryId>, duplicate: bool) -> Delivery {
+        Delivery { duplicate, ..self.clone().into_delivery(id) }
+    }
+
+    fn into_delivery(self, id: Option<DeliveryId>) -> Delivery {
+        let Self { message, matched, qos, retain, duplicate, group: _ } = self;
+        Delivery { id, message, matched, qos, retain, duplicate }
+    }
+}

@@ -1,0 +1,303 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use bus::{Filter, Matched, Qos, SubscribeOptions, SubscriptionId, Topic};
+use parking_lot::RwLock;
+
+use crate::record::Record;
+
+/// Who is owed a message on a topic.
+#[derive(Default)]
+pub(crate) struct Router {
+    tables: RwLock<Tables>,
+    /// Changes with every subscription, so that routes found earlier are known to be stale.
+    epoch: AtomicU64,
+}
+
+/// What a topic matched.
+#[derive(Default)]
+pub(crate) struct Routes {
+    epoch: u64,
+    pub(crate) targets: Vec<Target>,
+    pub(crate) groups: Vec<GroupRoute>,
+}
+
+/// One session, with all its subscriptions that matched.
+pub(crate) struct Target {
+    pub(crate) record: Arc<Record>,
+    /// For what others publish.
+    pub(crate) hit: Hit,
+    /// For what the session itself publishes; `None` if every subscription is no-local.
+    pub(crate) own: Option<Hit>,
+}
+
+/// How a message is handed to a session.
+#[derive(Clone)]
+pub(crate) struct Hit {
+    pub(crate) matched: Matched,
+    pub(crate) qos: Qos,
+    pub(crate) retain_as_published: bool,
+}
+
+/// A share group: one of its members gets the message [MQTT5 4.8.2].
+pub(crate) struct GroupRoute {
+    pub(crate) filter: Filter,
+    members: Vec<Target>,
+    turn: Arc<AtomicUsize>,
+}
+
+#[derive(Default)]
+struct Tables {
+    /// Filters without wildcards, found in one step.
+    exact: HashMap<Box<str>, Here>,
+    wild: Node,
+}
+
+#[derive(Default)]
+struct Node {
+    children: HashMap<Box<str>, Node>,
+    plus: Option<Box<Node>>,
+    /// Filters that end here.
+    here: Here,
+    /// Filters that end here with `#`.
+    rest: Here,
+}
+
+/// The subscriptions of one filter.
+#[derive(Default)]
+struct Here {
+    entries: Vec<Entry>,
+    groups: Vec<Group>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    record: Arc<Record>,
+    id: SubscriptionId,
+    options: SubscribeOptions,
+}
+
+struct Group {
+    filter: Filter,
+    members: Vec<Entry>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Router {
+    /// Adds a subscription; `old` is the id of the one it replaces on the same filter.
+    pub(crate) fn insert(
+        &self,
+        filter: &Filter,
+        record: &Arc<Record>,
+        id: SubscriptionId,
+        options: SubscribeOptions,
+        old: Option<SubscriptionId>,
+    ) {
+        let entry = Entry { record: record.clone(), id, options };
+        let mut tables = self.tables.write();
+        let entries = tables.place(filter).entries_of(filter);
+        let same = |found: &&mut Entry| Arc::ptr_eq(&found.record, record) && Some(found.id) == old;
+        match old.and_then(|_| entries.iter_mut().find(same)) {
+            Some(found) => *found = entry,
+            None => entries.push(entry),
+        }
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Removes a subscription.
+    pub(crate) fn remove(&self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId) {
+        let mut tables = self.tables.write();
+        let gone = |entry: &Entry| Arc::ptr_eq(&entry.record, record) && entry.id == id;
+        if filter.has_wildcard() {
+            let levels: Vec<&str> = filter.levels().collect();
+            tables.wild.remove(&levels, &mut |here| here.remove(filter, &gone));
+        } else if let Some(here) = tables.exact.get_mut(filter.pattern()) {
+            here.remove(filter, &gone);
+            if here.is_empty() {
+                tables.exact.remove(filter.pattern());
+            }
+        }
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Whether routes found earlier still hold.
+    pub(crate) fn is_current(&self, routes: &Routes) -> bool {
+        routes.epoch == self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Everybody who is owed a message on this topic, each once.
+    pub(crate) fn routes(&self, topic: &Topic) -> Routes {
+        let tables = self.tables.read();
+        let mut routes = Routes { epoch: self.epoch.load(Ordering::Acquire), ..Routes::default() };
+        let mut found = Vec::new();
+        if let Some(here) = tables.exact.get(topic.as_str()) {
+            here.collect(&mut found, &mut routes.groups);
+        }
+        let levels: Vec<&str> = topic.levels().collect();
+        let hidden = topic.as_str().starts_with('$');
+        tables.wild.collect(&levels, hidden, &mut found, &mut routes.groups);
+        routes.targets = merge(&found);
+        routes
+    }
+}
+
+impl GroupRoute {
+    /// The member whose turn it is: one whose client is there, else any; never `not`, if there is another.
+    pub(crate) fn choose(&self, not: Option<&Arc<Record>>) -> Option<&Target> {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let (before, after) = self.members.split_at_checked(turn % self.members.len().max(1))?;
+        let others = |target: &&Target| not.is_none_or(|not| !Arc::ptr_eq(&target.record, not));
+        let in_turn = || after.iter().chain(before).filter(others);
+        let present = in_turn().find(|target| target.record.lock().is_held());
+        present.or_else(|| in_turn().next())
+    }
+}
+
+impl Tables {
+    fn place(&mut self, filter: &Filter) -> &mut Here {
+        if !filter.has_wildcard() {
+            return self.exact.entry(filter.pattern().into()).or_default();
+        }
+        let mut node = &mut self.wild;
+        for level in filter.levels() {
+            node = match level {
+                "#" => return &mut node.rest,
+                "+" => node.plus.get_or_insert_default(),
+                level => {
+                    if !node.children.contains_key(level) {
+                        node.children.insert(level.into(), Node::default());
+                    }
+                    node.children.get_mut(level).expect("it was just put there")
+                }
+            };
+        }
+        &mut node.here
+    }
+}
+
+impl Node {
+    /// Takes a filter away below this node, and nodes that are empty then.
+    fn remove(&mut self, levels: &[&str], take: &mut impl FnMut(&mut Here)) {
+        match levels {
+            [] => take(&mut self.here),
+            ["#", ..] => take(&mut self.rest),
+            ["+", below @ ..] => {
+                if let Some(plus) = &mut self.plus {
+                    plus.remove(below, take);
+                    if plus.is_empty() {
+                        self.plus = None;
+                    }
+                }
+            }
+            [level, below @ ..] => {
+                if let Some(child) = self.children.get_mut(*level) {
+                    child.remove(below, take);
+                    if child.is_empty() {
+                        self.children.remove(*level);
+                    }
+                }
+            }
+        }
+    }
+
+    /// `hidden`: the topic begins with `$`, which wildcards of the first level do not match [MQTT-4.7.2-1].
+    fn collect<'a>(
+        &'a self,
+        levels: &[&str],
+        hidden: bool,
+        found: &mut Vec<&'a Entry>,
+        groups: &mut Vec<GroupRoute>,
+    ) {
+        if !hidden {
+            self.rest.collect(found, groups);
+        }
+        let Some((level, below)) = levels.split_first() else {
+            return self.here.collect(found, groups);
+        };
+        if let Some(child) = self.children.get(*level) {
+            child.collect(below, false, found, groups);
+        }
+        if let Some(plus) = self.plus.as_ref().filter(|_| !hidden) {
+            plus.collect(below, false, found, groups);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.children.is_empty() && self.plus.is_none() && self.here.is_empty() && self.rest.is_empty()
+    }
+}
+
+impl Here {
+    fn entries_of(&mut self, filter: &Filter) -> &mut Vec<Entry> {
+        if filter.share().is_none() {
+            return &mut self.entries;
+        }
+        let groups = &mut self.groups;
+        let at = groups.iter().position(|group| group.filter == *filter).unwrap_or_else(|| {
+            groups.push(Group { filter: filter.clone(), members: Vec::new(), turn: Arc::default() });
+            groups.len() - 1
+        });
+        &mut groups.get_mut(at).expect("it was found or just put there").members
+    }
+
+    fn remove(&mut self, filter: &Filter, gone: &impl Fn(&Entry) -> bool) {
+        let entries = self.entries_of(filter);
+        if let Some(at) = entries.iter().position(gone) {
+            entries.swap_remove(at);
+        }
+        self.groups.retain(|group| !group.members.is_empty());
+    }
+
+    fn collect<'a>(&'a self, found: &mut Vec<&'a Entry>, groups: &mut Vec<GroupRoute>) {
+        found.extend(&self.entries);
+        for group in &self.groups {
+            let members: Vec<&Entry> = group.members.iter().collect();
+            groups.push(GroupRoute {
+                filter: group.filter.clone(),
+                members: merge(&members),
+                turn: group.turn.clone(),
+            });
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.groups.is_empty()
+    }
+}
+
+/// One target per session: it gets the message once, at the best guarantee, with every id that matched.
+fn merge(found: &[&Entry]) -> Vec<Target> {
+    let mut order: HashMap<*const Record, usize> = HashMap::with_capacity(found.len());
+    let mut sessions: Vec<Vec<&Entry>> = Vec::with_capacity(found.len());
+    for entry in found {
+        let at = *order.entry(Arc::as_ptr(&entry.record)).or_insert_with(|| {
+            sessions.push(Vec::with_capacity(1));
+            sessions.len() - 1
+        });
+        if let Some(entries) = sessions.get_mut(at) {
+            entries.push(entry);
+        }
+    }
+    sessions.iter().filter_map(|entries| target(entries)).collect()
+}
+
+fn target(entries: &[&Entry]) -> Option<Target> {
+    let record = entries.first()?.record.clone();
+    let hit = hit(entries.iter().copied())?;
+    let own = match entries.iter().any(|entry| entry.options.no_local) {
+        true => self::hit(entries.iter().copied().filter(|entry| !entry.options.no_local)),
+        false => Some(hit.clone()),
+    };
+    Some(Target { record, hit, own })
+}
+
+fn hit<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Hit> {
+    let (mut ids, mut qos, mut retain_as_published) = (Vec::with_capacity(1), Qos::AtMostOnce, false);
+    for entry in entries {
+        ids.push(entry.id);
+        qos = qos.max(entry.options.qos);
+        retain_as_published |= entry.options.retain_as_published;
+    }
+    (!ids.is_empty()).then(|| Hit { matched: ids.into(), qos, retain_as_published })
+}

@@ -1,0 +1,362 @@
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use bus::{
+    Ack, ClientId, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Publish, Qos, Reason,
+    Reply, RetainHandling, Subscription, Topic, Unsubscribe, Will,
+};
+
+use crate::access::{Access, Attempt, Authentication, Client, Exchange, Permission};
+use crate::broker::{Shared, will_access};
+use crate::queue::Queued;
+use crate::record::{Key, Record};
+use crate::router::Routes;
+use crate::{Answer, BrokerEvent};
+
+/// An open session, as the connection that holds it sees it: the only way to publish, subscribe and receive.
+pub struct Session {
+    shared: Arc<Shared>,
+    record: Arc<Record>,
+    client: Arc<Client>,
+    epoch: u64,
+    /// What the last topic matched.
+    routes: Option<(Topic, Arc<Routes>)>,
+    /// The last publish that the authorizer allowed, and the epoch of that decision.
+    allowed: Option<(Topic, Qos, bool, u64)>,
+    open: bool,
+    /// The last time it was told.
+    now: Instant,
+}
+
+/// What a step of a re-authentication came to.
+pub enum Reauthentication {
+    /// The client must take another step.
+    Challenge(EnhancedAuthentication, Box<dyn Exchange>),
+    /// The client is still who it was.
+    Done(Option<EnhancedAuthentication>),
+}
+
+impl Session {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        record: Arc<Record>,
+        client: Arc<Client>,
+        epoch: u64,
+        now: Instant,
+    ) -> Self {
+        Self { shared, record, client, epoch, routes: None, allowed: None, open: true, now }
+    }
+
+    /// The client's id.
+    pub fn client_id(&self) -> &ClientId {
+        &self.client.id
+    }
+
+    /// Publishes: authorizes, intercepts, retains, routes.
+    pub fn publish(&mut self, publish: Publish, now: Instant) -> Answer<Result<Reply, Reason>> {
+        self.now = now;
+        if self.is_lost() {
+            return Answer::Now(Err(Reason::TakenOver));
+        }
+        if let Some(id) = publish.once {
+            let state = self.record.lock();
+            if state.received.contains(&id) {
+                return Answer::Now(Ok(Reply::Published { matched: 1 })); // [MQTT-4.3.3-10]
+            }
+            if state.received.len() >= self.shared.config.max_received {
+                return Answer::Now(Err(Reason::ReceiveMaximumExceeded));
+            }
+        }
+        let epoch = self.shared.hooks.authorizer.epoch();
+        let allowed = self.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
+            *then == epoch && *qos == publish.qos && *retain == publish.retain && *topic == publish.topic
+        });
+        let asked = (!allowed).then(|| (publish.topic.clone(), publish.qos, publish.retain, epoch));
+        match self.shared.review(&self.client, publish, allowed) {
+            Answer::Now(Ok(publish)) => {
+                self.allowed = asked.or_else(|| self.allowed.take());
+                let (shared, routes) = (&self.shared, &mut self.routes);
+                Answer::Now(commit(shared, &self.client, &self.record, publish, routes, now))
+            }
+            Answer::Now(Err(reason)) => Answer::Now(Err(reason)),
+            Answer::Later(review) => {
+                let (shared, client, record) =
+                    (self.shared.clone(), self.client.clone(), self.record.clone());
+                Answer::later(async move {
+                    let publish = review.await?;
+                    commit(&shared, &client, &record, publish, &mut None, now)
+                })
+            }
+        }
+    }
+
+    /// Ends the exactly-once handling of a publish.
+    pub fn release(&mut self, id: u16) -> Result<Reply, Reason> {
+        let known = self.record.lock().received.remove(&id);
+        Ok(Reply::Released { known })
+    }
+
+    /// Makes subscriptions; each has its own result.
+    pub fn subscribe(
+        &mut self,
+        subscriptions: Vec<Subscription>,
+        now: Instant,
+    ) -> Answer<Result<Reply, Reason>> {
+        self.now = now;
+        if self.is_lost() {
+            return Answer::Now(Err(Reason::TakenOver));
+        }
+        let reviews = subscriptions.into_iter().map(|subscription| self.review(subscription)).collect();
+        let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        Answer::all(reviews).map(move |reviewed| {
+            let grant = |result: Result<Subscription, Reason>| {
+                result.and_then(|subscription| register(&shared, &client, &record, subscription, now))
+            };
+            Ok(Reply::Subscribed(reviewed.into_iter().map(grant).collect()))
+        })
+    }
+
+    /// Ends subscriptions; each has its own result.
+    pub fn unsubscribe(&mut self, subscriptions: Vec<Unsubscribe>) -> Result<Reply, Reason> {
+        let end = |subscription| {
+            let gone = self.shared.unsubscribe(&self.record, &Key::from(subscription));
+            let gone = gone.ok_or(Reason::NoSubscription)?;
+            let client = self.client.clone();
+            self.shared.emit(|| BrokerEvent::Unsubscribed { client, filter: gone.filter });
+            Ok(())
+        };
+        Ok(Reply::Unsubscribed(subscriptions.into_iter().map(end).collect()))
+    }
+
+    /// The retained message of a topic.
+    pub fn read(&mut self, topic: Topic, now: Instant) -> Answer<Result<Reply, Reason>> {
+        let (shared, client) = (self.shared.clone(), self.client.clone());
+        self.shared.authorize(&self.client, Access::Read { topic: &topic }).map(move |permission| {
+            shared.count(permission);
+            if permission == Permission::Deny {
+                shared.deny(&client, "read", topic.as_str());
+                return Err(Reason::NotAuthorized);
+            }
+            Ok(Reply::Read(shared.retained.read(&topic, now)))
+        })
+    }
+
+    /// Sets or removes the will.
+    pub fn set_will(&mut self, will: Option<Will>) -> Answer<Result<Reply, Reason>> {
+        let access = will.as_ref().map(|will| self.shared.authorize(&self.client, will_access(will)));
+        let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        access.unwrap_or(Answer::Now(Permission::Allow)).map(move |permission| {
+            if let (Permission::Deny, Some(will)) = (permission, &will) {
+                shared.deny(&client, "publish", will.publish.topic.as_str());
+                return Err(Reason::NotAuthorized);
+            }
+            record.lock().will = will.map(|will| (will, client));
+            Ok(Reply::WillSet)
+        })
+    }
+
+    /// Begins a re-authentication [MQTT5 4.12.1].
+    pub fn reauthenticate(&self, step: EnhancedAuthentication) -> Answer<Result<Reauthentication, Reason>> {
+        let attempt = Attempt {
+            client_id: Some(self.client.id.clone()),
+            credentials: Credentials { enhanced: Some(step), ..Credentials::default() },
+            peer: self.client.peer.clone(),
+            protocol: self.client.protocol,
+        };
+        let username = self.client.identity.username.clone();
+        self.shared
+            .hooks
+            .authenticator
+            .authenticate(&attempt)
+            .map(move |judged| rejudge(judged, username.as_deref()))
+    }
+
+    /// Goes on with a re-authentication.
+    pub fn proceed(
+        &self,
+        exchange: Box<dyn Exchange>,
+        step: EnhancedAuthentication,
+    ) -> Answer<Result<Reauthentication, Reason>> {
+        let username = self.client.identity.username.clone();
+        exchange.proceed(step).map(move |judged| rejudge(judged, username.as_deref()))
+    }
+
+    /// Hands over what waits, at most `room` deliveries; `waker` is woken when there is more, or when the
+    /// session is lost. Returns whether more can be had at once.
+    pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
+        self.now = now;
+        let pulled = self.record.pull(self.epoch, room, now, waker, &self.shared.counters, events);
+        for queued in &pulled.expired {
+            self.shared.lost(&self.record, queued, Reason::MessageExpired);
+        }
+        pulled.more
+    }
+
+    /// Notes what the client said of a delivery.
+    pub fn ack(&mut self, id: DeliveryId, ack: Ack) {
+        if self.is_lost() {
+            return;
+        }
+        if let Some(returned) = self.record.ack(id, ack) {
+            self.shared.redispatch(returned, &self.record);
+        }
+    }
+
+    /// How many messages the client is owed: waiting, or handed over and not complete.
+    pub fn owed(&self) -> usize {
+        self.record.lock().owed()
+    }
+
+    /// The client says how it leaves; the connection then ends with [`Session::close`].
+    pub fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
+        if let Some(expiry) = disconnect.session_expiry
+            && !self.is_lost()
+        {
+            self.record.lock().expiry = self.shared.config.session_expiry(expiry);
+        }
+        let reason = match disconnect.publish_will {
+            true => Reason::DisconnectedWithWill,
+            false => Reason::Disconnected,
+        };
+        self.end(disconnect.publish_will, reason, now);
+        Ok(Reply::Disconnected)
+    }
+
+    /// The connection is over, without a good-bye: the will is due.
+    pub fn close(mut self, reason: Reason, now: Instant) {
+        self.end(true, reason, now);
+    }
+
+    fn end(&mut self, publish_will: bool, reason: Reason, now: Instant) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        self.shared.detach(&self.record, self.epoch, publish_will, now);
+        let client = self.client.clone();
+        self.shared.emit(|| BrokerEvent::Disconnected { client, reason, at: now });
+    }
+
+    fn is_lost(&self) -> bool {
+        !self.open || self.record.epoch() != self.epoch
+    }
+
+    fn review(&self, subscription: Subscription) -> Answer<Result<Subscription, Reason>> {
+        if subscription.filter.share().is_some() && !self.shared.config.shared_subscriptions {
+            return Answer::Now(Err(Reason::SharedSubscriptionsNotSupported));
+        }
+        let access = Access::Subscribe { filter: &subscription.filter, qos: subscription.options.qos };
+        let permission = self.shared.authorize(&self.client, access);
+        let (shared, client) = (self.shared.clone(), self.client.clone());
+        permission.then(move |permission| {
+            shared.count(permission);
+            if permission == Permission::Deny {
+                shared.deny(&client, "subscribe", subscription.filter.as_str());
+                return Answer::Now(Err(Reason::NotAuthorized));
+            }
+            intercept(shared, 0, client, subscription)
+        })
+    }
+}
+
+impl Drop for Session {
+    /// A connection that vanished without closing its session is a lost client all the same.
+    fn drop(&mut self) {
+        self.end(true, Reason::Internal, self.now);
+    }
+}
+
+fn commit(
+    shared: &Shared,
+    client: &Client,
+    record: &Arc<Record>,
+    publish: Publish,
+    routes: &mut Option<(Topic, Arc<Routes>)>,
+    now: Instant,
+) -> Result<Reply, Reason> {
+    let once = publish.once;
+    let matched = shared.route(client, Some(record), publish, routes, now)?;
+    if let Some(id) = once {
+        record.lock().received.insert(id);
+    }
+    Ok(Reply::Published { matched })
+}
+
+fn intercept(
+    shared: Arc<Shared>,
+    at: usize,
+    client: Arc<Client>,
+    subscription: Subscription,
+) -> Answer<Result<Subscription, Reason>> {
+    let Some(interceptor) = shared.hooks.interceptors.get(at) else { return Answer::Now(Ok(subscription)) };
+    interceptor.subscribe(&client, subscription).then(move |result| match result {
+        Ok(subscription) => intercept(shared, at + 1, client, subscription),
+        Err(reason) => Answer::Now(Err(reason)),
+    })
+}
+
+/// Puts a reviewed subscription into session and router, and queues the retained messages it is owed.
+fn register(
+    shared: &Shared,
+    client: &Arc<Client>,
+    record: &Arc<Record>,
+    subscription: Subscription,
+    now: Instant,
+) -> Result<Qos, Reason> {
+    let Subscription { id, filter, mut options, .. } = subscription.clone();
+    options.qos = options.qos.min(shared.config.max_qos());
+    let key = Key::of(&subscription);
+    let mut state = record.lock();
+    let fresh = !state.subscriptions.contains_key(&key);
+    if fresh && state.subscriptions.len() >= shared.config.max_subscriptions {
+        return Err(Reason::QuotaExceeded);
+    }
+    if state.queue.replay_len() >= shared.config.max_replay {
+        return Err(Reason::QuotaExceeded);
+    }
+    let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
+    drop(state);
+    if old.is_none() {
+        shared.counters.subscriptions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    let (same, moved): (Option<Subscription>, Option<Subscription>) = match old {
+        Some(old) if old.filter == filter => (Some(old), None),
+        old => (None, old),
+    };
+    if let Some(moved) = moved {
+        shared.router.remove(&moved.filter, record, moved.id);
+    }
+    shared.router.insert(&filter, record, id, options, same.map(|old| old.id));
+    let wanted = match options.retain_handling {
+        RetainHandling::Always => true,
+        RetainHandling::IfNew => fresh,
+        RetainHandling::Never => false,
+    };
+    if wanted && filter.share().is_none() {
+        let retained = shared.retained.matches(&filter, now).into_iter();
+        let retained = retained.filter(|message| !(options.no_local && message.origin == record.id));
+        record.lock().queue.replay(retained.map(|message| Queued {
+            qos: options.qos.min(message.qos),
+            message,
+            matched: bus::Matched::One(id),
+            retain: true,
+            duplicate: false,
+            group: None,
+        }));
+    }
+    let (client, qos) = (client.clone(), options.qos);
+    shared.emit(|| BrokerEvent::Subscribed { client, filter, qos });
+    Ok(qos)
+}
+
+/// A re-authentication may not turn one user into another.
+fn rejudge(judged: Authentication, username: Option<&str>) -> Result<Reauthentication, Reason> {
+    match judged {
+        Authentication::Accept(identity) if identity.username.as_deref() == username => {
+            Ok(Reauthentication::Done(identity.completion))
+        }
+        Authentication::Accept(_) => Err(Reason::NotAuthorized),
+        Authentication::Challenge(step, exchange) => Ok(Reauthentication::Challenge(step, exchange)),
+        Authentication::Refuse(reason) => Err(reason),
+    }
+}

@@ -1,0 +1,113 @@
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bus::{Qos, Reason};
+use dashmap::DashMap;
+
+/// Counters of one broker since it began.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) received: [AtomicU64; 3],
+    pub(crate) received_bytes: AtomicU64,
+    pub(crate) delivered: [AtomicU64; 3],
+    pub(crate) delivered_bytes: AtomicU64,
+    pub(crate) unrouted: AtomicU64,
+    pub(crate) connections: AtomicU64,
+    pub(crate) sessions: AtomicU64,
+    pub(crate) subscriptions: AtomicU64,
+    pub(crate) allowed: AtomicU64,
+    pub(crate) denied: AtomicU64,
+    closed: DashMap<(&'static str, Reason), u64>,
+    refused: DashMap<(&'static str, Reason), u64>,
+    dropped: DashMap<Reason, u64>,
+}
+
+/// What a broker has done and holds, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Messages taken from publishers, by guarantee.
+    pub received: [u64; 3],
+    /// Bytes of their payloads.
+    pub received_bytes: u64,
+    /// Messages handed to subscribers' connections, by guarantee.
+    pub delivered: [u64; 3],
+    /// Bytes of their payloads.
+    pub delivered_bytes: u64,
+    /// Messages that matched no subscription.
+    pub unrouted: u64,
+    /// Sessions that a connection holds now.
+    pub connections: u64,
+    /// Sessions there are now.
+    pub sessions: u64,
+    /// Subscriptions there are now.
+    pub subscriptions: u64,
+    /// Retained messages there are now.
+    pub retained: u64,
+    /// Bytes they hold.
+    pub retained_bytes: u64,
+    /// Accesses allowed by the authorizer.
+    pub allowed: u64,
+    /// Accesses denied by the authorizer.
+    pub denied: u64,
+    /// Connections ended, by protocol and cause.
+    pub closed: Vec<(&'static str, Reason, u64)>,
+    /// Attempts to connect refused, by protocol and cause.
+    pub refused: Vec<(&'static str, Reason, u64)>,
+    /// Messages thrown away, by cause.
+    pub dropped: Vec<(Reason, u64)>,
+}
+
+impl Counters {
+    pub(crate) fn receive(&self, qos: Qos, bytes: usize) {
+        if let Some(counter) = self.received.get(usize::from(qos.level())) {
+            counter.fetch_add(1, Relaxed);
+        }
+        self.received_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn deliver(&self, counts: [u64; 3], bytes: u64) {
+        for (counter, count) in self.delivered.iter().zip(counts).filter(|(_, count)| *count > 0) {
+            counter.fetch_add(count, Relaxed);
+        }
+        self.delivered_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    pub(crate) fn close(&self, protocol: &'static str, reason: Reason) {
+        *self.closed.entry((protocol, reason)).or_default() += 1;
+    }
+
+    pub(crate) fn refuse(&self, protocol: &'static str, reason: Reason) {
+        *self.refused.entry((protocol, reason)).or_default() += 1;
+    }
+
+    pub(crate) fn drop_message(&self, reason: Reason) {
+        *self.dropped.entry(reason).or_default() += 1;
+    }
+
+    pub(crate) fn snapshot(&self, (retained, retained_bytes): (usize, usize)) -> Stats {
+        let load = |counter: &AtomicU64| counter.load(Relaxed);
+        let list = |map: &DashMap<(&'static str, Reason), u64>| {
+            let mut rows: Vec<_> = map.iter().map(|row| (row.key().0, row.key().1, *row.value())).collect();
+            rows.sort_unstable();
+            rows
+        };
+        let mut dropped: Vec<_> = self.dropped.iter().map(|row| (*row.key(), *row.value())).collect();
+        dropped.sort_unstable();
+        Stats {
+            received: self.received.each_ref().map(load),
+            received_bytes: load(&self.received_bytes),
+            delivered: self.delivered.each_ref().map(load),
+            delivered_bytes: load(&self.delivered_bytes),
+            unrouted: load(&self.unrouted),
+            connections: load(&self.connections),
+            sessions: load(&self.sessions),
+            subscriptions: load(&self.subscriptions),
+            retained: retained as u64,
+            retained_bytes: retained_bytes as u64,
+            allowed: load(&self.allowed),
+            denied: load(&self.denied),
+            closed: list(&self.closed),
+            refused: list(&self.refused),
+            dropped,
+        }
+    }
+}
