@@ -1,0 +1,56 @@
+"""python -m interop: the server under test, driven by other people's clients."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import crossing
+from .board import Board
+from .coap import Loop
+from .node import Node
+from .server import Broker, Watersmeet
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="interop", description=__doc__)
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument("--server", help="path of our server; everything is checked")
+    subject.add_argument("--mosquitto", help="path of mosquitto; the MQTT cells are checked")
+    subject.add_argument("--subject", help="host:port of any MQTT broker on this machine; the MQTT cells are checked")
+    parser.add_argument("--only", help="run only the tables and checks whose title has this text")
+    parser.add_argument("--count", type=Path, help="file to write 'PASSED FAILED' to")
+    arguments = parser.parse_args()
+
+    board, node, loop = Board(arguments.only), Node(), Loop()
+    try:
+        if arguments.server:
+            everything(board, str(Path(arguments.server).resolve()), node, loop)
+        elif arguments.mosquitto:
+            with Broker(arguments.mosquitto) as broker:
+                tables(board, broker.ports, node, loop)
+        else:
+            tables(board, {"mqtt": int(arguments.subject.rsplit(":", 1)[1])}, node, loop)
+    except Exception as error:
+        board.failures.append(("the run", f"{type(error).__name__}: {error}"))
+        print(f"\nFAIL the run: {error}")
+    finally:
+        node.close()
+    if arguments.count:
+        arguments.count.write_text(f"{board.passed} {len(board.failures)}\n")
+    print(f"\ninterop: {board.passed} passed, {len(board.failures)} failed")
+    return 1 if board.failures else 0
+
+
+def everything(board, binary, node, loop):
+    with Watersmeet(binary) as server:
+        tables(board, server.ports, node, loop)
+
+
+def tables(board, ports, node, loop):
+    everyone = crossing.clients(ports, node, loop)
+    crossing.every_cell(board, everyone)
+    crossing.retained(board, everyone)
+    crossing.content_types(board, everyone)
+
+
+sys.exit(main())

@@ -1,0 +1,74 @@
+"""Runs checks and shows what became of them."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+WORKERS = 4
+"""How many cells of a table run at once."""
+
+
+class Board:
+    """The results of every check so far."""
+
+    def __init__(self, only: str | None = None):
+        self.passed, self.failures = 0, []
+        self._only = only
+
+    def wants(self, group: str) -> bool:
+        """Whether a group of checks was asked for."""
+        return self._only is None or self._only in group
+
+    def table(self, title: str, rows: list, columns: list, check: Callable, corner: str = ""):
+        """Runs `check(row, column)` for every cell, several at once, and prints the table.
+
+        Rows and columns are pairs of a label and whatever the check wants. A check returns its time in
+        seconds, or None where the cell makes no sense, and raises where it fails.
+        """
+        if not self.wants(title):
+            return
+        with ThreadPoolExecutor(WORKERS) as pool:
+            cells = [
+                [pool.submit(self._cell, f"{title}: {row[0]} -> {column[0]}", check, row[1], column[1])
+                 for column in columns]
+                for row in rows
+            ]
+            texts = [[cell.result() for cell in row] for row in cells]
+        print(f"\n{title}")
+        labels = [corner, *(row[0] for row in rows)]
+        first = max(map(len, labels))
+        widths = [max(len(word) for word in column[0].split("|")) + 2 for column in columns]
+        widths = [max(width, 9) for width in widths]
+        for line in range(2):
+            heads = [(column[0].split("|") + [""])[line] for column in columns]
+            start = corner if line == 0 else ""
+            print(f"  {start:<{first}}" + "".join(f"{head:>{w}}" for head, w in zip(heads, widths)))
+        for row, line in zip(rows, texts):
+            print(f"  {row[0]:<{first}}" + "".join(f"{text:>{w}}" for text, w in zip(line, widths)), flush=True)
+        self._explain(title)
+
+    def check(self, title: str, check: Callable, *arguments):
+        """Runs one check and prints its line."""
+        if not self.wants(title):
+            return
+        print(f"  {self._cell(title, check, *arguments):>9}  {title}", flush=True)
+        self._explain(title)
+
+    def _cell(self, name, check, *arguments) -> str:
+        began = time.perf_counter()
+        try:
+            seconds = check(*arguments)
+        except Exception as error:  # a client may raise whatever it likes; it is the finding
+            self.failures.append((name, f"{type(error).__name__}: {error}"))
+            return "FAIL"
+        if seconds is None:
+            return "-"
+        self.passed += 1
+        if not isinstance(seconds, float):
+            seconds = time.perf_counter() - began
+        return f"{seconds * 1000:.0f} ms"
+
+    def _explain(self, title):
+        for name, reason in self.failures:
+            if name.startswith(title):
+                print(f"  FAIL {name}\n       {reason}", flush=True)

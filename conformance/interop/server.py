@@ -1,0 +1,124 @@
+"""The servers under test, on free ports of 127.0.0.1."""
+
+import json
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .client import Silence
+
+START = 20.0
+"""How long a server may take to start or to stop, in seconds."""
+
+CONFIG = """
+[listeners.mqtt]
+bind = "127.0.0.1:0"
+
+[listeners.mqtt-sn]
+bind = "127.0.0.1:0"
+
+[listeners.coap]
+bind = "127.0.0.1:0"
+
+[listeners.stomp]
+bind = "127.0.0.1:0"
+
+[listeners.http]
+bind = "127.0.0.1:0"
+"""
+
+
+class Watersmeet:
+    """One run of our server; `folder` holds its data and outlives it."""
+
+    def __init__(self, binary: str, folder: Path | None = None):
+        self._temporary = None
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="watersmeet-")
+            folder = Path(self._temporary.name)
+        ready, config = folder / "ready.json", folder / "watersmeet.toml"
+        ready.unlink(missing_ok=True)
+        config.write_text(CONFIG)
+        self.log = folder / "log.txt"
+        with self.log.open("ab") as log:
+            command = [binary, "serve", "--config", str(config), "--ready-file", str(ready)]
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
+        _await(lambda: _whole_json(ready), self.process, f"no {ready.name}", self.log)
+        listeners = json.loads(ready.read_text())["listeners"]
+        self.ports = {name: int(address.rsplit(":", 1)[1]) for name, address in listeners.items()}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+        if self._temporary:
+            self._temporary.cleanup()
+
+    def stop(self) -> int:
+        """Ends the server with SIGTERM and returns its exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(START)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise Silence(f"the server does not end within {START:g} s of SIGTERM") from None
+
+
+class Broker:
+    """mosquitto, to prove the MQTT checks on."""
+
+    def __init__(self, binary: str):
+        self._temporary = tempfile.TemporaryDirectory(prefix="mosquitto-")
+        folder = Path(self._temporary.name)
+        port = free_port()
+        config, log = folder / "mosquitto.conf", folder / "log.txt"
+        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+        with log.open("ab") as output:
+            self.process = subprocess.Popen([binary, "-c", str(config)], stdout=output, stderr=output)
+        _await(lambda: _accepts(port), self.process, "nobody listens", log)
+        self.ports = {"mqtt": port}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(START)
+        self._temporary.cleanup()
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _await(condition, process, complaint, log):
+    """Looks for the condition until it holds, the process ends, or START has passed."""
+    end = time.monotonic() + START
+    while not condition():
+        if process.poll() is not None:
+            raise Silence(f"{complaint}; the process ended with {process.returncode}:\n{log.read_text()}")
+        if time.monotonic() > end:
+            process.kill()
+            raise Silence(f"{complaint} within {START:g} s:\n{log.read_text()}")
+        time.sleep(0.02)
+
+
+def _whole_json(path) -> bool:
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _accepts(port) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
