@@ -1,1 +1,92 @@
-fn main() {}
+//! The executable `watersmeet`: reads the configuration, opens the listeners and serves.
+
+mod banner;
+mod cli;
+mod config;
+mod health;
+mod log;
+mod passwd;
+mod registry;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, ConfigCommand};
+use config::{Detail, Loaded, Problems};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A fault of the configuration begins with its place, for editors to jump to.
+            let text = match error.downcast::<Problems>() {
+                Ok(problems) => problems.to_string(),
+                Err(error) => format!("watersmeet: {error:#}"),
+            };
+            let _ = writeln!(std::io::stderr(), "{text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let source = Source::new(cli.config);
+    match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
+        Command::Serve(_options) => {
+            let _loaded = source.read()?;
+            Ok(())
+        }
+        Command::Check => {
+            source.read()?;
+            say(&format!("{}: good\n", source.name()));
+            Ok(())
+        }
+        Command::Config { command: ConfigCommand::Show { origin } } => {
+            let detail = if origin { Detail::Origins } else { Detail::Values };
+            say(&config::show(&source.read()?, detail));
+            Ok(())
+        }
+        Command::Health => health::ask(&source.read()?.config.http),
+        Command::Passwd { name, superuser } => {
+            say(&passwd::entry(&name, superuser)?);
+            Ok(())
+        }
+    }
+}
+
+/// Where the configuration is read from, again at every reload.
+#[derive(Clone, Debug)]
+pub(crate) struct Source {
+    file: Option<PathBuf>,
+}
+
+impl Source {
+    fn new(file: Option<PathBuf>) -> Self {
+        let named = || std::env::var_os(config::environment::FILE).filter(|name| !name.is_empty());
+        Self { file: file.or_else(|| named().map(PathBuf::from)) }
+    }
+
+    pub(crate) fn read(&self) -> Result<Loaded, Problems> {
+        let variables = std::env::vars_os();
+        let variables =
+            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Loaded::read(self.file.as_deref(), variables)
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.file.as_ref().map_or_else(|| "the defaults".to_owned(), |file| file.display().to_string())
+    }
+}
+
+/// Writes to standard output; nobody need listen.
+pub(crate) fn say(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}

@@ -1,0 +1,61 @@
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// One MQTT, MQTT-SN, CoAP, LwM2M and STOMP server: all of them see the same topics.
+///
+/// Without a command it serves. No configuration file is read unless one is named by --config or by the
+/// variable WATERSMEET_CONFIG; each key can also be set by a variable WATERSMEET_SECTION__KEY.
+#[derive(Debug, Parser)]
+#[command(name = "watersmeet", version)]
+pub(crate) struct Cli {
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", global = true)]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve clients until SIGTERM or SIGINT; SIGHUP reads the configuration again
+    Serve(Serve),
+    /// Check the configuration and tell what is wrong with it
+    Check,
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Ask a running server whether it is alive; the exit code tells
+    Health,
+    /// Read a password and print the user's entry for the configuration file
+    Passwd {
+        /// The user name
+        name: String,
+        /// Let the user do everything, whatever the rules say
+        #[arg(long)]
+        superuser: bool,
+    },
+}
+
+#[derive(Args, Debug, Default)]
+pub(crate) struct Serve {
+    /// Write the addresses of all listeners to this file once they are open, as JSON:
+    /// {"listeners":{"mqtt":"127.0.0.1:1883",…,"http":"127.0.0.1:18083"}}
+    ///
+    /// With it a listener may be bound to port 0, which takes any free port. The name http is that of the
+    /// HTTP listener. The file appears whole, and is removed when the server stops.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ready_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print the configuration in force, without secrets
+    Show {
+        /// Say behind each value where it came from: default, FILE:LINE:COLUMN, or a variable
+        #[arg(long)]
+        origin: bool,
+    },
+}

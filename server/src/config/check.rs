@@ -1,0 +1,58 @@
+use tracing_subscriber::EnvFilter;
+
+use super::problem::{Problem, Problems, suggestion};
+use super::tree::{Path, Table};
+use super::{Config, Listener};
+use crate::registry;
+
+/// Judges what each key alone cannot tell: whether the configuration may be run.
+pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
+    let mut problems = Vec::new();
+    let mut report = |path: Path, message: String| {
+        problems.push(Problem::at(tree.origin(&path), format!("{path}: {message}")));
+    };
+    let at = |keys: &[&str]| keys.iter().fold(Path::default(), |path, key| path.key(key));
+    if let Err(error) = EnvFilter::try_new(&config.log.level) {
+        report(at(&["log", "level"]), format!("{:?} is not a level: {error}", config.log.level));
+    }
+    if config.broker.max_qos > 2 {
+        report(at(&["broker", "max_qos"]), "expected 0, 1 or 2".to_owned());
+    }
+    for (name, listener) in config.listeners.0.iter().filter(|(_, listener)| listener.enabled) {
+        if registry::find(&listener.protocol).is_none() {
+            let known: Vec<_> = registry::names().collect();
+            let hint = suggestion(&listener.protocol, &known, |known| format!("{known:?}"));
+            let message = format!("unknown protocol {:?}{hint}", listener.protocol);
+            report(at(&["listeners", name, "protocol"]), message);
+        }
+        if let Some(message) = exposure(config, listener) {
+            report(at(&["listeners", name, "bind"]), message);
+        }
+    }
+    if let Err(error) = access::AuthChain::new(&config.access) {
+        report(at(&["access", error.list]).index(error.index).key(error.key), error.message);
+    }
+    Problems::check(problems)
+}
+
+/// Why the listener must not be opened as things stand.
+fn exposure(config: &Config, listener: &Listener) -> Option<String> {
+    use access::Anonymous::{Everywhere, Loopback, Never};
+    let local = listener.bind.ip().to_canonical().is_loopback();
+    match config.access.anonymous {
+        _ if !config.access.users.is_empty() => None,
+        Everywhere => None,
+        Loopback if local => None,
+        Never if local => Some(
+            "nobody could connect, because clients without a name are refused and there are no users; add a \
+             user (`watersmeet passwd NAME` prints one), or set access.anonymous = \"loopback\""
+                .to_owned(),
+        ),
+        Loopback | Never => Some(format!(
+            "{} can be reached from other machines, but there are no users to be let in; add a user \
+             (`watersmeet passwd NAME` prints one), or bind a loopback address, or set access.anonymous = \
+             \"everywhere\" to let everybody in without a password",
+            listener.bind
+        )),
+    }
+}

@@ -1,0 +1,120 @@
+//! The configuration: defaults, then the file, then the environment; strict in all of them.
+
+mod check;
+mod decode;
+pub(crate) mod environment;
+mod file;
+mod listener;
+mod problem;
+mod show;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use listener::{Listener, Listeners};
+pub(crate) use problem::Problems;
+pub(crate) use show::{Detail, show};
+
+use tree::Table;
+
+/// All that can be configured.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// What is logged, and how.
+    pub(crate) log: Log,
+    /// The listener for operators: health and metrics.
+    pub(crate) http: Http,
+    /// Who may connect, and what they may do.
+    pub(crate) access: access::Config,
+    /// What sessions, queues and retained messages may cost.
+    pub(crate) broker: broker::Config,
+    /// What one connection may cost.
+    pub(crate) limits: bus::Limits,
+    /// The ports that clients reach, by name.
+    pub(crate) listeners: Listeners,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, and exceptions by module: `info,broker=debug`.
+    pub(crate) level: String,
+    /// How a line is written.
+    pub(crate) format: LogFormat,
+}
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The listener for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Http {
+    /// Whether it is there.
+    pub(crate) enabled: bool,
+    /// Where it listens.
+    #[serde(with = "listener::address")]
+    pub(crate) bind: SocketAddr,
+}
+
+/// A configuration that may be run, and where each part of it came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) config: Config,
+    tree: Table,
+}
+
+impl Loaded {
+    /// Reads the defaults, the file if there is one, and the variables; all faults are reported at once.
+    pub(crate) fn read(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let written = file.map(file::read).transpose()?.unwrap_or_default();
+        Self::merge(written, variables)
+    }
+
+    fn merge(
+        written: Table,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let mut tree = defaults()?;
+        tree.overlay(written);
+        environment::overlay(&mut tree, variables)?;
+        let config: Config = decode::decode(&tree)?;
+        check::check(&config, &tree)?;
+        Ok(Self { config, tree })
+    }
+}
+
+fn defaults() -> Result<Table, Problems> {
+    let text = toml::to_string(&Config::default())
+        .map_err(|error| Problems::one(problem::Problem::general(format!("the defaults: {error}"))))?;
+    file::parse_default(&text)
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: LogFormat::Text }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self { enabled: true, bind: (Ipv4Addr::LOCALHOST, 18083).into() }
+    }
+}

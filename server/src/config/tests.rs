@@ -1,0 +1,211 @@
+use super::*;
+
+const NOTHING: [(String, String); 0] = [];
+
+fn variables<const N: usize>(pairs: [(&str, &str); N]) -> [(String, String); N] {
+    pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
+}
+
+fn load(text: &str) -> Result<Loaded, String> {
+    load_with(text, [])
+}
+
+fn load_with<const N: usize>(text: &str, pairs: [(&str, &str); N]) -> Result<Loaded, String> {
+    let written = file::parse_named("w.toml", text).map_err(|problems| problems.to_string())?;
+    Loaded::merge(written, variables(pairs)).map_err(|problems| problems.to_string())
+}
+
+#[track_caller]
+fn faults(text: &str) -> String {
+    load(text).expect_err("the configuration has a fault")
+}
+
+#[test]
+fn an_empty_file_gives_the_defaults() {
+    let config = load("").unwrap().config;
+    assert_eq!(config.listeners, Listeners::default());
+    assert!(config.listeners.0.values().all(|listener| listener.bind.ip().is_loopback()));
+    assert!(config.http.bind.ip().is_loopback());
+    assert_eq!(config.limits, bus::Limits::default());
+}
+
+#[test]
+fn an_unknown_key_is_named_with_its_place_and_what_was_meant() {
+    assert_eq!(
+        faults("\n[listeners.mqtt]\nmax_conections = 5\n"),
+        "w.toml:3:1: unknown key \"max_conections\" in [listeners.mqtt]; did you mean \"max_connections\"?"
+    );
+    assert_eq!(
+        faults("[log]\ncolour = true\n"),
+        "w.toml:2:1: unknown key \"colour\" in [log]; known: \"level\", \"format\""
+    );
+    assert_eq!(
+        faults("[brokr]\n"),
+        "w.toml:1:2: unknown key \"brokr\" at the top level; did you mean \"broker\"?"
+    );
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
+    let cases = [
+        (
+            "listeners.mqtt.max_connections = \"lots\"",
+            "w.toml:1:34: listeners.mqtt.max_connections: expected an integer from 0 up, found the text \"lots\"",
+        ),
+        (
+            "listeners.mqtt.rebind = 3",
+            "w.toml:1:25: listeners.mqtt.rebind: expected true or false, found the integer 3",
+        ),
+        (
+            "listeners.mqtt.bind = \"localhost\"",
+            "w.toml:1:23: listeners.mqtt.bind: \"localhost\" is not an address; write IP:PORT, as in \
+             \"127.0.0.1:1883\" or \"[::1]:1883\"",
+        ),
+        (
+            "broker.max_inflight = 70000",
+            "w.toml:1:23: broker.max_inflight: expected an integer from 0 to 65535, found the integer 70000",
+        ),
+        (
+            "limits.handshake = \"5 parsecs\"",
+            "w.toml:1:20: limits.handshake: \"5 parsecs\" is not a duration; write a number and ms, s, m, h or \
+             d, as in \"30s\"",
+        ),
+        ("log.format = \"jsno\"", "w.toml:1:14: log.format: unknown value \"jsno\"; did you mean \"json\"?"),
+        ("broker = 1", "w.toml:1:10: broker: expected a table, found the integer 1"),
+        (
+            "listeners.mqtt.protocol = \"mqt\"",
+            "w.toml:1:27: listeners.mqtt.protocol: unknown protocol \"mqt\"; did you mean \"mqtt\"?",
+        ),
+        ("broker.max_qos = 3", "w.toml:1:18: broker.max_qos: expected 0, 1 or 2"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(faults(text), expected);
+    }
+}
+
+#[test]
+fn all_faults_are_reported_in_the_order_of_the_file() {
+    let faults = faults(
+        "[log]\nlevl = \"info\"\nformat = 1\n[listeners.mqtt]\nbind = 1\nrebind = 2\n\
+         [[access.users]]\nname = 3\npassword_hash = 4\n",
+    );
+    let places: Vec<_> = faults.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["w.toml:2:1", "w.toml:3:10", "w.toml:5:8", "w.toml:6:10", "w.toml:8:8"], "{faults}");
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_refused_with_the_place() {
+    assert!(faults("[log\n").starts_with("w.toml:1:5: "));
+    assert!(faults("[log]\nlevel =\n").starts_with("w.toml:2:8: "));
+    assert!(faults("[log]\nlevel = \"a\"\nlevel = \"b\"\n").starts_with("w.toml:3:1: "));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let error = Loaded::read(Some(Path::new("/nowhere/w.toml")), NOTHING).unwrap_err().to_string();
+    assert!(error.starts_with("/nowhere/w.toml: cannot be read: "), "{error}");
+}
+
+#[test]
+fn a_variable_goes_before_the_file_and_the_file_before_the_defaults() {
+    let text = "[log]\nlevel = \"warn\"\nformat = \"json\"\n";
+    let loaded = load_with(text, [("WATERSMEET_LOG__LEVEL", "debug"), ("PATH", "/bin")]).unwrap();
+    assert_eq!(loaded.config.log, Log { level: "debug".to_owned(), format: LogFormat::Json });
+    let shown = show(&loaded, Detail::Origins);
+    for line in [
+        "level = \"debug\"  # env WATERSMEET_LOG__LEVEL",
+        "format = \"json\"  # w.toml:3:10",
+        "bind = \"127.0.0.1:18083\"  # default",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\n{shown}");
+    }
+}
+
+#[test]
+fn a_variable_finds_keys_and_listeners_by_their_folded_names() {
+    let loaded = load_with(
+        "",
+        [
+            ("WATERSMEET_LISTENERS__MQTT_SN__BIND", "127.0.0.1:9"),
+            ("WATERSMEET_BROKER__MAX_INFLIGHT", "7"),
+            ("WATERSMEET_HTTP__ENABLED", "false"),
+            ("WATERSMEET_ACCESS__RULES", "[{ permit = \"deny\", topics = [\"a\"] }]"),
+        ],
+    );
+    let config = loaded.unwrap().config;
+    assert_eq!(config.listeners.0["mqtt-sn"].bind.port(), 9);
+    assert_eq!((config.broker.max_inflight, config.http.enabled), (7, false));
+    assert_eq!(config.access.rules.len(), 1);
+}
+
+#[test]
+fn a_variable_that_names_no_key_is_refused() {
+    let fault = |name| load_with("", [(name, "x")]).unwrap_err();
+    assert_eq!(
+        fault("WATERSMEET_LOG__LEVLE"),
+        "env WATERSMEET_LOG__LEVLE: unknown key \"levle\" in [log]; did you mean WATERSMEET_LOG__LEVEL?"
+    );
+    assert_eq!(
+        fault("WATERSMEET_LOG_LEVEL"),
+        "env WATERSMEET_LOG_LEVEL: names no key of the configuration; did you mean WATERSMEET_LOG__LEVEL?"
+    );
+}
+
+#[test]
+fn what_kubernetes_sets_beside_a_service_of_this_name_is_passed_over() {
+    let pairs = [
+        ("WATERSMEET_PORT", "tcp://10.0.0.1:1883"),
+        ("WATERSMEET_PORT_1883_TCP_ADDR", "10.0.0.1"),
+        ("WATERSMEET_SERVICE_PORT_MQTT", "1883"),
+    ];
+    assert!(load_with("", pairs).is_ok());
+}
+
+#[test]
+fn a_listener_that_others_reach_is_refused_unless_somebody_is_kept_out() {
+    let open = "[listeners.mqtt]\nbind = \"0.0.0.0:1883\"\n";
+    let fault = faults(open);
+    assert!(fault.starts_with("w.toml:2:8: listeners.mqtt.bind: 0.0.0.0:1883 can be reached"), "{fault}");
+    assert!(fault.contains("watersmeet passwd") && fault.contains("access.anonymous = \"everywhere\""));
+
+    assert!(load(&format!("{open}[access]\nanonymous = \"everywhere\"\n")).is_ok());
+    let hash = "$argon2id$v=19$m=32,t=1,p=1$c29tZXNhbHRzb21lc2FsdA$\
+                AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let user = format!("[[access.users]]\nname = \"ann\"\npassword_hash = \"{hash}\"\n");
+    assert!(load(&format!("{open}{user}")).is_ok());
+    assert!(load(&format!("{open}enabled = false\n")).is_ok());
+    assert!(faults("[listeners.mqtt]\nbind = \"[::]:1883\"\n").contains("[::]:1883 can be reached"));
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_is_refused() {
+    let fault = faults("access.anonymous = \"never\"\n");
+    assert!(fault.contains("nobody could connect"), "{fault}");
+}
+
+#[test]
+fn a_rule_or_user_that_cannot_be_used_is_named_with_its_place() {
+    assert_eq!(
+        faults("[[access.rules]]\npermit = \"allow\"\ntopics = [\"a/#/b\"]\n"),
+        "w.toml:3:10: access.rules[1].topics: the topic filter \"a/#/b\" has a misplaced wildcard"
+    );
+    let fault = faults("[[access.users]]\nname = \"ann\"\npassword_hash = \"secret\"\n");
+    assert!(
+        fault.starts_with("w.toml:3:17: access.users[1].password_hash: is not a password hash"),
+        "{fault}"
+    );
+}
+
+#[test]
+fn what_is_shown_can_be_read_again_and_holds_no_secret() {
+    let text = "[access]\nanonymous = \"everywhere\"\n[[access.rules]]\npermit = \"deny\"\ntopics = [\"a/#\"]\n\
+                [listeners.extra]\nprotocol = \"mqtt\"\nbind = \"[::1]:0\"\n";
+    let loaded = load(text).unwrap();
+    let again = load(&show(&loaded, Detail::Origins)).unwrap();
+    assert_eq!(toml::to_string(&loaded.config).unwrap(), toml::to_string(&again.config).unwrap());
+
+    let hash = access::hash_password(b"x").unwrap();
+    let user = format!("[[access.users]]\nname = \"ann\"\npassword_hash = \"{hash}\"\n");
+    let shown = show(&load(&user).unwrap(), Detail::Values);
+    assert!(shown.contains("name = \"ann\"") && !shown.contains("argon2"), "{shown}");
+}
