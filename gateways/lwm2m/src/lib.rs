@@ -1,15 +1,24 @@
 //! LwM2M on CoAP, driven by JSON commands over the bus.
+//!
+//! A command is a delivery, its answer is a publish: [`Lwm2m`] registers devices and carries out one command
+//! after the other; what is no registration is CoAP's.
+
 #![cfg_attr(
     not(test),
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod answer;
+mod command;
+mod config;
 mod format;
 mod link;
 mod model;
 mod path;
+mod registration;
 mod value;
 
+pub use config::{Config, Topics};
 pub use format::{DecodeError, Node, WriteFormat, decode};
 pub use link::Link;
 pub use model::{Object, ObjectModel, Resource};
