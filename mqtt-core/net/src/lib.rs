@@ -1,1 +1,16 @@
-//! Runs connections on sockets.
+//! Runs connections: one driver for every protocol and transport, and the listeners that feed it.
+//!
+//! [`Driver`] performs no I/O and reads no clock either; [`stream`] and [`datagram`] give it bytes, time and
+//! a way out. A simulation drives the very same code.
+
+mod clock;
+mod driver;
+mod listener;
+mod rate;
+
+pub mod datagram;
+pub mod stream;
+
+pub use clock::keep_time;
+pub use driver::{Driver, Flow, Names};
+pub use listener::{Bound, ListenerConfig, Running, Stop, bind};

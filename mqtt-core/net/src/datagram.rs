@@ -1,0 +1,363 @@
+//! Connections on a datagram socket: one task holds them all, and finds each by name or by address.
+//!
+//! A named datagram finds its connection wherever it comes from, if the listener rebinds, and moves it there;
+//! an unnamed one goes to the connection last heard from its address; else a new connection begins.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+
+use bus::{Outbox, PeerName, Reason, Transport};
+use parking_lot::Mutex;
+use slab::Slab;
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+use tokio::time::Sleep;
+
+use crate::driver::{Driver, Flow, Names};
+use crate::listener::{Place, Shared};
+use crate::rate::Rate;
+
+/// All connections of a datagram socket, as a task.
+pub(crate) struct Datagrams {
+    socket: UdpSocket,
+    shared: Arc<Shared>,
+    /// Nobody is taken in any more.
+    stopping: bool,
+    rate: Rate,
+    peers: Slab<Remote>,
+    index: Index,
+    /// When each connection wants to be called, in order.
+    deadlines: BTreeSet<(Instant, usize)>,
+    ready: Arc<Ready>,
+    timer: Option<Pin<Box<Sleep>>>,
+    input: Box<[u8]>,
+    out: Outbox,
+    /// What the socket did not take yet.
+    unsent: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+/// One peer.
+struct Remote {
+    driver: Driver,
+    address: SocketAddr,
+    names: Vec<PeerName>,
+    waker: Waker,
+    deadline: Option<Instant>,
+    /// When a peer that opened no session is forgotten.
+    begun: Instant,
+    _place: Place,
+}
+
+/// Which connection a datagram goes to.
+#[derive(Default)]
+struct Index {
+    by_address: HashMap<SocketAddr, usize>,
+    by_name: HashMap<PeerName, usize>,
+}
+
+/// The connections that were woken since the task last ran.
+#[derive(Default)]
+struct Ready {
+    state: Mutex<(Vec<usize>, Option<Waker>)>,
+}
+
+struct WakePeer {
+    ready: Arc<Ready>,
+    key: usize,
+}
+
+/// What one connection may change of the index.
+struct Claims<'a> {
+    key: usize,
+    names: &'a mut Vec<PeerName>,
+    index: &'a mut Index,
+}
+
+/// The largest datagram there is.
+const DATAGRAM: usize = 65_536;
+
+/// How many datagrams are taken before deliveries have their turn.
+const BURST: usize = 64;
+
+/// How many datagrams may wait for a full socket; further ones are lost, as on any network.
+const UNSENT: usize = 4_096;
+
+/// How many names one peer may claim.
+const NAMES: usize = 16;
+
+impl Datagrams {
+    pub(crate) fn new(socket: UdpSocket, shared: Arc<Shared>) -> Self {
+        let rate = Rate::new(shared.config.connect_rate, Instant::now());
+        Self {
+            socket,
+            shared,
+            stopping: false,
+            rate,
+            peers: Slab::new(),
+            index: Index::default(),
+            deadlines: BTreeSet::new(),
+            ready: Arc::default(),
+            timer: None,
+            input: vec![0; DATAGRAM].into_boxed_slice(),
+            out: Outbox::new(Transport::Datagram),
+            unsent: VecDeque::new(),
+        }
+    }
+
+    /// Takes nobody in any more. The broker tells those with a session; the others have nothing to be told.
+    pub(crate) fn drain(&mut self) {
+        self.stopping = true;
+        let silent = self.peers.iter().filter(|(_, remote)| !remote.driver.has_session());
+        let silent: Vec<usize> = silent.map(|(key, _)| key).collect();
+        for key in silent {
+            self.end(key, Reason::ShuttingDown, Instant::now());
+        }
+    }
+
+    fn receive(&mut self, length: usize, address: SocketAddr, now: Instant) {
+        let datagram = self.input.get(..length).unwrap_or_default();
+        let name = self.shared.protocol.name(datagram);
+        let found = self.find(name.as_ref(), address);
+        let key = match found {
+            Some(key) => key,
+            None if self.stopping || !self.shared.protocol.admits(datagram) => return,
+            None => match self.begin(address, now) {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        let Some(remote) = self.peers.get_mut(key) else { return };
+        if remote.address != address && self.index.by_address.get(&remote.address) == Some(&key) {
+            self.index.by_address.remove(&remote.address);
+        }
+        remote.address = address;
+        self.index.by_address.insert(address, key);
+        let waker = remote.waker.clone();
+        let names = &mut Claims { key, names: &mut remote.names, index: &mut self.index };
+        let datagram = self.input.get(..length).unwrap_or_default();
+        let cx = &mut Context::from_waker(&waker);
+        // A datagram that meets an unanswered request is lost: its protocol sends it again.
+        remote.driver.receive(datagram, now, &mut self.out, names, cx);
+        self.turn(key, now);
+    }
+
+    fn find(&self, name: Option<&PeerName>, address: SocketAddr) -> Option<usize> {
+        let here = self.index.by_address.get(&address).copied();
+        let Some(name) = name else { return here };
+        let named = self.index.by_name.get(name).copied().filter(|key| {
+            let at = self.peers.get(*key).map(|remote| remote.address);
+            self.shared.config.rebind || at == Some(address)
+        });
+        // A name that is new may be the first one of the peer at this address; a peer with other names stays apart.
+        named
+            .or_else(|| here.filter(|key| self.peers.get(*key).is_some_and(|remote| remote.names.is_empty())))
+    }
+
+    fn begin(&mut self, address: SocketAddr, now: Instant) -> Option<usize> {
+        let place = self.shared.place(&mut self.rate, now).ok()?;
+        let entry = self.peers.vacant_entry();
+        let key = entry.key();
+        let peer = self.shared.peer(address, Transport::Datagram);
+        let driver = Driver::new(&self.shared.protocol, peer, &self.shared.broker, now, &mut self.out);
+        let waker = Waker::from(Arc::new(WakePeer { ready: self.ready.clone(), key }));
+        entry.insert(Remote {
+            driver,
+            address,
+            names: Vec::new(),
+            waker,
+            deadline: None,
+            begun: now,
+            _place: place,
+        });
+        Some(key)
+    }
+
+    /// Gives a connection its turn, sends what it made, and ends it if it is over.
+    fn turn(&mut self, key: usize, now: Instant) {
+        loop {
+            let Some(remote) = self.peers.get_mut(key) else { return };
+            let waker = remote.waker.clone();
+            let names = &mut Claims { key, names: &mut remote.names, index: &mut self.index };
+            let cx = &mut Context::from_waker(&waker);
+            let flow = remote.driver.turn(true, now, &mut self.out, names, cx);
+            let silent = !remote.driver.has_session()
+                && !remote.driver.is_blocked()
+                && now.saturating_duration_since(remote.begun) >= self.shared.limits.handshake;
+            let address = remote.address;
+            self.send(address);
+            match flow {
+                Flow::More => {}
+                Flow::Close(reason) => return self.end(key, reason, now),
+                Flow::Continue if silent => return self.end(key, Reason::HandshakeTimeout, now),
+                Flow::Continue => return self.schedule(key),
+            }
+        }
+    }
+
+    fn send(&mut self, address: SocketAddr) {
+        for chunk in self.out.chunks() {
+            if self.unsent.is_empty() {
+                match self.socket.try_send_to(chunk.bytes, address) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    // Too large, or unreachable: to the protocol it is a lost datagram.
+                    _ => continue,
+                }
+            }
+            if self.unsent.len() < UNSENT {
+                self.unsent.push_back((address, chunk.bytes.to_vec()));
+            }
+        }
+        self.out.clear_sent();
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        while let Some((address, bytes)) = self.unsent.front() {
+            if self.socket.poll_send_to(cx, bytes, *address).is_pending() {
+                return;
+            }
+            self.unsent.pop_front();
+        }
+    }
+
+    fn schedule(&mut self, key: usize) {
+        let Some(remote) = self.peers.get_mut(key) else { return };
+        let forgotten = remote.begun + self.shared.limits.handshake;
+        let forgotten = (!remote.driver.has_session()).then_some(forgotten);
+        let deadline = remote.driver.deadline().into_iter().chain(forgotten).min();
+        let old = std::mem::replace(&mut remote.deadline, deadline);
+        if old != deadline {
+            old.map(|old| self.deadlines.remove(&(old, key)));
+            deadline.map(|deadline| self.deadlines.insert((deadline, key)));
+        }
+    }
+
+    fn end(&mut self, key: usize, reason: Reason, now: Instant) {
+        let Some(remote) = self.peers.try_remove(key) else { return };
+        if let Some(deadline) = remote.deadline {
+            self.deadlines.remove(&(deadline, key));
+        }
+        self.index.forget(&remote, key);
+        remote.driver.end(reason, now);
+    }
+
+    fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        self.flush(cx);
+        let mut again = true;
+        for _ in 0..BURST {
+            let mut buffer = ReadBuf::new(&mut self.input);
+            let Poll::Ready(received) = self.socket.poll_recv_from(cx, &mut buffer) else {
+                again = false;
+                break;
+            };
+            let length = buffer.filled().len();
+            // An error here is the echo of a datagram that could not be delivered to some peer.
+            if let Ok(address) = received {
+                self.receive(length, address, now);
+            }
+        }
+        for key in self.ready.take(cx.waker()) {
+            self.turn(key, now);
+        }
+        while let Some((_, key)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+            self.deadlines.pop_first();
+            if let Some(remote) = self.peers.get_mut(key) {
+                remote.deadline = None;
+            }
+            self.turn(key, now);
+        }
+        if self.stopping && self.peers.is_empty() && self.unsent.is_empty() {
+            return Poll::Ready(());
+        }
+        if again {
+            cx.waker().wake_by_ref();
+        }
+        self.wait(cx)
+    }
+
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some((deadline, _)) = self.deadlines.first() else { return Poll::Pending };
+        let deadline = tokio::time::Instant::from_std(*deadline);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+}
+
+impl Future for Datagrams {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.run(cx)
+    }
+}
+
+impl Index {
+    /// Takes a peer out; what another peer has claimed since stays that peer's.
+    fn forget(&mut self, remote: &Remote, key: usize) {
+        if self.by_address.get(&remote.address) == Some(&key) {
+            self.by_address.remove(&remote.address);
+        }
+        for name in &remote.names {
+            if self.by_name.get(name) == Some(&key) {
+                self.by_name.remove(name);
+            }
+        }
+    }
+}
+
+impl Ready {
+    fn take(&self, waker: &Waker) -> Vec<usize> {
+        let (keys, own) = &mut *self.state.lock();
+        if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
+            *own = Some(waker.clone());
+        }
+        std::mem::take(keys)
+    }
+}
+
+impl Wake for WakePeer {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let (keys, waker) = &mut *self.ready.state.lock();
+        keys.push(self.key);
+        if let Some(waker) = waker.as_ref().filter(|_| keys.len() == 1) {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+impl Names for Claims<'_> {
+    fn claim(&mut self, name: PeerName) {
+        if self.names.contains(&name) {
+            return;
+        }
+        if self.names.len() >= NAMES {
+            let oldest = self.names.remove(0);
+            self.index.by_name.remove(&oldest);
+        }
+        self.index.by_name.insert(name.clone(), self.key);
+        self.names.push(name);
+    }
+
+    fn disclaim(&mut self, name: PeerName) {
+        self.names.retain(|claimed| *claimed != name);
+        if self.index.by_name.get(&name) == Some(&self.key) {
+            self.index.by_name.remove(&name);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use broker::{Answer, Broker, Exchange, Later, Opened, Reauthentication, Session, Underway};
+use bus::{
+    Action, Connection, EnhancedAuthentication, Event, Outbox, Peer, PeerName, Protocol, Reason, Reply,
+    Request, Ticket,
+};
+use tracing::debug;
+
+/// Runs one connection against the broker: performs what it asks for, hands it what the broker says.
+///
+/// It has no transport. Whoever owns it lends an [`Outbox`], sends what is in there afterwards, and passes
+/// on deadlines and wake-ups.
+pub struct Driver {
+    connection: Box<dyn Connection>,
+    broker: Broker,
+    peer: Peer,
+    protocol: &'static str,
+    session: Option<Box<Session>>,
+    authentication: Option<Authentication>,
+    /// A request whose answer is awaited. What was asked after it waits too, so that the order is kept.
+    waiting: Option<Box<Waiting>>,
+    closing: Option<Reason>,
+}
+
+/// What the owner of a driver shall do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// Send what is in the outbox and go on.
+    Continue,
+    /// Send what is in the outbox, then call again: there is more to hand over.
+    More,
+    /// Send what is in the outbox, then close the transport and call [`Driver::end`].
+    Close(Reason),
+}
+
+/// What a connection claims of its listener.
+pub trait Names {
+    /// Datagrams with this name shall reach this connection.
+    fn claim(&mut self, name: PeerName);
+    /// They no longer shall.
+    fn disclaim(&mut self, name: PeerName);
+}
+
+enum Authentication {
+    /// The client is not let in yet.
+    First(Box<Underway>),
+    /// The client proves itself again.
+    Again(Box<dyn Exchange>),
+}
+
+struct Waiting {
+    answer: Later<Settle>,
+    ticket: Ticket,
+    actions: VecDeque<Action>,
+}
+
+/// How an answer changes the driver, once it is there.
+enum Settle {
+    Reply(Result<Reply, Reason>),
+    Opened(Result<Opened, Reason>),
+    Reauthentication(Result<Reauthentication, Reason>),
+}
+
+/// How many bytes are made before they are sent.
+const TURN_BYTES: usize = 64 * 1024;
+
+impl Driver {
+    /// Begins a conversation with a peer.
+    pub fn new(
+        protocol: &Arc<dyn Protocol>,
+        peer: Peer,
+        broker: &Broker,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Self {
+        let mut connection = protocol.accept(peer.clone());
+        connection.begin(now, out);
+        Self {
+            connection,
+            broker: broker.clone(),
+            peer,
+            protocol: protocol.label(),
+            session: None,
+            authentication: None,
+            waiting: None,
+            closing: None,
+        }
+    }
+
+    /// Takes what the peer sent; returns how many bytes were taken. What was not taken comes again with more
+    /// behind it, or once [`Driver::is_blocked`] is over.
+    pub fn receive(
+        &mut self,
+        input: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) -> usize {
+        let mut taken = 0;
+        while self.closing.is_none() && !self.is_blocked() {
+            let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) else { break };
+            match self.connection.receive(rest, now, out) {
+                Ok(0) => {
+                    self.perform(now, out, names, cx);
+                    break;
+                }
+                Ok(more) => {
+                    taken += more.min(rest.len());
+                    self.perform(now, out, names, cx);
+                }
+                Err(error) => {
+                    self.perform(now, out, names, cx);
+                    self.closing.get_or_insert(error.reason);
+                    debug!(peer = %self.peer.address, protocol = self.protocol, detail = error.detail,
+                        "The peer broke the protocol.");
+                }
+            }
+        }
+        taken
+    }
+
+    /// Does what can be done without input: goes on with an awaited answer, passes deadlines on, hands over
+    /// deliveries unless `deliver` is false. The waker of `cx` is woken when it is worth calling again.
+    pub fn turn(
+        &mut self,
+        deliver: bool,
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) -> Flow {
+        self.settle(now, out, names, cx);
+        if self.closing.is_none() && self.connection.deadline().is_some_and(|deadline| deadline <= now) {
+            self.connection.expire(now, out);
+            self.perform(now, out, names, cx);
+        }
+        let more = self.pull(deliver, now, out, names, cx);
+        match self.closing {
+            Some(reason) => Flow::Close(reason),
+            None if more => Flow::More,
+            None => Flow::Continue,
+        }
+    }
+
+    /// When [`Driver::turn`] must be called at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.connection.deadline()
+    }
+
+    /// Whether an answer is awaited, so that no input is taken.
+    pub fn is_blocked(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Whether the connection ends at the next turn, so that no input is taken.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// Whether the peer has a session.
+    pub fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
+    /// The session, for simulations that look at what is owed.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+
+    /// Tells the connection to say good-bye; [`Driver::turn`] then says to close.
+    pub fn close(&mut self, reason: Reason, now: Instant, out: &mut Outbox) {
+        if self.closing.is_none() {
+            self.connection.handle(Event::Close(reason), now, out);
+            self.closing = Some(reason);
+        }
+    }
+
+    /// The transport is gone. A session that was not left is left with its will.
+    pub fn end(mut self, reason: Reason, now: Instant) {
+        self.broker.count_close(self.protocol, reason);
+        debug!(peer = %self.peer.address, protocol = self.protocol, reason = reason.name(), "A connection ended.");
+        if let Some(session) = self.session.take() {
+            session.close(reason, now);
+        }
+    }
+
+    /// Hands over deliveries while there is room; returns whether there are more.
+    fn pull(
+        &mut self,
+        deliver: bool,
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        let mut events = Vec::new();
+        while self.closing.is_none() && !self.is_blocked() {
+            let room = if deliver { self.connection.room() } else { 0 };
+            let Some(session) = &mut self.session else { return false };
+            let more = session.pull(room, now, cx.waker(), &mut events);
+            let idle = !more && events.len() < room && self.connection.wants_idle();
+            let nothing = events.is_empty();
+            for event in events.drain(..) {
+                if let Event::Close(reason) = event {
+                    self.close(reason, now, out);
+                } else {
+                    self.connection.handle(event, now, out);
+                }
+            }
+            self.perform(now, out, names, cx);
+            if idle && self.closing.is_none() && !self.is_blocked() && self.connection.wants_idle() {
+                self.connection.handle(Event::Idle, now, out);
+                self.perform(now, out, names, cx);
+            }
+            if nothing {
+                return false;
+            }
+            if out.pending_bytes() >= TURN_BYTES {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Performs what the connection asked for, and what it asks for in answer.
+    fn perform(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
+        while let Some(action) = out.next_action() {
+            if let Some(waiting) = &mut self.waiting {
+                waiting.actions.push_back(action);
+                continue;
+            }
+            self.act(action, now, out, names, cx);
+        }
+    }
+
+    fn act(
+        &mut self,
+        action: Action,
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) {
+        match action {
+            Action::Ack(id, ack) => {
+                if let Some(session) = &mut self.session {
+                    session.ack(id, ack);
+                }
+            }
+            Action::Claim(name) => names.claim(name),
+            Action::Disclaim(name) => names.disclaim(name),
+            Action::Close(reason) => drop(self.closing.get_or_insert(reason)),
+            Action::Request(ticket, request) => match self.request(request, now) {
+                Answer::Now(settle) => self.conclude(ticket, settle, now, out),
+                Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
+                    Poll::Ready(settle) => self.conclude(ticket, settle, now, out),
+                    Poll::Pending => {
+                        self.waiting = Some(Box::new(Waiting { answer, ticket, actions: VecDeque::new() }));
+                    }
+                },
+            },
+        }
+    }
+
+    /// Goes on once the awaited answer is there, with all that waited behind it.
+    fn settle(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
+        while let Some(waiting) = &mut self.waiting {
+            let Poll::Ready(settle) = waiting.answer.as_mut().poll(cx) else { return };
+            let ticket = waiting.ticket;
+            let mut actions = self.waiting.take().map(|waiting| waiting.actions).unwrap_or_default();
+            self.conclude(ticket, settle, now, out);
+            while let Some(action) = actions.pop_front() {
+                self.act(action, now, out, names, cx);
+                if let Some(waiting) = &mut self.waiting {
+                    waiting.actions.append(&mut actions);
+                }
+            }
+            self.perform(now, out, names, cx);
+        }
+    }
+
+    fn request(&mut self, request: Request, now: Instant) -> Answer<Settle> {
+        match request {
+            Request::Connect(connect) => {
+                if let Some(session) = self.session.take() {
+                    session.close(Reason::Disconnected, now);
+                }
+                self.broker.connect(*connect, self.peer.clone(), now).map(Settle::Opened)
+            }
+            Request::Authenticate(step) => self.authenticate(step, now),
+            request => match &mut self.session {
+                Some(session) => on_session(session, request, now).map(Settle::Reply),
+                None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
+            },
+        }
+    }
+
+    fn authenticate(&mut self, step: EnhancedAuthentication, now: Instant) -> Answer<Settle> {
+        match (self.authentication.take(), &self.session) {
+            (Some(Authentication::First(underway)), _) => underway.proceed(step, now).map(Settle::Opened),
+            (Some(Authentication::Again(exchange)), Some(session)) => {
+                session.proceed(exchange, step).map(Settle::Reauthentication)
+            }
+            (None, Some(session)) => session.reauthenticate(step).map(Settle::Reauthentication),
+            (_, None) => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
+        }
+    }
+
+    fn conclude(&mut self, ticket: Ticket, settle: Settle, now: Instant, out: &mut Outbox) {
+        let result = match settle {
+            Settle::Reply(result) => {
+                if matches!(result, Ok(Reply::Disconnected)) {
+                    self.session = None;
+                }
+                result
+            }
+            Settle::Opened(Ok(Opened::Session(session, connected))) => {
+                self.session = Some(session);
+                Ok(Reply::Connected(connected))
+            }
+            Settle::Opened(Ok(Opened::Challenge(step, underway))) => {
+                self.authentication = Some(Authentication::First(underway));
+                Ok(Reply::Challenge(step))
+            }
+            Settle::Reauthentication(Ok(Reauthentication::Challenge(step, exchange))) => {
+                self.authentication = Some(Authentication::Again(exchange));
+                Ok(Reply::Challenge(step))
+            }
+            Settle::Reauthentication(Ok(Reauthentication::Done(step))) => {
+                let empty = || EnhancedAuthentication { method: "".into(), data: Default::default() };
+                Ok(Reply::Authenticated(step.unwrap_or_else(empty)))
+            }
+            Settle::Opened(Err(reason)) | Settle::Reauthentication(Err(reason)) => Err(reason),
+        };
+        if ticket != Ticket::NONE {
+            self.connection.handle(Event::Reply(ticket, result), now, out);
+        }
+    }
+}
+
+/// Nobody claims names on a stream.
+impl Names for () {
+    fn claim(&mut self, _name: PeerName) {}
+    fn disclaim(&mut self, _name: PeerName) {}
+}
+
+fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<Result<Reply, Reason>> {
+    match request {
+        Request::Publish(publish) => session.publish(publish, now),
+        Request::Release(id) => Answer::Now(session.release(id)),
+        Request::Subscribe(subscriptions) => session.subscribe(subscriptions, now),
+        Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),
+        Request::Read(topic) => session.read(topic, now),
+        Request::SetWill(will) => session.set_will(will),
+        Request::Disconnect(disconnect) => Answer::Now(session.leave(disconnect, now)),
+        Request::Connect(_) | Request::Authenticate(_) => Answer::Now(Err(Reason::ProtocolViolation)),
+    }
+}

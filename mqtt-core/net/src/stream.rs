@@ -1,0 +1,337 @@
+//! Connections on byte streams: one task each, which holds no buffer while nothing is under way.
+//!
+//! Input is read into a buffer of the thread, and only what is left of an unfinished frame is kept. A read
+//! that did not fill the buffer has emptied the socket, so none is wasted to learn that. All that a turn makes
+//! goes out in one write.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bus::{Outbox, Peer, Reason, Transport};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use crate::driver::{Driver, Flow};
+use crate::listener::{Place, Shared};
+
+/// A connection on a stream, as a task.
+pub(crate) struct Stream<S> {
+    socket: S,
+    /// Taken when the connection has ended.
+    driver: Option<Driver>,
+    /// Input that was not taken yet: the beginning of a frame, or what waits for an answer.
+    unread: Vec<u8>,
+    /// Whether `unread` waits for an answer, so that it is to be given again without more behind it.
+    held: bool,
+    /// What the socket did not take yet.
+    unsent: Option<Box<Unsent>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    closing: Option<Closing>,
+    _place: Place,
+}
+
+struct Unsent {
+    bytes: Vec<u8>,
+    sent: usize,
+}
+
+/// The connection is over, but for what the peer has yet to read.
+#[derive(Clone, Copy)]
+struct Closing {
+    reason: Reason,
+    until: Instant,
+}
+
+/// What a thread lends to the connection whose turn it is.
+struct Scratch {
+    input: Box<[u8]>,
+    out: Outbox,
+}
+
+/// How much is read at once.
+const READ: usize = 64 * 1024;
+
+/// How many full reads a connection may make before others have their turn.
+const READS: usize = 4;
+
+/// How many rounds of input, deliveries and output it may make before others have their turn.
+const ROUNDS: usize = 16;
+
+/// How long a peer has to read the last words, before the connection is cut.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How many pieces are gathered for one write.
+const SLICES: usize = 64;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: vec![0; READ].into_boxed_slice(),
+        out: Outbox::new(Transport::Stream),
+    });
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Future for Stream<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let me = &mut *self;
+        let reason = SCRATCH.with_borrow_mut(|scratch| me.run(cx, scratch));
+        let reason = match ready!(reason) {
+            Ok(reason) | Err(reason) => reason,
+        };
+        me.end(reason, Instant::now());
+        Poll::Ready(())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
+    pub(crate) fn new(socket: S, peer: Peer, shared: &Arc<Shared>, place: Place) -> Self {
+        let mut out = Outbox::new(Transport::Stream);
+        let driver = Driver::new(&shared.protocol, peer, &shared.broker, Instant::now(), &mut out);
+        let mut stream = Self {
+            socket,
+            driver: Some(driver),
+            unread: Vec::new(),
+            held: false,
+            unsent: None,
+            timer: None,
+            closing: None,
+            _place: place,
+        };
+        stream.keep(&out, 0);
+        stream
+    }
+
+    /// Why the connection ended: `Ok` when it was closed in order, `Err` when the transport failed.
+    fn run(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Result<Reason, Reason>> {
+        let now = Instant::now();
+        scratch.out.clear_sent();
+        for _ in 0..ROUNDS {
+            let clogged = self.flush(cx)?;
+            if let Some(closing) = self.closing {
+                return self.finish(closing, clogged, now, cx, scratch);
+            }
+            let more_input = !clogged && self.read(now, cx, scratch)?;
+            let flow = self.turn(!clogged, now, cx, &mut scratch.out);
+            if let Flow::Close(reason) = flow {
+                self.closing = Some(Closing { reason, until: now + LINGER });
+                self.end(reason, now);
+            }
+            if clogged {
+                self.append(&mut scratch.out);
+            } else {
+                self.send(cx, &mut scratch.out)?;
+            }
+            let retaken = self.take_held(now, cx, &mut scratch.out);
+            let again = more_input || retaken || matches!(flow, Flow::More | Flow::Close(_));
+            if !again && (clogged || self.unsent.is_none()) {
+                return self.wait(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn end(&mut self, reason: Reason, now: Instant) {
+        if let Some(driver) = self.driver.take() {
+            driver.end(reason, now);
+        }
+    }
+
+    /// Reads until the socket is empty; returns whether it may not be.
+    fn read(&mut self, now: Instant, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Reason> {
+        for _ in 0..READS {
+            let Some(driver) = &mut self.driver else { return Ok(false) };
+            if driver.is_blocked() || driver.is_closing() {
+                return Ok(false);
+            }
+            let mut buffer = ReadBuf::new(&mut scratch.input);
+            match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(_)) => return Err(Reason::ConnectionReset),
+                Poll::Ready(Ok(())) => {}
+            }
+            let read = buffer.filled().len();
+            let fresh = scratch.input.get(..read).unwrap_or_default();
+            if read == 0 {
+                // What was made of the last input is still worth a try: the peer may have closed one way only.
+                let _ = write(&mut self.socket, cx, &scratch.out);
+                return Err(Reason::PeerClosed);
+            }
+            if self.unread.is_empty() {
+                let taken = driver.receive(fresh, now, &mut scratch.out, &mut (), cx);
+                self.held = driver.is_blocked();
+                self.unread = fresh.get(taken..).unwrap_or_default().to_vec();
+            } else {
+                self.unread.extend_from_slice(fresh);
+                self.take(now, cx, &mut scratch.out);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gives the driver what was kept.
+    fn take(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) {
+        let Some(driver) = &mut self.driver else { return };
+        let taken = driver.receive(&self.unread, now, out, &mut (), cx);
+        self.held = driver.is_blocked();
+        if taken < self.unread.len() {
+            self.unread.drain(..taken);
+        } else {
+            self.unread = Vec::new();
+        }
+    }
+
+    /// Gives the driver what waited for an answer that has come.
+    fn take_held(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> bool {
+        let blocked = self.driver.as_ref().is_none_or(Driver::is_blocked);
+        if !self.held || blocked {
+            return false;
+        }
+        self.held = false;
+        self.take(now, cx, out);
+        true
+    }
+
+    fn turn(&mut self, deliver: bool, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> Flow {
+        match &mut self.driver {
+            Some(driver) => driver.turn(deliver, now, out, &mut (), cx),
+            None => Flow::Close(Reason::Internal),
+        }
+    }
+
+    fn send(&mut self, cx: &mut Context<'_>, out: &mut Outbox) -> Result<(), Reason> {
+        if out.nothing_to_send() {
+            return Ok(());
+        }
+        let sent = match write(&mut self.socket, cx, out) {
+            Poll::Ready(Ok(sent)) => sent,
+            Poll::Ready(Err(_)) => return Err(Reason::ConnectionReset),
+            Poll::Pending => 0,
+        };
+        if sent < out.pending_bytes() {
+            self.keep(out, sent);
+        }
+        out.clear_sent();
+        Ok(())
+    }
+
+    /// Keeps what the socket did not take.
+    fn keep(&mut self, out: &Outbox, sent: usize) {
+        let bytes = joined(out);
+        if sent < bytes.len() {
+            self.unsent = Some(Box::new(Unsent { bytes, sent }));
+        }
+    }
+
+    /// Adds to what waits for a peer that does not read: last words, and answers to time.
+    fn append(&mut self, out: &mut Outbox) {
+        if let Some(unsent) = &mut self.unsent {
+            unsent.bytes.extend(joined(out));
+        }
+        out.clear_sent();
+    }
+
+    /// Sends what was kept; returns whether some of it still waits for the peer to read.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
+        while let Some(unsent) = &mut self.unsent {
+            let rest = unsent.bytes.get(unsent.sent..).unwrap_or_default();
+            match Pin::new(&mut self.socket).poll_write(cx, rest) {
+                Poll::Pending => return Ok(true),
+                Poll::Ready(Ok(sent)) if sent > 0 => unsent.sent += sent,
+                Poll::Ready(_) => return Err(Reason::ConnectionReset),
+            }
+            if unsent.sent >= unsent.bytes.len() {
+                self.unsent = None;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says that nothing more comes, and reads what the peer sent meanwhile: a socket that is closed with
+    /// unread input is reset, and the peer would lose the last words.
+    fn finish(
+        &mut self,
+        closing: Closing,
+        clogged: bool,
+        now: Instant,
+        cx: &mut Context<'_>,
+        scratch: &mut Scratch,
+    ) -> Poll<Result<Reason, Reason>> {
+        let over = || Poll::Ready(Ok(closing.reason));
+        if now >= closing.until {
+            return over();
+        }
+        if !clogged {
+            let shut = Pin::new(&mut self.socket).poll_shutdown(cx);
+            if matches!(shut, Poll::Ready(Err(_))) {
+                return over();
+            }
+        }
+        for _ in 0..READS {
+            let mut buffer = ReadBuf::new(&mut scratch.input);
+            match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
+                Poll::Pending => return self.wait(cx),
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
+                Poll::Ready(_) => return over(),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Sees to it that the task runs at its next deadline. The timer is not moved when a deadline moves away:
+    /// it fires, and is set again.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, Reason>> {
+        let until = self.closing.map(|closing| closing.until);
+        let deadline = until.or_else(|| self.driver.as_ref().and_then(Driver::deadline));
+        let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if deadline <= tokio::time::Instant::now() {
+                cx.waker().wake_by_ref();
+                timer.as_mut().reset(deadline + LINGER);
+            } else {
+                timer.as_mut().reset(deadline);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// Writes all of the outbox in one call; returns how much was taken.
+fn write<S: AsyncWrite + Unpin>(
+    socket: &mut S,
+    cx: &mut Context<'_>,
+    out: &Outbox,
+) -> Poll<io::Result<usize>> {
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut filled = 0;
+    let parts = out.chunks().flat_map(|chunk| [Some(chunk.bytes), chunk.shared.map(|shared| &shared[..])]);
+    for (slice, part) in slices.iter_mut().zip(parts.flatten().filter(|part| !part.is_empty())) {
+        *slice = IoSlice::new(part);
+        filled += 1;
+    }
+    match slices.get(..filled).unwrap_or_default() {
+        [] => Poll::Ready(Ok(0)),
+        [one] => Pin::new(socket).poll_write(cx, one),
+        many => Pin::new(socket).poll_write_vectored(cx, many),
+    }
+}
+
+fn joined(out: &Outbox) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(out.pending_bytes());
+    for chunk in out.chunks() {
+        bytes.extend_from_slice(chunk.bytes);
+        bytes.extend_from_slice(chunk.shared.map_or(&[][..], |shared| shared));
+    }
+    bytes
+}
