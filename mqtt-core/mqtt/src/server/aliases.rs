@@ -1,0 +1,102 @@
+use bus::{Reason, Topic};
+
+/// The topics that a client gave numbers to [MQTT5 3.3.2.3.4].
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
+    topics: Vec<Option<Topic>>,
+    bytes: usize,
+}
+
+impl Incoming {
+    /// The topic of an alias.
+    pub(super) fn find(&self, alias: u16) -> Option<Topic> {
+        self.topics.get(index(alias)).cloned().flatten()
+    }
+
+    /// Gives `topic` a number of at most `maximum`; all topics together may have `bytes` bytes.
+    pub(super) fn set(&mut self, alias: u16, topic: Topic, maximum: u16, bytes: usize) -> Result<(), Reason> {
+        if alias == 0 || alias > maximum {
+            return Err(Reason::TopicAliasInvalid); // [MQTT-3.3.2-9]
+        }
+        let index = index(alias);
+        if self.topics.len() <= index {
+            self.topics.resize(index + 1, None);
+        }
+        let slot = self.topics.get_mut(index).ok_or(Reason::TopicAliasInvalid)?;
+        let before = slot.as_ref().map_or(0, |topic| topic.as_str().len());
+        self.bytes = self.bytes - before + topic.as_str().len();
+        *slot = Some(topic);
+        if self.bytes > bytes { Err(Reason::QuotaExceeded) } else { Ok(()) }
+    }
+}
+
+/// The numbers given to topics that a client receives again and again.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    /// A topic has only one slot it may take, so that it is found without a search.
+    slots: Box<[Slot]>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Slot {
+    topic: Option<Topic>,
+    /// How often it was used, less how often other topics wanted the slot.
+    worth: u8,
+}
+
+/// How a topic is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// By name alone.
+    Name,
+    /// By name, with the number that may stand for it from now on.
+    NameAndAlias(u16),
+    /// By number.
+    Alias(u16),
+}
+
+impl Outgoing {
+    /// A table of `size` numbers, at least 1.
+    pub(super) fn new(size: u8) -> Self {
+        Self { slots: vec![Slot::default(); size.max(1).into()].into() }
+    }
+
+    /// How to write `topic` now. Follow with [`Outgoing::wrote`] if it is sent so.
+    pub(super) fn choose(&mut self, topic: &Topic) -> Written {
+        let index = self.index(topic);
+        let Some(slot) = self.slots.get_mut(index) else { return Written::Name };
+        let alias = index as u16 + 1;
+        match &slot.topic {
+            Some(there) if there == topic => Written::Alias(alias),
+            Some(_) if slot.worth > 0 => {
+                slot.worth -= 1;
+                Written::Name
+            }
+            _ => Written::NameAndAlias(alias),
+        }
+    }
+
+    /// Remembers what the client now knows.
+    pub(super) fn wrote(&mut self, topic: &Topic, written: Written) {
+        let (Written::Alias(alias) | Written::NameAndAlias(alias)) = written else { return };
+        let Some(slot) = self.slots.get_mut(index(alias)) else { return };
+        if matches!(written, Written::NameAndAlias(_)) {
+            slot.topic = Some(topic.clone());
+            slot.worth = 0;
+        } else {
+            slot.worth = slot.worth.saturating_add(1).min(16);
+        }
+    }
+
+    fn index(&self, topic: &Topic) -> usize {
+        let hash = topic.as_str().bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+        (hash ^ hash >> 32) as usize % self.slots.len()
+    }
+}
+
+/// Where an alias of at least 1 is kept.
+fn index(alias: u16) -> usize {
+    usize::from(alias).wrapping_sub(1)
+}

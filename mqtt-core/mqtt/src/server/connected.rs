@@ -1,0 +1,257 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus::{
+    DeliveryId, Disconnect, Outbox, ProtocolError, Qos, Reason, Reply, Request, SessionExpiry, Ticket, Topic,
+};
+
+use super::Shared;
+use super::aliases::{Incoming, Outgoing};
+use super::connection::Step;
+use super::opening::{at_most, authentication, send_authentication};
+use super::reason::rejection;
+use super::terms::Terms;
+use super::ticket::Asked;
+use crate::codec::{self, Ack, Auth, Packet, Property, ReasonCode, Version, decode};
+
+/// An open session's connection. It is kept small, for most of them are idle.
+#[derive(Debug)]
+pub(super) struct Connected {
+    /// When the client was last heard.
+    heard: Instant,
+    /// The topic of the last PUBLISH, for the next is likely to have the same.
+    pub(super) last_topic: Option<Topic>,
+    /// What few connections need.
+    rare: Option<Box<Rare>>,
+    /// Publishes whose reply has not come; those that are refused at sight wait for them, to keep the order.
+    pub(super) unanswered: u32,
+    /// Seconds; 0 is none.
+    keep_alive: u16,
+    /// Publishes above QoS 0 that are not finished, of a client of MQTT 5.
+    pub(super) unfinished: u16,
+    pub(super) version: Version,
+    problem_information: bool,
+    pub(super) bridge: bool,
+    pub(super) maximum_qos: Qos,
+    pub(super) retain_available: bool,
+    expires_at_once: bool,
+}
+
+/// What CONNECT and CONNACK settled.
+pub(super) struct Agreed {
+    pub(super) terms: Terms,
+    pub(super) bridge: bool,
+    pub(super) keep_alive: u16,
+    pub(super) maximum_qos: Qos,
+    pub(super) retain_available: bool,
+    pub(super) expires_at_once: bool,
+    /// How many topic aliases may be sent.
+    pub(super) topic_aliases: u8,
+    pub(super) method: Option<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Rare {
+    packet_maximum: Option<u32>,
+    pub(super) incoming: Incoming,
+    pub(super) outgoing: Option<Outgoing>,
+    method: Option<Arc<str>>,
+    again: Again,
+}
+
+/// How far a re-authentication is [MQTT5 4.12.1].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Again {
+    #[default]
+    No,
+    ExpectReply,
+    ExpectAuth,
+}
+
+impl Connected {
+    pub(super) fn new(agreed: Agreed, now: Instant) -> Self {
+        let rare = Rare {
+            packet_maximum: Some(agreed.terms.packet_maximum).filter(|maximum| *maximum < u32::MAX),
+            outgoing: (agreed.topic_aliases > 0).then(|| Outgoing::new(agreed.topic_aliases)),
+            method: agreed.method,
+            ..Rare::default()
+        };
+        let is_needed = rare.packet_maximum.is_some() || rare.outgoing.is_some() || rare.method.is_some();
+        Self {
+            heard: now,
+            last_topic: None,
+            rare: is_needed.then(|| Box::new(rare)),
+            unanswered: 0,
+            keep_alive: agreed.keep_alive,
+            unfinished: 0,
+            version: agreed.terms.version,
+            problem_information: agreed.terms.problem_information,
+            bridge: agreed.bridge,
+            maximum_qos: agreed.maximum_qos,
+            retain_available: agreed.retain_available,
+            expires_at_once: agreed.expires_at_once,
+        }
+    }
+
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
+            version: self.version,
+            problem_information: self.problem_information,
+            packet_maximum: self.rare.as_ref().and_then(|rare| rare.packet_maximum).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(super) fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn outgoing_aliases(&mut self) -> Option<&mut Outgoing> {
+        self.rare.as_mut()?.outgoing.as_mut()
+    }
+
+    pub(super) fn heard(&mut self, now: Instant) {
+        self.heard = now;
+    }
+
+    /// One and a half keep alives after the client was last heard [MQTT-3.1.2-22].
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let keep_alive = Duration::from_millis(u64::from(self.keep_alive) * 1_500);
+        (self.keep_alive > 0).then(|| self.heard + keep_alive)
+    }
+
+    /// Handles the first packet of the input.
+    pub(super) fn step(
+        &mut self,
+        input: &[u8],
+        shared: &Shared,
+        out: &mut Outbox,
+    ) -> Result<Step, ProtocolError> {
+        let Some((packet, taken)) = decode(input, self.version, shared.limits.packet)? else {
+            return Ok(Step::Wait);
+        };
+        match packet {
+            Packet::Publish(packet) => {
+                if !self.publish(&packet, shared, out)? {
+                    return Ok(Step::Wait);
+                }
+            }
+            Packet::PubAck(ack) => self.acknowledged(&ack, bus::Ack::Complete, out),
+            Packet::PubRec(ack) => self.received(&ack, out),
+            Packet::PubRel(ack) => {
+                out.request(Asked::Release(ack.id).ticket(out.lane()), Request::Release(ack.id.get()));
+            }
+            // A client that has no such id has nothing left to complete.
+            Packet::PubComp(ack) => out.ack(DeliveryId(ack.id), bus::Ack::Complete),
+            Packet::Subscribe(packet) => self.subscribe(&packet, shared, out)?,
+            Packet::Unsubscribe(packet) => self.unsubscribe(&packet, shared, out)?,
+            Packet::PingReq => self.terms().answer(out, &Packet::PingResp), // [MQTT-3.12.4-1]
+            Packet::Disconnect(packet) => return self.disconnect(&packet, shared, out),
+            Packet::Auth(packet) => self.authenticate(&packet, out)?,
+            Packet::Connect(_) => return Err(ProtocolError::violation("a second CONNECT")), // [MQTT-3.1.0-2]
+            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+                return Err(ProtocolError::violation("a packet that only servers send"));
+            }
+        }
+        Ok(Step::Took(taken))
+    }
+
+    /// Handles the reply to a request; an error ends the connection.
+    pub(super) fn reply(
+        &mut self,
+        asked: Asked,
+        reply: Result<Reply, Reason>,
+        out: &mut Outbox,
+    ) -> Result<(), Reason> {
+        match (asked, reply) {
+            (Asked::PublishOnce(id) | Asked::PublishTwice(id), Ok(Reply::Published { matched })) => {
+                self.published(asked, id, Ok(matched), out)
+            }
+            (Asked::PublishOnce(id) | Asked::PublishTwice(id), Err(reason)) => {
+                self.published(asked, id, Err(reason), out)
+            }
+            (Asked::Release(id), Ok(Reply::Released { known })) => {
+                self.released(id, known, out);
+                Ok(())
+            }
+            (Asked::Subscribe(id), Ok(Reply::Subscribed(results))) => {
+                self.subscribed(id, &results, out);
+                Ok(())
+            }
+            (Asked::Unsubscribe(id), Ok(Reply::Unsubscribed(results))) => {
+                self.unsubscribed(id, &results, out);
+                Ok(())
+            }
+            (Asked::Session, Ok(Reply::Challenge(step))) => {
+                self.rare().again = Again::ExpectAuth;
+                send_authentication(self.terms(), &step, ReasonCode::CONTINUE_AUTHENTICATION, out);
+                Ok(())
+            }
+            (Asked::Session, Ok(Reply::Authenticated(step))) => {
+                self.rare().again = Again::No;
+                send_authentication(self.terms(), &step, ReasonCode::SUCCESS, out);
+                Ok(())
+            }
+            (_, Err(reason)) => Err(reason),
+            (_, Ok(_)) => Err(Reason::Internal),
+        }
+    }
+
+    /// Asks for the release of a delivery that an earlier connection received.
+    pub(super) fn release(&mut self, id: DeliveryId, out: &mut Outbox) {
+        self.terms().answer(out, &Packet::PubRel(Ack::success(id.0)));
+    }
+
+    fn acknowledged(&mut self, ack: &Ack<'_>, done: bus::Ack, out: &mut Outbox) {
+        let said = if ack.code.is_error() { bus::Ack::Reject(rejection(ack.code)) } else { done };
+        out.ack(DeliveryId(ack.id), said);
+    }
+
+    fn received(&mut self, ack: &Ack<'_>, out: &mut Outbox) {
+        self.acknowledged(ack, bus::Ack::Received, out);
+        if !ack.code.is_error() {
+            self.terms().answer(out, &Packet::PubRel(Ack::success(ack.id))); // [MQTT-4.3.3-4]
+        }
+    }
+
+    fn disconnect(
+        &mut self,
+        packet: &codec::Disconnect<'_>,
+        shared: &Shared,
+        out: &mut Outbox,
+    ) -> Result<Step, ProtocolError> {
+        let mut session_expiry = None;
+        for property in packet.properties.iter() {
+            match property {
+                Property::SessionExpiryInterval(seconds) if seconds > 0 && self.expires_at_once => {
+                    return Err(ProtocolError::violation("a session that ends at once cannot be prolonged"));
+                }
+                Property::SessionExpiryInterval(seconds) => {
+                    let asked = SessionExpiry::from_seconds(seconds);
+                    session_expiry = Some(at_most(asked, shared.config.session_expiry_maximum));
+                }
+                Property::ServerReference(_) => {
+                    return Err(ProtocolError::violation("only servers send a server reference"));
+                }
+                _ => {}
+            }
+        }
+        let publish_will = packet.code != ReasonCode::SUCCESS; // [MQTT-3.14.4-3]
+        out.request(Ticket::NONE, Request::Disconnect(Disconnect { publish_will, session_expiry }));
+        out.close(if publish_will { Reason::DisconnectedWithWill } else { Reason::Disconnected });
+        Ok(Step::Last)
+    }
+
+    fn authenticate(&mut self, packet: &Auth<'_>, out: &mut Outbox) -> Result<(), ProtocolError> {
+        let Some(rare) = &mut self.rare else {
+            return Err(ProtocolError::violation("AUTH without a method in CONNECT"));
+        };
+        let step = authentication(packet, rare.method.as_ref())?;
+        match (rare.again, packet.code) {
+            (Again::No, ReasonCode::RE_AUTHENTICATE)
+            | (Again::ExpectAuth, ReasonCode::CONTINUE_AUTHENTICATION) => rare.again = Again::ExpectReply,
+            _ => return Err(ProtocolError::violation("an AUTH that was not expected")),
+        }
+        out.request(Asked::Session.ticket(out.lane()), Request::Authenticate(step));
+        Ok(())
+    }
+}

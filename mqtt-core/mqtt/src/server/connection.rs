@@ -1,0 +1,209 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use bus::{Connection, Event, Lane, Outbox, ProtocolError, Reason, Reply};
+
+use super::Shared;
+use super::connected::Connected;
+use super::foreign;
+use super::opening::{Next, Opening, open};
+use super::terms::Terms;
+use super::ticket::Asked;
+use crate::codec::{DecodeError, Level, Packet, Version, decode};
+
+/// One client's MQTT connection.
+#[derive(Debug)]
+pub struct MqttConnection {
+    shared: Arc<Shared>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    ExpectConnect {
+        since: Option<Instant>,
+    },
+    /// The broker, or the client in a challenge, is to speak.
+    Opening(Box<Opening>),
+    Connected(Connected),
+    Closed,
+}
+
+/// What became of the first packet of the input.
+pub(super) enum Step {
+    /// It had so many bytes.
+    Took(usize),
+    /// It is not complete, or cannot be handled before a reply has come.
+    Wait,
+    /// It was the last one.
+    Last,
+}
+
+impl MqttConnection {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, state: State::ExpectConnect { since: None } }
+    }
+
+    fn step(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<Step, ProtocolError> {
+        match &mut self.state {
+            // Other lanes wait until the main one has opened the session.
+            State::ExpectConnect { .. } | State::Opening(_) if out.lane() != Lane::MAIN => Ok(Step::Wait),
+            State::ExpectConnect { since } => {
+                let since = since.unwrap_or(now);
+                self.expect_connect(input, since, out)
+            }
+            State::Opening(opening) => opening.receive(input, &self.shared, out),
+            State::Connected(connected) => connected.step(input, &self.shared, out),
+            State::Closed => Ok(Step::Last),
+        }
+    }
+
+    fn expect_connect(
+        &mut self,
+        input: &[u8],
+        since: Instant,
+        out: &mut Outbox,
+    ) -> Result<Step, ProtocolError> {
+        if input.is_empty() {
+            return Ok(Step::Wait);
+        }
+        if !foreign::may_be_connect(input) {
+            return foreign::judge(input).map_or(Ok(Step::Wait), Err);
+        }
+        let max = self.shared.limits.packet_before_connect.min(self.shared.limits.packet);
+        let Some((packet, taken)) = decode(input, Version::V311, max)? else { return Ok(Step::Wait) };
+        let Packet::Connect(connect) = packet else { return Err(DecodeError::ReservedType.into()) };
+        let (opening, request) = open(&connect, &self.shared, since)?;
+        out.request(Asked::Session.ticket(Lane::MAIN), bus::Request::Connect(Box::new(request)));
+        self.state = State::Opening(Box::new(opening));
+        Ok(Step::Took(taken))
+    }
+
+    fn reply(&mut self, asked: Asked, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
+        match &mut self.state {
+            State::Opening(opening) => match opening.reply(reply, &self.shared, now, out) {
+                Next::Stay => {}
+                Next::Connected(connected) => self.state = State::Connected(connected),
+                Next::Refuse(reason) => self.close(reason, out),
+            },
+            State::Connected(connected) => {
+                if let Err(reason) = connected.reply(asked, reply, out) {
+                    self.close(reason, out);
+                }
+            }
+            State::ExpectConnect { .. } | State::Closed => {}
+        }
+    }
+
+    /// Tells the client what can be told, and ends.
+    fn close(&mut self, reason: Reason, out: &mut Outbox) {
+        self.tell(reason, out);
+        self.state = State::Closed;
+        out.close(reason);
+    }
+
+    fn tell(&self, reason: Reason, out: &mut Outbox) {
+        let lane = out.lane();
+        out.switch_lane(Lane::MAIN);
+        match &self.state {
+            State::Opening(opening) => opening.terms.refuse(out, reason),
+            State::Connected(connected) => connected.terms().dismiss(out, reason),
+            State::ExpectConnect { .. } | State::Closed => {}
+        }
+        out.switch_lane(lane);
+    }
+}
+
+impl Connection for MqttConnection {
+    fn begin(&mut self, now: Instant, _out: &mut Outbox) {
+        self.state = State::ExpectConnect { since: Some(now) };
+    }
+
+    fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
+        if let State::Connected(connected) = &mut self.state {
+            connected.heard(now);
+        }
+        let mut taken = 0;
+        loop {
+            let rest = input.get(taken..).unwrap_or_default();
+            match self.step(rest, now, out) {
+                Ok(Step::Took(length)) => taken += length,
+                Ok(Step::Wait) => return Ok(taken),
+                Ok(Step::Last) => {
+                    self.state = State::Closed;
+                    return Ok(input.len());
+                }
+                Err(error) => {
+                    match (&self.state, version_asked(rest)) {
+                        (State::ExpectConnect { .. }, Some(version)) => {
+                            Terms::new(version).refuse(out, error.reason);
+                        }
+                        _ => self.tell(error.reason, out),
+                    }
+                    self.state = State::Closed;
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
+        match event {
+            Event::Reply(ticket, reply) => {
+                let Some((asked, lane)) = Asked::of(ticket) else { return };
+                let before = out.lane();
+                out.switch_lane(lane);
+                self.reply(asked, reply, now, out);
+                out.switch_lane(before);
+            }
+            Event::Deliver(delivery) => {
+                if let State::Connected(connected) = &mut self.state {
+                    connected.deliver(&delivery, now, &self.shared, out);
+                }
+            }
+            Event::Release(id) => {
+                if let State::Connected(connected) = &mut self.state {
+                    connected.release(id, out);
+                }
+            }
+            Event::Idle => {}
+            Event::Close(reason) => self.close(reason, out),
+        }
+    }
+
+    fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let reason = match &self.state {
+            State::ExpectConnect { .. } | State::Opening(_) => Reason::HandshakeTimeout,
+            State::Connected(_) | State::Closed => Reason::KeepAliveTimeout,
+        };
+        self.close(reason, out);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::ExpectConnect { since } => since.map(|since| since + self.shared.limits.handshake),
+            State::Opening(opening) => Some(opening.since + self.shared.limits.handshake),
+            State::Connected(connected) => connected.deadline(),
+            State::Closed => None,
+        }
+    }
+
+    fn room(&self) -> usize {
+        match &self.state {
+            State::Connected(_) => usize::MAX,
+            State::ExpectConnect { .. } | State::Opening(_) | State::Closed => 0,
+        }
+    }
+}
+
+/// The version in which to refuse a CONNECT: the nearest that there is.
+fn version_asked(input: &[u8]) -> Option<Version> {
+    match Level::peek(input)? {
+        Level::Known(version, _) => Some(version),
+        Level::Unknown(6..=0x7F) => Some(Version::V5),
+        Level::Unknown(_) => Some(Version::V311),
+    }
+}

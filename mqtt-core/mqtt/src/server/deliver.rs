@@ -1,0 +1,95 @@
+use std::time::Instant;
+
+use bus::{Delivery, Outbox, Qos};
+
+use super::Shared;
+use super::aliases::Written;
+use super::connected::Connected;
+use crate::codec::{Property, Version, write};
+use crate::metadata::{for_each_property, remaining_seconds};
+
+/// A PUBLISH begins with this; the flags follow.
+const PUBLISH: u8 = 0b0011_0000;
+
+impl Connected {
+    /// Sends a PUBLISH, straight into the outbox. What the client cannot take, or no longer wants, is dropped
+    /// and counted; for the session it is complete [MQTT-3.1.2-25].
+    pub(super) fn deliver(&mut self, delivery: &Delivery, now: Instant, shared: &Shared, out: &mut Outbox) {
+        // A duplicate must come again: the client may have it half received.
+        if !delivery.duplicate && delivery.message.is_expired(now) {
+            shared.counters.count_expired();
+            return drop_delivery(delivery, out);
+        }
+        if !self.write(delivery, now, out) {
+            shared.counters.count_too_large();
+            drop_delivery(delivery, out);
+        }
+    }
+
+    /// Writes the packet if the client takes one so large.
+    fn write(&mut self, delivery: &Delivery, now: Instant, out: &mut Outbox) -> bool {
+        let message = &*delivery.message;
+        let is_v5 = self.version == Version::V5;
+        let written = self.outgoing_aliases().map_or(Written::Name, |table| table.choose(&message.topic));
+        let topic = if matches!(written, Written::Alias(_)) { "" } else { message.topic.as_str() };
+        let id = delivery.id.filter(|_| delivery.qos > Qos::AtMostOnce);
+
+        let mut properties = 0;
+        if is_v5 {
+            for_each(delivery, written, now, |property| properties += property.length());
+        }
+        let prefix = if is_v5 { write::variable_length(properties) } else { 0 };
+        let head = 2 + topic.len() + if id.is_some() { 2 } else { 0 } + prefix + properties;
+        let remaining = head + message.payload.len();
+        let total = 1 + write::variable_length(remaining) + remaining;
+        if remaining > write::LONGEST || total > self.terms().packet_maximum as usize {
+            return false;
+        }
+        let duplicate = delivery.duplicate && id.is_some(); // [MQTT-3.3.1-2]
+        let qos = if id.is_some() { delivery.qos.level() } else { 0 };
+        out.write_with_payload(&message.payload, |buffer| {
+            buffer.push(PUBLISH | u8::from(duplicate) << 3 | qos << 1 | u8::from(delivery.retain));
+            write::variable(buffer, remaining);
+            write::u16(buffer, topic.len() as u16);
+            buffer.extend_from_slice(topic.as_bytes());
+            if let Some(id) = id {
+                write::u16(buffer, id.get());
+            }
+            if is_v5 {
+                write::variable(buffer, properties);
+                for_each(delivery, written, now, |property| {
+                    // Each of them fits, or it would not be here.
+                    let _ = property.write(buffer);
+                });
+            }
+        });
+        if let Some(table) = self.outgoing_aliases() {
+            table.wrote(&message.topic, written);
+        }
+        true
+    }
+}
+
+/// Every property of the PUBLISH.
+fn for_each(delivery: &Delivery, written: Written, now: Instant, mut each: impl FnMut(Property<'_>)) {
+    if let Some(seconds) = remaining_seconds(&delivery.message, now) {
+        each(Property::MessageExpiryInterval(seconds)); // [MQTT-3.3.2-6]
+    }
+    if let Written::Alias(alias) | Written::NameAndAlias(alias) = written {
+        each(Property::TopicAlias(alias));
+    }
+    for id in delivery.matched.as_slice() {
+        if (1..=write::LONGEST as u32).contains(&id.0) {
+            each(Property::SubscriptionIdentifier(id.0)); // [MQTT-3.3.4-3]
+        }
+    }
+    if let Some(metadata) = &delivery.message.metadata {
+        for_each_property(metadata, each);
+    }
+}
+
+fn drop_delivery(delivery: &Delivery, out: &mut Outbox) {
+    if let Some(id) = delivery.id {
+        out.ack(id, bus::Ack::Complete);
+    }
+}

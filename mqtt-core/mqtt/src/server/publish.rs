@@ -1,0 +1,164 @@
+use bus::{Lane, Outbox, ProtocolError, Qos, Reason, Request, Ticket, Topic};
+use bytes::Bytes;
+
+use super::Shared;
+use super::connected::Connected;
+use super::opening::topic;
+use super::reason::{code, is_final};
+use super::ticket::Asked;
+use crate::codec::{Ack, Kind, Packet, PacketId, Publish, ReasonCode, Version};
+use crate::metadata::Said;
+
+impl Connected {
+    /// Hands a PUBLISH to the broker; `false` if it cannot be answered before earlier ones are.
+    pub(super) fn publish(
+        &mut self,
+        packet: &Publish<'_>,
+        shared: &Shared,
+        out: &mut Outbox,
+    ) -> Result<bool, ProtocolError> {
+        self.check(packet, shared)?;
+        let (topic, said) = match self.read(packet, shared) {
+            Ok(read) => read,
+            Err(error) => return self.refuse(packet, error, out),
+        };
+        let mut publish = bus::Publish::new(topic, Bytes::copy_from_slice(packet.payload), packet.qos);
+        publish.retain = packet.retain;
+        publish.once = packet.id.filter(|_| packet.qos == Qos::ExactlyOnce).map(PacketId::get);
+        let publish = said.apply(publish);
+        out.request(self.expect_reply(packet, out.lane()), Request::Publish(publish));
+        Ok(true)
+    }
+
+    /// Acknowledges a publish as the broker's reply says. MQTT 3 clients cannot be told of a failure.
+    pub(super) fn published(
+        &mut self,
+        asked: Asked,
+        id: PacketId,
+        result: Result<usize, Reason>,
+        out: &mut Outbox,
+    ) -> Result<(), Reason> {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        let is_v5 = self.version == Version::V5;
+        let twice = matches!(asked, Asked::PublishTwice(_));
+        match result {
+            Ok(matched) => {
+                let nobody = is_v5 && matched == 0;
+                let code = if nobody { ReasonCode::NO_MATCHING_SUBSCRIBERS } else { ReasonCode::SUCCESS };
+                let ack = Ack { code, ..Ack::success(id) };
+                let packet = if twice { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+                self.terms().answer(out, &packet);
+                self.finish(!twice);
+            }
+            Err(reason @ (Reason::QosNotSupported | Reason::RetainNotSupported)) if is_v5 => {
+                return Err(reason);
+            }
+            Err(reason) if is_v5 || is_final(reason) => {
+                self.fail(id, twice, reason, out);
+                self.finish(true);
+            }
+            Err(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    pub(super) fn released(&mut self, id: PacketId, known: bool, out: &mut Outbox) {
+        let unknown = self.version == Version::V5 && !known;
+        let code = if unknown { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND } else { ReasonCode::SUCCESS };
+        self.terms().answer(out, &Packet::PubComp(Ack { code, ..Ack::success(id) })); // [MQTT-4.3.3-11]
+        self.finish(true);
+    }
+
+    /// What ends the connection whatever the QoS.
+    fn check(&self, packet: &Publish<'_>, shared: &Shared) -> Result<(), ProtocolError> {
+        let fault = |reason, detail| Err(ProtocolError { reason, detail });
+        if packet.qos > self.maximum_qos {
+            return fault(Reason::QosNotSupported, "the QoS is above the maximum that CONNACK told");
+        }
+        if packet.retain && !self.retain_available {
+            return fault(Reason::RetainNotSupported, "CONNACK told that nothing is retained");
+        }
+        let is_counted = self.version == Version::V5 && packet.qos > Qos::AtMostOnce;
+        if is_counted && self.unfinished >= shared.receive_maximum() {
+            return fault(Reason::ReceiveMaximumExceeded, "more unfinished publishes than CONNACK told"); // [MQTT-3.3.4-9]
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, packet: &Publish<'_>, shared: &Shared) -> Result<(Topic, Said), ProtocolError> {
+        let fault = |reason, detail| ProtocolError { reason, detail };
+        let said = Said::read(packet.properties, shared.limits.user_properties)
+            .map_err(|reason| fault(reason, "the PUBLISH has more user properties than are taken"))?;
+        if !said.subscriptions.is_empty() {
+            return Err(ProtocolError::violation("only servers send subscription identifiers")); // [MQTT-3.3.4-6]
+        }
+        let topic = self.topic(packet.topic, said.alias, shared)?;
+        if !said.fits(packet.payload) {
+            return Err(fault(Reason::PayloadInvalid, "the payload is not UTF-8, as its indicator says"));
+        }
+        Ok((topic, said))
+    }
+
+    fn topic(&mut self, name: &str, alias: Option<u16>, shared: &Shared) -> Result<Topic, ProtocolError> {
+        let fault = |reason| ProtocolError { reason, detail: "the topic alias is not known or not taken" };
+        if let (true, Some(alias)) = (name.is_empty(), alias) {
+            return self.rare().incoming.find(alias).ok_or(fault(Reason::TopicAliasInvalid));
+        }
+        let topic = match &self.last_topic {
+            Some(last) if last.as_str() == name => last.clone(),
+            _ => self.last_topic.insert(topic(name, shared)?).clone(),
+        };
+        if let Some(alias) = alias {
+            let maximum = shared.limits.topic_aliases;
+            self.rare().incoming.set(alias, topic.clone(), maximum, shared.limits.packet).map_err(fault)?;
+        }
+        Ok(topic)
+    }
+
+    /// Answers a PUBLISH that the broker never sees, where there is an answer; else the connection ends.
+    fn refuse(
+        &mut self,
+        packet: &Publish<'_>,
+        error: ProtocolError,
+        out: &mut Outbox,
+    ) -> Result<bool, ProtocolError> {
+        let id = packet.id.filter(|_| self.version == Version::V5);
+        let is_answered = match error.reason {
+            Reason::PayloadInvalid | Reason::QuotaExceeded => true,
+            Reason::TopicInvalid => Topic::parse(packet.topic).is_ok(), // well formed, but too many levels
+            _ => false,
+        };
+        match id {
+            Some(_) if is_answered && self.unanswered > 0 => Ok(false), // [MQTT-4.6.0-2]
+            Some(id) if is_answered => {
+                self.fail(id, packet.qos == Qos::ExactlyOnce, error.reason, out);
+                Ok(true)
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn fail(&self, id: PacketId, twice: bool, reason: Reason, out: &mut Outbox) {
+        let is_v5 = self.version == Version::V5;
+        let code = if is_v5 { code(reason, Kind::PubAck) } else { ReasonCode::SUCCESS };
+        self.terms().explain(out, reason, |properties| {
+            let ack = Ack { id, code, properties };
+            if twice { Packet::PubRec(ack) } else { Packet::PubAck(ack) }
+        });
+    }
+
+    fn expect_reply(&mut self, packet: &Publish<'_>, lane: Lane) -> Ticket {
+        let Some(id) = packet.id else { return Ticket::NONE };
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.version == Version::V5 {
+            self.unfinished = self.unfinished.saturating_add(1);
+        }
+        let asked =
+            if packet.qos == Qos::ExactlyOnce { Asked::PublishTwice(id) } else { Asked::PublishOnce(id) };
+        asked.ticket(lane)
+    }
+
+    fn finish(&mut self, finished: bool) {
+        self.unfinished = self.unfinished.saturating_sub(u16::from(finished));
+    }
+}

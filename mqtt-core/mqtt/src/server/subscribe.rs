@@ -1,0 +1,110 @@
+use bus::{
+    Filter, Keyed, Outbox, ProtocolError, Qos, Reason, Request, SubscribeOptions, Subscription,
+    SubscriptionId,
+};
+
+use super::Shared;
+use super::connected::Connected;
+use super::reason::code;
+use super::ticket::Asked;
+use crate::codec::{
+    Kind, Packet, PacketId, Properties, Property, ReasonCode, SubAck, Subscribe, Unsubscribe, Version,
+};
+
+impl Connected {
+    pub(super) fn subscribe(
+        &mut self,
+        packet: &Subscribe<'_>,
+        shared: &Shared,
+        out: &mut Outbox,
+    ) -> Result<(), ProtocolError> {
+        let id = packet.properties.find(|property| match property {
+            Property::SubscriptionIdentifier(id) => Some(id),
+            _ => None,
+        });
+        let id = SubscriptionId(id.unwrap_or(0));
+        let subscriptions = packet.filters.iter().map(|(text, options)| {
+            let filter = filter(text, shared)?;
+            let options = self.options(*options, &filter)?;
+            Ok(Subscription { id, filter, options, keyed: Keyed::ByFilter })
+        });
+        let subscriptions = subscriptions.collect::<Result<Vec<_>, ProtocolError>>()?;
+        out.request(Asked::Subscribe(packet.id).ticket(out.lane()), Request::Subscribe(subscriptions));
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        packet: &Unsubscribe<'_>,
+        shared: &Shared,
+        out: &mut Outbox,
+    ) -> Result<(), ProtocolError> {
+        let filters = packet.filters.iter().map(|text| filter(text, shared).map(bus::Unsubscribe::Filter));
+        let filters = filters.collect::<Result<Vec<_>, _>>()?;
+        out.request(Asked::Unsubscribe(packet.id).ticket(out.lane()), Request::Unsubscribe(filters));
+        Ok(())
+    }
+
+    pub(super) fn subscribed(&mut self, id: PacketId, results: &[Result<Qos, Reason>], out: &mut Outbox) {
+        let is_v5 = self.version == Version::V5;
+        let codes = results.iter().map(|result| match result {
+            Ok(qos) => ReasonCode(qos.level()),
+            Err(reason) if is_v5 => code(*reason, Kind::SubAck),
+            Err(_) => ReasonCode::UNSPECIFIED_ERROR, // the only failure MQTT 3 has [MQTT-3.9.3-2]
+        });
+        let codes: Vec<_> = codes.collect();
+        let first = results.iter().find_map(|result| result.err());
+        self.acknowledge(first, out, |properties| {
+            Packet::SubAck(SubAck { id, properties, codes: codes.clone() }) // [MQTT-3.8.4-6]
+        });
+    }
+
+    pub(super) fn unsubscribed(&mut self, id: PacketId, results: &[Result<(), Reason>], out: &mut Outbox) {
+        let codes = results.iter().map(|result| match result {
+            Ok(()) => ReasonCode::SUCCESS,
+            Err(reason) => code(*reason, Kind::UnsubAck),
+        });
+        let codes: Vec<_> = codes.collect();
+        let failures = results.iter().filter_map(|result| result.err());
+        let first = failures.into_iter().find(|reason| *reason != Reason::NoSubscription);
+        self.acknowledge(first, out, |properties| {
+            Packet::UnsubAck(SubAck { id, properties, codes: codes.clone() })
+        });
+    }
+
+    /// Sends an answer, with the first failure in words.
+    fn acknowledge(
+        &self,
+        failure: Option<Reason>,
+        out: &mut Outbox,
+        make: impl Fn(Properties<'_>) -> Packet<'_>,
+    ) {
+        match failure {
+            Some(reason) => self.terms().explain(out, reason, make),
+            None => self.terms().answer(out, &make(Properties::NONE)),
+        }
+    }
+
+    /// A bridge gets nothing back that it sent, and sees which messages were retained.
+    fn options(&self, asked: SubscribeOptions, filter: &Filter) -> Result<SubscribeOptions, ProtocolError> {
+        let is_shared = filter.share().is_some();
+        if is_shared && asked.no_local {
+            return Err(ProtocolError::violation("a shared subscription with no local")); // [MQTT-3.8.3-4]
+        }
+        let bridge = self.bridge;
+        Ok(SubscribeOptions {
+            no_local: asked.no_local || (bridge && !is_shared),
+            retain_as_published: asked.retain_as_published || bridge,
+            ..asked
+        })
+    }
+}
+
+fn filter(text: &str, shared: &Shared) -> Result<Filter, ProtocolError> {
+    let invalid = |detail| ProtocolError { reason: Reason::FilterInvalid, detail };
+    let filter = Filter::parse(text).map_err(|_| invalid("the filter is not well formed"))?; // [MQTT-4.7.1]
+    if filter.levels().count() > shared.limits.topic_levels {
+        return Err(invalid("the filter has too many levels"));
+    }
+    Ok(filter)
+}

@@ -1,0 +1,93 @@
+use bus::{Outbox, Reason};
+
+use super::reason::{code, return_code};
+use crate::codec::{
+    ConnAck, Disconnect, Kind, Packet, Properties, Property, PropertyBuffer, ReasonCode, Version, encode,
+};
+
+/// What the client takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) version: Version,
+    /// Whether reason strings are welcome everywhere.
+    pub(super) problem_information: bool,
+    pub(super) packet_maximum: u32,
+}
+
+impl Terms {
+    /// The terms of a client that has said no more than its version.
+    pub(super) fn new(version: Version) -> Self {
+        Self { version, problem_information: true, packet_maximum: u32::MAX }
+    }
+
+    pub(super) fn is_v5(self) -> bool {
+        self.version == Version::V5
+    }
+
+    /// Sends a packet, unless the client takes none so large [MQTT-3.1.2-24]; tells whether it was sent.
+    pub(super) fn send(self, out: &mut Outbox, packet: &Packet<'_>) -> bool {
+        let mut sent = false;
+        out.write(|buffer| {
+            let start = buffer.len();
+            sent = encode(packet, self.version, buffer).is_ok()
+                && buffer.len() - start <= self.packet_maximum as usize;
+            if !sent {
+                buffer.truncate(start);
+            }
+        });
+        sent
+    }
+
+    /// Sends an answer; a client that cannot take even an answer is disconnected.
+    pub(super) fn answer(self, out: &mut Outbox, packet: &Packet<'_>) {
+        if !self.send(out, packet) {
+            out.close(Reason::PacketTooLarge);
+        }
+    }
+
+    /// Sends an answer made with a reason string, or without where it is unwelcome [MQTT-3.1.2-29] or makes
+    /// the packet too large [MQTT-3.4.2-2].
+    pub(super) fn explain<'a>(
+        self,
+        out: &mut Outbox,
+        reason: Reason,
+        make: impl Fn(Properties<'_>) -> Packet<'_> + 'a,
+    ) {
+        let mut text = PropertyBuffer::default();
+        let is_welcome = self.is_v5() && self.problem_information;
+        if is_welcome
+            && text.push(Property::ReasonString(reason.explain())).is_ok()
+            && self.send(out, &make(text.as_properties()))
+        {
+            return;
+        }
+        self.answer(out, &make(Properties::NONE));
+    }
+
+    /// Says why the session is not opened. Reason strings are always allowed here.
+    pub(super) fn refuse(self, out: &mut Outbox, reason: Reason) {
+        if !self.is_v5() {
+            if let Some(code) = return_code(reason) {
+                let code = ReasonCode(code);
+                let properties = Properties::NONE;
+                self.send(out, &Packet::ConnAck(ConnAck { session_present: false, code, properties }));
+            }
+            return;
+        }
+        let code = code(reason, Kind::ConnAck);
+        let plain = Self { problem_information: true, ..self };
+        plain.explain(out, reason, |properties| {
+            Packet::ConnAck(ConnAck { session_present: false, code, properties })
+        });
+    }
+
+    /// Says why the connection ends, where MQTT can. Reason strings are always allowed here.
+    pub(super) fn dismiss(self, out: &mut Outbox, reason: Reason) {
+        if !self.is_v5() {
+            return;
+        }
+        let code = code(reason, Kind::Disconnect);
+        let plain = Self { problem_information: true, ..self };
+        plain.explain(out, reason, |properties| Packet::Disconnect(Disconnect { code, properties }));
+    }
+}
