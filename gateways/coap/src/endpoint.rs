@@ -324,9 +324,10 @@ impl Endpoint {
         exchange
     }
 
-    /// Awaits nothing more of a request of ours; the next notification is answered with a Reset
-    /// [RFC7641 3.6].
+    /// Sends a message of ours no more if it still waits for its turn, and awaits nothing more of it; the next
+    /// notification is answered with a Reset [RFC7641 3.6].
     pub fn forget(&mut self, exchange: ExchangeId) {
+        self.queue.retain(|queued| queued.exchange != exchange);
         self.awaited.retain(|awaited| awaited.exchange != exchange);
         self.observed.retain(|_, observed| observed.exchange != exchange);
     }
@@ -338,6 +339,11 @@ impl Endpoint {
             let mut observed = self.observed.iter();
             observed.find(|(_, observed)| observed.exchange == exchange).map(|(token, _)| *token)
         })
+    }
+
+    /// Whether an answer or notification fits into a datagram.
+    pub fn fits(&self, message: &Message) -> bool {
+        message.encode().len() + Token::LONGEST <= self.largest
     }
 
     /// Whether a confirmable message would be sent at once: none is unacknowledged.
@@ -596,7 +602,12 @@ impl Endpoint {
 
     /// A token that nobody can foresee, so that nobody can answer for the peer [RFC7252 5.3.1].
     fn draw_token(&mut self) -> Token {
-        Token::new(&self.chance.next().to_be_bytes())
+        Token::new(&self.draw().to_be_bytes())
+    }
+
+    /// A number that nobody can foresee.
+    pub(crate) fn draw(&mut self) -> u64 {
+        self.chance.next()
     }
 }
 

@@ -1,6 +1,7 @@
 //! CoAP messages, exchanges, observe and pub/sub resources on the bus.
 //!
-//! [`Message`] is what is on the wire, [`Endpoint`] is one peer's message layer.
+//! [`Message`] is what is on the wire, [`Endpoint`] is one peer's message layer, [`PubSub`] answers requests on
+//! topics, and [`Coap`] puts them together. A protocol on top of CoAP uses the first three.
 
 #![cfg_attr(
     not(test),
@@ -9,17 +10,25 @@
 
 mod check;
 mod code;
+mod config;
+mod connection;
 mod endpoint;
 mod message;
 mod option;
+mod pubsub;
+mod reason;
 mod received;
 mod token;
 mod transmission;
 
 pub use check::DecodeError;
 pub use code::Code;
+pub use config::{Config, DefaultQos, Notify};
+pub use connection::{Coap, CoapConnection, is_request};
 pub use endpoint::{Endpoint, ExchangeId, Incoming, ReplyTo, Request, SendError};
 pub use message::{Kind, Message};
 pub use option::{Block, OptionNumber};
+pub use pubsub::{Link, PubSub};
+pub use reason::{code, refusal};
 pub use token::Token;
 pub use transmission::Transmission;

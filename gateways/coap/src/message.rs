@@ -234,10 +234,24 @@ impl Message {
         self
     }
 
+    /// The 2.03 that stands for this answer with a client that has it already.
+    pub(crate) fn into_valid(mut self) -> Self {
+        self.packet.header.code = MessageClass::from(Code::VALID.0);
+        self.packet.clear_option(CoapOption::ContentFormat);
+        self.with_payload("")
+    }
+
     /// The same with this token, for messages whose token the endpoint does not choose.
     pub fn with_token(mut self, token: Token) -> Self {
         self.packet.set_token(token.as_slice().to_vec());
         self
+    }
+
+    /// About how many bytes it takes to keep it.
+    pub(crate) fn size(&self) -> usize {
+        const PER_OPTION: usize = 64;
+        let values = self.packet.options().flat_map(|(_, values)| values);
+        self.packet.payload.len() + values.map(|value| value.len() + PER_OPTION).sum::<usize>()
     }
 
     fn texts(&self, number: OptionNumber) -> impl Iterator<Item = &str> {

@@ -8,6 +8,8 @@ pub struct Token {
 }
 
 impl Token {
+    pub(crate) const LONGEST: usize = 8;
+
     /// Takes the first 8 bytes.
     pub fn new(bytes: &[u8]) -> Self {
         let mut token = Self::default();

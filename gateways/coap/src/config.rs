@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use bus::{Qos, units};
+use serde::{Deserialize, Serialize};
+
+use crate::Transmission;
+
+/// How CoAP is offered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which notifications the observer must acknowledge.
+    pub notify: Notify,
+    /// The QoS of a publish whose query has no `qos`.
+    pub publish_qos: DefaultQos,
+    /// The QoS of an observation whose query has no `qos`; at most 1.
+    pub subscribe_qos: DefaultQos,
+    /// How long a peer that observes nothing may be silent before its session ends.
+    #[serde(with = "units::duration")]
+    pub idle: Duration,
+    /// How long an observer may be silent before it is asked whether it is there, and how long it may get
+    /// nothing but non-confirmable notifications; at most a day.
+    #[serde(with = "units::duration")]
+    pub observer_check: Duration,
+    /// The largest message sent, header and options included; never more than a UDP datagram holds. Choose at
+    /// most 16KB with DTLS, and 1152B where datagrams must not be fragmented.
+    #[serde(with = "units::size")]
+    pub largest_message: usize,
+    /// The transmission parameters of the message layer.
+    pub transmission: Transmission,
+}
+
+/// Which notifications are confirmable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Notify {
+    /// Those of QoS 1 and above.
+    #[default]
+    Qos,
+    /// All.
+    Con,
+    /// None but one a day; QoS 1 then ends at the broker.
+    Non,
+}
+
+/// The QoS where the peer names none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefaultQos {
+    /// 0 for a non-confirmable request, 1 for a confirmable one.
+    #[default]
+    Coap,
+    /// 0
+    Qos0,
+    /// 1
+    Qos1,
+    /// 2
+    Qos2,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            notify: Notify::default(),
+            publish_qos: DefaultQos::default(),
+            subscribe_qos: DefaultQos::default(),
+            idle: Duration::from_secs(5 * 60),
+            observer_check: DAY,
+            largest_message: 64 << 10,
+            transmission: Transmission::default(),
+        }
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Config {
+    /// A notification is confirmable at least so often [RFC7641 4.5].
+    pub(crate) fn confirm_every(&self) -> Duration {
+        self.observer_check.min(DAY)
+    }
+}
+
+impl DefaultQos {
+    pub(crate) fn of(self, confirmable: bool) -> Qos {
+        match self {
+            Self::Coap if confirmable => Qos::AtLeastOnce,
+            Self::Coap | Self::Qos0 => Qos::AtMostOnce,
+            Self::Qos1 => Qos::AtLeastOnce,
+            Self::Qos2 => Qos::ExactlyOnce,
+        }
+    }
+}

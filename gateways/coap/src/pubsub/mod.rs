@@ -1,0 +1,419 @@
+mod identity;
+mod link;
+mod observation;
+mod operation;
+mod perform;
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bus::{
+    ClientId, Connect, Delivery, Disconnect, Limits, Outbox, Reason, Reply, SessionExpiry, SubscriptionId,
+    Ticket, Unsubscribe,
+};
+
+use crate::reason::refusal;
+use crate::{Block, Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request};
+use identity::{Admission, Identity, Session};
+pub use link::Link;
+use link::answer_discovery;
+use observation::Observations;
+use operation::Operation;
+use perform::Pending;
+
+/// The tickets of this crate; those below are for protocols that use [`PubSub`].
+const TICKETS: Range<u64> = 1 << 48..1 << 49;
+
+/// How many notifications the endpoint may be given in one turn.
+const BURST: usize = 16;
+
+/// The resources `ps/{topic}`, `mqtt/connection` and `/.well-known/core` of one peer, and the session behind
+/// them.
+///
+/// A protocol that shares the endpoint hands over the requests it does not know, the replies whose tickets and
+/// the deliveries whose subscription ids are not its own, and what becomes of exchanges it did not begin.
+/// Its tickets must lie below 2^48 and its subscription ids below 2^31.
+pub struct PubSub {
+    config: Arc<Config>,
+    limits: Limits,
+    links: Arc<[Link]>,
+    session: Session,
+    /// Requests that came while the session was being opened, and their bytes.
+    waiting: Vec<Request>,
+    waiting_bytes: usize,
+    observations: Observations,
+    /// Questions to the broker, by ticket.
+    pending: BTreeMap<u64, Pending>,
+    next_ticket: u64,
+    /// The id of the next exactly-once publish.
+    next_once: u16,
+    /// How many observations have no first answer yet; until then deliveries must wait.
+    registering: usize,
+}
+
+impl PubSub {
+    /// The resources for a new peer. `links` are told in `/.well-known/core` beside this crate's own.
+    pub fn new(config: Arc<Config>, limits: Limits, links: Arc<[Link]>) -> Self {
+        Self {
+            observations: Observations::new(config.notify, config.confirm_every(), limits.subscriptions),
+            config,
+            limits,
+            links,
+            session: Session::Closed,
+            waiting: Vec::new(),
+            waiting_bytes: 0,
+            pending: BTreeMap::new(),
+            next_ticket: TICKETS.start,
+            next_once: 0,
+            registering: 0,
+        }
+    }
+
+    /// The links of this crate's own resources.
+    pub fn links() -> Vec<Link> {
+        vec![Link::new("/ps").with("rt", "core.ps")]
+    }
+
+    /// Whether the reply to this ticket is for [`PubSub::handle_reply`].
+    pub fn owns(ticket: Ticket) -> bool {
+        TICKETS.contains(&ticket.0)
+    }
+
+    /// Whether the peer has a session, or is about to.
+    pub fn has_session(&self) -> bool {
+        !matches!(self.session, Session::Closed)
+    }
+
+    /// Whether the peer observes anything.
+    pub fn has_observers(&self) -> bool {
+        !self.observations.is_empty()
+    }
+
+    /// How many deliveries can be taken now.
+    pub fn room(&self, endpoint: &Endpoint) -> usize {
+        if self.registering == 0 && endpoint.can_send() { BURST } else { 0 }
+    }
+
+    /// Uses the session that another protocol has opened for this peer, or is about to; `None` when that has
+    /// ended. A session opened here before is left.
+    pub fn lend_session(
+        &mut self,
+        client_id: Option<ClientId>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        match (&self.session, client_id) {
+            (Session::Lent(_), Some(client_id)) => self.session = Session::Lent(client_id),
+            (Session::Lent(_), None) => self.leave(endpoint, now, out),
+            (_, Some(client_id)) => {
+                self.leave(endpoint, now, out);
+                self.session = Session::Lent(client_id);
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// Answers a request, now or when the broker has spoken. Unknown paths are answered too.
+    pub fn handle_request(
+        &mut self,
+        request: Request,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Err(answer) = self.route(&request.message) else {
+            return self.handle_topic(request, endpoint, now, out);
+        };
+        match answer {
+            Routed::Answer(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
+            Routed::Connection => self.handle_connection(request, endpoint, now, out),
+        }
+    }
+
+    /// Whether the request is for a topic; the error is where else it goes.
+    fn route(&self, request: &Message) -> Result<(), Routed> {
+        let has = |number| request.option(number).is_some();
+        let answer = |code, text| Err(Routed::Answer(Message::diagnostic(code, text)));
+        if has(OptionNumber::PROXY_URI) || has(OptionNumber::PROXY_SCHEME) {
+            return answer(Code::PROXYING_NOT_SUPPORTED, "This is no proxy."); // [RFC7252 5.10.2]
+        }
+        if has(OptionNumber::IF_MATCH) || has(OptionNumber::IF_NONE_MATCH) {
+            return answer(Code::BAD_OPTION, "Conditional requests are not offered.");
+        }
+        let whole = |block: Block| block.number == 0 && !block.more && block.size().is_some();
+        if request.block1().is_some_and(|block| !whole(block))
+            || request.block2().is_some_and(|block| block.number > 0 || block.size().is_none())
+        {
+            return answer(Code::BAD_OPTION, "Block-wise transfer is not offered; use one datagram.");
+        }
+        match request.uri_path().as_slice() {
+            [".well-known", "core"] => Err(Routed::Answer(answer_discovery(&self.links, request))),
+            ["mqtt", "connection"] => Err(Routed::Connection),
+            ["ps", ..] => match request.payload().len() > self.limits.packet {
+                true => Err(Routed::Answer(self.too_large(self.limits.packet))),
+                false => Ok(()),
+            },
+            _ => answer(Code::NOT_FOUND, "There is no such resource; topics are at ps/{topic}."),
+        }
+    }
+
+    fn handle_topic(&mut self, request: Request, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        let parsed = Operation::parse(&request.message, &self.config, &self.limits)
+            .and_then(|operation| Ok((operation, Identity::parse(&request.message)?)));
+        match parsed {
+            Ok((operation, identity)) => match self.session.admit(&identity) {
+                Admission::Proceed => self.perform(operation, request, endpoint, now, out),
+                Admission::Wait => self.wait(request, endpoint, now, out),
+                Admission::Open => {
+                    self.connect(identity, None, endpoint, now, out);
+                    self.wait(request, endpoint, now, out);
+                }
+                Admission::Refuse(why) => {
+                    let answer = Message::diagnostic(Code::UNAUTHORIZED, why);
+                    endpoint.respond(&request.reply_to, answer, now, out);
+                }
+            },
+            Err(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
+        }
+    }
+
+    /// Connection mode: POST opens a session and gives a token, PUT keeps it, DELETE ends it.
+    fn handle_connection(
+        &mut self,
+        request: Request,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let message = &request.message;
+        let answer = match (message.code(), Identity::parse(message)) {
+            (_, Err(answer)) => answer,
+            (Code::POST, Ok(identity)) if identity.client_id.is_none() => {
+                Message::diagnostic(Code::BAD_REQUEST, "A connection needs a clientid.")
+            }
+            (Code::POST, Ok(_)) if matches!(self.session, Session::Lent(_)) => {
+                Message::diagnostic(Code::CONFLICT, "The session of this peer is that of its registration.")
+            }
+            (Code::POST, Ok(_)) if matches!(self.session, Session::Opening(_)) => {
+                return self.wait(request, endpoint, now, out);
+            }
+            (Code::POST, Ok(identity)) => {
+                return self.connect(identity.without_token(), Some(request.reply_to), endpoint, now, out);
+            }
+            (Code::PUT | Code::DELETE, Ok(identity)) => match self.session.admit(&identity) {
+                Admission::Wait => return self.wait(request, endpoint, now, out),
+                Admission::Proceed if message.code() == Code::PUT => Message::response(Code::CHANGED),
+                Admission::Proceed if matches!(self.session, Session::Open(..)) => {
+                    self.leave(endpoint, now, out);
+                    Message::response(Code::DELETED)
+                }
+                Admission::Proceed | Admission::Open => {
+                    Message::diagnostic(Code::UNAUTHORIZED, "There is no such connection.")
+                }
+                Admission::Refuse(why) => Message::diagnostic(Code::UNAUTHORIZED, why),
+            },
+            (_, Ok(_)) => {
+                Message::diagnostic(Code::METHOD_NOT_ALLOWED, "A connection takes POST, PUT and DELETE.")
+            }
+        };
+        endpoint.respond(&request.reply_to, answer, now, out);
+    }
+
+    /// Opens a session, in place of the one there may be.
+    fn connect(
+        &mut self,
+        identity: Identity,
+        login: Option<ReplyTo>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        self.leave(endpoint, now, out);
+        let connect = Connect {
+            client_id: identity.client_id.clone(),
+            credentials: identity.credentials(),
+            clean_start: true,
+            session_expiry: SessionExpiry::AtOnce,
+            will: None,
+            // What is not confirmable is acknowledged at once; of what is, one is on its way at a time.
+            receive_maximum: if self.config.notify == Notify::Non { BURST as u16 } else { 1 },
+            keep_alive: None,
+            protocol: "CoAP",
+        };
+        self.session = Session::Opening(identity);
+        self.ask(Pending::Connect { login }, bus::Request::Connect(Box::new(connect)), out);
+    }
+
+    fn wait(&mut self, request: Request, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        let bytes = request.message.size();
+        if self.waiting_bytes + bytes > self.limits.packet_before_connect {
+            let answer = match bytes > self.limits.packet_before_connect {
+                true => self.too_large(self.limits.packet_before_connect),
+                false => refusal(Reason::ServerBusy),
+            };
+            endpoint.respond(&request.reply_to, answer, now, out);
+            return;
+        }
+        self.waiting_bytes += bytes;
+        self.waiting.push(request);
+    }
+
+    /// Handles the broker's reply; `false` if the ticket is not of this crate.
+    pub fn handle_reply(
+        &mut self,
+        ticket: Ticket,
+        reply: Result<Reply, Reason>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        match self.pending.remove(&ticket.0) {
+            Some(Pending::Connect { login }) => self.connected(reply, login, endpoint, now, out),
+            Some(pending) => self.answer(pending, reply, endpoint, now, out),
+            None => {} // of a session that was left meanwhile
+        }
+        Self::owns(ticket)
+    }
+
+    fn connected(
+        &mut self,
+        reply: Result<Reply, Reason>,
+        login: Option<ReplyTo>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Session::Opening(identity) = std::mem::replace(&mut self.session, Session::Closed) else {
+            return;
+        };
+        let waiting = std::mem::take(&mut self.waiting);
+        self.waiting_bytes = 0;
+        let refused = match reply {
+            Ok(Reply::Connected(_)) => {
+                let token = login.map(|_| Box::from((endpoint.draw() as u32).max(1).to_string()));
+                if let (Some(reply_to), Some(token)) = (login, token.as_deref()) {
+                    endpoint.respond(
+                        &reply_to,
+                        Message::response(Code::CREATED).with_payload(token),
+                        now,
+                        out,
+                    );
+                }
+                self.session = Session::Open(identity.clone(), token);
+                None
+            }
+            Ok(_) => Some(Reason::BadAuthenticationMethod), // CoAP has no further steps
+            Err(reason) => Some(reason),
+        };
+        if let (Some(reason), Some(reply_to)) = (refused, login) {
+            endpoint.respond(&reply_to, refusal(reason), now, out);
+        }
+        for request in waiting {
+            let same = || Identity::parse(&request.message).is_ok_and(|wanted| wanted == identity);
+            match refused.filter(|_| same()) {
+                Some(reason) => drop(endpoint.respond(&request.reply_to, refusal(reason), now, out)),
+                None => self.handle_request(request, endpoint, now, out),
+            }
+        }
+    }
+
+    /// Notifies the observers that the delivery matched; `false` if it matched none of this crate's ids. When
+    /// `true`, the session is told what becomes of the delivery.
+    pub fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        if !delivery.matched.as_slice().iter().any(|id| Observations::owns(*id)) {
+            return false;
+        }
+        for id in self.observations.deliver(delivery, endpoint, now, out) {
+            self.end_observation(id, endpoint, out);
+        }
+        true
+    }
+
+    /// The peer has acknowledged what was sent; `false` if it was not sent here.
+    pub fn acknowledged(&mut self, exchange: ExchangeId, out: &mut Outbox) -> bool {
+        self.observations.acknowledged(exchange, out)
+    }
+
+    /// The peer does not want what was sent, so that its observation ends; `false` if it was not sent here.
+    pub fn reset(&mut self, exchange: ExchangeId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
+        let ended = self.observations.rejected(exchange, Reason::NoSubscription, out);
+        if let Some(id) = ended {
+            self.end_observation(id, endpoint, out); // [RFC7641 3.6]
+        }
+        ended.is_some()
+    }
+
+    /// The peer did not acknowledge what was sent: it is gone, and all its observations end; `false` if it was
+    /// not sent here.
+    pub fn timed_out(&mut self, exchange: ExchangeId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
+        let ended = self.observations.rejected(exchange, Reason::NotAcknowledged, out);
+        if ended.is_some() {
+            for id in self.observations.ids() {
+                self.end_observation(id, endpoint, out); // [RFC7641 4.5]
+            }
+        }
+        ended.is_some()
+    }
+
+    /// The session ends: answers what waits and tells the observers why.
+    pub fn close(&mut self, reason: Reason, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        for request in std::mem::take(&mut self.waiting) {
+            endpoint.respond(&request.reply_to, refusal(reason), now, out);
+        }
+        for pending in std::mem::take(&mut self.pending).into_values() {
+            if let Some(reply_to) = pending.reply_to() {
+                endpoint.respond(&reply_to, refusal(reason), now, out);
+            }
+        }
+        for id in self.observations.ids() {
+            if let Some(observation) = self.observations.get(id) {
+                let _ = endpoint.notify(observation.token, refusal(reason), false, now, out); // [RFC7641 4.2]
+            }
+            self.observations.remove(id, endpoint, out);
+        }
+        (self.waiting_bytes, self.registering, self.session) = (0, 0, Session::Closed);
+    }
+
+    /// Leaves the session, if there is one.
+    fn leave(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        let own = matches!(self.session, Session::Open(..) | Session::Opening(_));
+        self.close(Reason::SessionExpired, endpoint, now, out);
+        if own {
+            let farewell = Disconnect { publish_will: false, session_expiry: None };
+            out.request(Ticket::NONE, bus::Request::Disconnect(farewell));
+        }
+    }
+
+    fn end_observation(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, out: &mut Outbox) {
+        if self.observations.remove(id, endpoint, out) {
+            out.request(Ticket::NONE, bus::Request::Unsubscribe(vec![Unsubscribe::Id(id)]));
+        }
+    }
+
+    fn ask(&mut self, pending: Pending, request: bus::Request, out: &mut Outbox) {
+        let ticket = self.next_ticket;
+        self.next_ticket = if ticket + 1 < TICKETS.end { ticket + 1 } else { TICKETS.start };
+        self.pending.insert(ticket, pending);
+        out.request(Ticket(ticket), request);
+    }
+
+    fn too_large(&self, most: usize) -> Message {
+        let size = u32::try_from(most).unwrap_or(u32::MAX);
+        let text = "The payload is larger than the limit.";
+        Message::diagnostic(Code::REQUEST_ENTITY_TOO_LARGE, text).with_uint(OptionNumber::SIZE1, size)
+    }
+}
+
+enum Routed {
+    Answer(Message),
+    Connection,
+}

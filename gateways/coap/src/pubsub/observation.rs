@@ -1,0 +1,293 @@
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use bus::{
+    Ack, ContentFormat, Delivery, DeliveryId, Message as Published, Outbox, Qos, Reason, SubscriptionId,
+};
+
+use super::operation::Preference;
+use crate::{Code, Endpoint, ExchangeId, Message, Notify, OptionNumber, SendError, Token};
+
+/// The first subscription id of observations; those below are for protocols that use [`PubSub`](crate::PubSub).
+const FIRST_ID: u32 = 0x8000_0000;
+
+/// How many non-confirmable notifications are remembered, so that a Reset to one ends its observation.
+const REMEMBERED_UNCONFIRMED: usize = 64;
+
+/// A peer's observations of topics [RFC7641].
+#[derive(Debug)]
+pub(crate) struct Observations {
+    by_id: HashMap<SubscriptionId, Observation>,
+    by_token: HashMap<Token, SubscriptionId>,
+    next_id: u32,
+    sequence: u32,
+    /// Confirmable notifications and answers that are not acknowledged.
+    unacknowledged: HashMap<ExchangeId, Sent>,
+    unconfirmed: VecDeque<(ExchangeId, SubscriptionId)>,
+    notify: Notify,
+    confirm_every: Duration,
+    most: usize,
+}
+
+/// A topic or filter that the peer observes with a token.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    pub(crate) token: Token,
+    /// Whether notifications must say which topic they are of.
+    wildcard: bool,
+    preference: Preference,
+    /// When the peer last showed that it wants it.
+    confirmed: Instant,
+}
+
+#[derive(Debug)]
+struct Sent {
+    observation: SubscriptionId,
+    delivery: Option<DeliveryId>,
+}
+
+/// What became of one notification.
+enum Outcome {
+    Awaited,
+    Sent,
+    /// The observation goes on or was over before.
+    Failed(Reason),
+    /// The observation ends with it.
+    Ended(Reason),
+}
+
+impl Observations {
+    pub(crate) fn new(notify: Notify, confirm_every: Duration, most: usize) -> Self {
+        Self {
+            by_id: HashMap::new(),
+            by_token: HashMap::new(),
+            next_id: 0,
+            sequence: 0,
+            unacknowledged: HashMap::new(),
+            unconfirmed: VecDeque::new(),
+            notify,
+            confirm_every,
+            most,
+        }
+    }
+
+    /// Whether this crate chose the id.
+    pub(crate) fn owns(id: SubscriptionId) -> bool {
+        id.0 >= FIRST_ID
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Makes an observation, in place of the one with the same token [RFC7641 4.1]; `None` when there are too
+    /// many.
+    pub(crate) fn register(
+        &mut self,
+        token: Token,
+        wildcard: bool,
+        preference: Preference,
+        now: Instant,
+    ) -> Option<SubscriptionId> {
+        let id = match self.by_token.get(&token) {
+            Some(id) => *id,
+            None if self.by_id.len() >= self.most => return None,
+            None => self.unused_id(),
+        };
+        self.by_token.insert(token, id);
+        self.by_id.insert(id, Observation { token, wildcard, preference, confirmed: now });
+        Some(id)
+    }
+
+    pub(crate) fn get(&self, id: SubscriptionId) -> Option<&Observation> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn find(&self, token: Token) -> Option<SubscriptionId> {
+        self.by_token.get(&token).copied()
+    }
+
+    /// The number of the next notification [RFC7641 4.4]; one count for all observations of the peer.
+    pub(crate) fn next_sequence(&mut self) -> u32 {
+        self.sequence = (self.sequence + 1) & 0x00FF_FFFF;
+        self.sequence
+    }
+
+    /// Watches for what the peer says of the answer that opened an observation.
+    pub(crate) fn watch(&mut self, id: SubscriptionId, exchange: ExchangeId, confirmable: bool) {
+        if confirmable {
+            self.unacknowledged.insert(exchange, Sent { observation: id, delivery: None });
+        } else {
+            self.remember_unconfirmed(exchange, id);
+        }
+    }
+
+    /// Sends a delivery to those of the observations that exist. Returns which of them end with it.
+    pub(crate) fn deliver(
+        &mut self,
+        delivery: &Delivery,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Vec<SubscriptionId> {
+        let (mut awaited, mut sent, mut failure, mut ended) =
+            (false, false, Reason::NoSubscription, Vec::new());
+        for id in delivery.matched.as_slice().iter().copied().filter(|id| Self::owns(*id)) {
+            match self.notify(id, delivery, endpoint, now, out) {
+                Outcome::Awaited => awaited = true,
+                Outcome::Sent => sent = true,
+                Outcome::Failed(reason) => failure = reason,
+                Outcome::Ended(reason) => {
+                    failure = reason;
+                    ended.push(id);
+                }
+            }
+        }
+        if let Some(delivery) = delivery.id.filter(|_| !awaited) {
+            out.ack(delivery, if sent { Ack::Complete } else { Ack::Reject(failure) });
+        }
+        ended
+    }
+
+    fn notify(
+        &mut self,
+        id: SubscriptionId,
+        delivery: &Delivery,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Outcome {
+        let sequence = self.next_sequence();
+        let Some(observation) = self.by_id.get_mut(&id) else {
+            return Outcome::Failed(Reason::NoSubscription);
+        };
+        let (token, published) = (observation.token, &*delivery.message);
+        let confirmable = match self.notify {
+            Notify::Con => true,
+            Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
+            // [RFC7641 4.5]: else nobody would notice that the observer is gone
+            Notify::Qos | Notify::Non => now >= observation.confirmed + self.confirm_every,
+        };
+        if !observation.preference.accepts(format(published)) {
+            let text = "The topic's messages no longer have the format that was asked for.";
+            let message = Message::diagnostic(Code::NOT_ACCEPTABLE, text); // [RFC7641 4.2]
+            let _ = endpoint.notify(token, message, confirmable, now, out);
+            return Outcome::Ended(Reason::UnsupportedFeature);
+        }
+        if observation.preference.largest.is_some_and(|largest| published.payload.len() > largest) {
+            return Outcome::Failed(Reason::PacketTooLarge);
+        }
+        let mut message = representation(published, now).with_observe(sequence);
+        if observation.wildcard {
+            let levels: Vec<&str> = published.topic.levels().collect();
+            if levels.iter().any(|level| level.len() > 255) {
+                return Outcome::Failed(Reason::TopicInvalid); // no option can name the topic [RFC7252 5.10.7]
+            }
+            let path = std::iter::once("ps").chain(levels);
+            message =
+                path.fold(message, |message, level| message.with_option(OptionNumber::LOCATION_PATH, level));
+        }
+        match endpoint.notify(token, message, confirmable, now, out) {
+            Ok(exchange) if confirmable => {
+                // Asked once, not for each message until it answers.
+                observation.confirmed = now;
+                self.unacknowledged.insert(exchange, Sent { observation: id, delivery: delivery.id });
+                Outcome::Awaited
+            }
+            Ok(exchange) => {
+                self.remember_unconfirmed(exchange, id);
+                Outcome::Sent
+            }
+            Err(SendError::Full) => Outcome::Failed(Reason::QueueFull),
+            Err(SendError::TooLarge) => Outcome::Failed(Reason::PacketTooLarge),
+        }
+    }
+
+    /// The peer has what was sent; returns whether it was sent here.
+    pub(crate) fn acknowledged(&mut self, exchange: ExchangeId, out: &mut Outbox) -> bool {
+        let Some(sent) = self.unacknowledged.remove(&exchange) else { return false };
+        self.settle(sent.delivery, Ack::Complete, out);
+        true
+    }
+
+    /// The peer does not want what was sent [RFC7641 3.6]: finds the observation, which ends.
+    pub(crate) fn rejected(
+        &mut self,
+        exchange: ExchangeId,
+        reason: Reason,
+        out: &mut Outbox,
+    ) -> Option<SubscriptionId> {
+        if let Some(sent) = self.unacknowledged.remove(&exchange) {
+            self.settle(sent.delivery, Ack::Reject(reason), out);
+            return Some(sent.observation);
+        }
+        self.unconfirmed.iter().find(|(sent, _)| *sent == exchange).map(|(_, id)| *id)
+    }
+
+    /// Ends an observation here, with what of it still waits in the endpoint; returns whether there was one.
+    pub(crate) fn remove(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
+        let Some(observation) = self.by_id.remove(&id) else { return false };
+        self.by_token.remove(&observation.token);
+        self.unconfirmed.retain(|(_, sent)| *sent != id);
+        let of_it = |(exchange, sent): (&ExchangeId, &Sent)| (sent.observation == id).then_some(*exchange);
+        let exchanges: Vec<ExchangeId> = self.unacknowledged.iter().filter_map(of_it).collect();
+        for exchange in exchanges {
+            endpoint.forget(exchange);
+            if let Some(sent) = self.unacknowledged.remove(&exchange) {
+                self.settle(sent.delivery, Ack::Reject(Reason::NoSubscription), out);
+            }
+        }
+        true
+    }
+
+    pub(crate) fn ids(&self) -> Vec<SubscriptionId> {
+        let mut ids: Vec<SubscriptionId> = self.by_id.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Acknowledges a delivery once none of its notifications is awaited any more.
+    fn settle(&self, delivery: Option<DeliveryId>, ack: Ack, out: &mut Outbox) {
+        if let Some(id) = delivery
+            && !self.unacknowledged.values().any(|sent| sent.delivery == delivery)
+        {
+            out.ack(id, ack);
+        }
+    }
+
+    fn remember_unconfirmed(&mut self, exchange: ExchangeId, id: SubscriptionId) {
+        if self.unconfirmed.len() >= REMEMBERED_UNCONFIRMED {
+            self.unconfirmed.pop_front();
+        }
+        self.unconfirmed.push_back((exchange, id));
+    }
+
+    fn unused_id(&mut self) -> SubscriptionId {
+        loop {
+            let id = SubscriptionId(FIRST_ID | self.next_id);
+            self.next_id = (self.next_id + 1) & !FIRST_ID;
+            if !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
+    }
+}
+
+/// The 2.05 that carries a published message.
+pub(crate) fn representation(published: &Published, now: Instant) -> Message {
+    let mut message = Message::response(Code::CONTENT);
+    if let Some(format) = format(published) {
+        message = message.with_content_format(format);
+    }
+    if let Some(remaining) = published.remaining(now) {
+        let seconds = u32::try_from(remaining.as_secs()).unwrap_or(u32::MAX);
+        message = message.with_uint(OptionNumber::MAX_AGE, seconds); // [RFC7252 5.10.5]
+    }
+    message.with_payload(published.payload.to_vec())
+}
+
+/// The format of a published message, if its publisher told.
+pub(crate) fn format(published: &Published) -> Option<ContentFormat> {
+    let metadata = published.metadata.as_deref()?;
+    metadata.format().or(metadata.utf8.then_some(ContentFormat::TEXT))
+}

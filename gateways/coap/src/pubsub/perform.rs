@@ -1,0 +1,272 @@
+use std::hash::{DefaultHasher, Hasher};
+use std::time::Instant;
+
+use bus::{
+    Filter, Keyed, Message as Published, Outbox, Publish, Qos, Reason, Reply, RetainHandling,
+    SubscribeOptions, Subscription, SubscriptionId, Ticket, Topic, Unsubscribe,
+};
+use bytes::Bytes;
+
+use super::PubSub;
+use super::observation::{format, representation};
+use super::operation::{Operation, Preference};
+use crate::reason::refusal;
+use crate::{Code, Endpoint, Message, OptionNumber, ReplyTo, Request};
+
+/// A question to the broker, and what its answer is for.
+pub(super) enum Pending {
+    Connect { login: Option<ReplyTo> },
+    Publish { reply_to: ReplyTo, answer: Message, once: Option<u16> },
+    Subscribe { reply_to: ReplyTo, id: SubscriptionId, first: Option<Topic>, preference: Preference },
+    Unsubscribe { reply_to: ReplyTo, last: Option<Topic>, preference: Preference },
+    Read { reply_to: ReplyTo, preference: Preference, purpose: Purpose },
+}
+
+/// What a retained message is read for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A GET: nothing is 4.04.
+    Get,
+    /// The first answer to an observer: nothing is an empty 2.05.
+    First(SubscriptionId),
+    /// The answer to a GET that ends an observation: nothing is an empty 2.05.
+    Last,
+}
+
+impl Pending {
+    pub(super) fn reply_to(&self) -> Option<ReplyTo> {
+        match self {
+            Self::Connect { login } => *login,
+            Self::Publish { reply_to, .. }
+            | Self::Subscribe { reply_to, .. }
+            | Self::Unsubscribe { reply_to, .. }
+            | Self::Read { reply_to, .. } => Some(*reply_to),
+        }
+    }
+}
+
+impl PubSub {
+    /// Asks the broker for what a request wants.
+    pub(super) fn perform(
+        &mut self,
+        operation: Operation,
+        request: Request,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Request { message, reply_to } = request;
+        match operation {
+            Operation::Publish { publish, answer } => self.publish(publish, answer, message, reply_to, out),
+            Operation::Read { topic, preference } => {
+                self.read(topic, reply_to, preference, Purpose::Get, out)
+            }
+            Operation::Observe { filter, options, preference } => {
+                self.observe(filter, options, preference, reply_to, endpoint, now, out);
+            }
+            Operation::Cancel { filter, preference } => {
+                let ids: Vec<Unsubscribe> =
+                    self.observations.find(reply_to.token).map(Unsubscribe::Id).into_iter().collect();
+                if let Some(id) = self.observations.find(reply_to.token) {
+                    self.observations.remove(id, endpoint, out);
+                }
+                let pending = Pending::Unsubscribe { reply_to, last: filter.as_topic(), preference };
+                self.ask(pending, bus::Request::Unsubscribe(ids), out);
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        mut publish: Publish,
+        answer: Code,
+        message: Message,
+        reply_to: ReplyTo,
+        out: &mut Outbox,
+    ) {
+        let response = match message.uint(OptionNumber::BLOCK1) {
+            Some(block) => Message::response(answer).with_uint(OptionNumber::BLOCK1, block), // [RFC7959 2.3]
+            None => Message::response(answer),
+        };
+        if answer == Code::CHANGED {
+            publish.payload = Bytes::from(message.into_payload());
+        }
+        if publish.qos == Qos::ExactlyOnce {
+            self.next_once = self.next_once.checked_add(1).unwrap_or(1);
+            publish.once = Some(self.next_once);
+        }
+        let once = publish.once;
+        self.ask(Pending::Publish { reply_to, answer: response, once }, bus::Request::Publish(publish), out);
+    }
+
+    fn read(
+        &mut self,
+        topic: Topic,
+        reply_to: ReplyTo,
+        preference: Preference,
+        purpose: Purpose,
+        out: &mut Outbox,
+    ) {
+        self.ask(Pending::Read { reply_to, preference, purpose }, bus::Request::Read(topic), out);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
+    fn observe(
+        &mut self,
+        filter: Filter,
+        options: SubscribeOptions,
+        preference: Preference,
+        reply_to: ReplyTo,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let topic = filter.as_topic();
+        let known = self.observations.find(reply_to.token).is_some();
+        let Some(id) = self.observations.register(reply_to.token, topic.is_none(), preference.clone(), now)
+        else {
+            // [RFC7641 4.1]: an answer without Observe says that there will be no notifications
+            return match topic {
+                Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, out),
+                None => drop(endpoint.respond(&reply_to, refusal(Reason::QuotaExceeded), now, out)),
+            };
+        };
+        // The first answer brings the retained message of a single topic, so that it is not delivered too.
+        let wants_first = match options.retain_handling {
+            RetainHandling::Always => true,
+            RetainHandling::IfNew => !known,
+            RetainHandling::Never => false,
+        };
+        let retain_handling = match topic {
+            Some(_) => RetainHandling::Never,
+            None => options.retain_handling,
+        };
+        let first = topic.filter(|_| wants_first);
+        let options = SubscribeOptions { retain_handling, ..options };
+        let wish = Subscription { id, filter, options, keyed: Keyed::ById };
+        self.registering += 1;
+        let pending = Pending::Subscribe { reply_to, id, first, preference };
+        self.ask(pending, bus::Request::Subscribe(vec![wish]), out);
+    }
+
+    /// Answers the peer with what the broker said.
+    pub(super) fn answer(
+        &mut self,
+        pending: Pending,
+        reply: Result<Reply, Reason>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        match (pending, reply) {
+            (Pending::Publish { reply_to, answer, once }, Ok(_)) => {
+                if let Some(id) = once {
+                    // The message layer keeps duplicates off, so that the id has served.
+                    out.request(Ticket::NONE, bus::Request::Release(id));
+                }
+                endpoint.respond(&reply_to, answer, now, out);
+            }
+            (Pending::Subscribe { reply_to, id, first, preference }, reply) => {
+                let granted = match reply {
+                    Ok(Reply::Subscribed(results)) => {
+                        results.first().copied().unwrap_or(Err(Reason::Internal))
+                    }
+                    Ok(_) => Err(Reason::Internal),
+                    Err(reason) => Err(reason),
+                };
+                match (granted, first) {
+                    (Ok(_), Some(topic)) => self.read(topic, reply_to, preference, Purpose::First(id), out),
+                    (Ok(_), None) => {
+                        self.answer_read(None, reply_to, &preference, Purpose::First(id), endpoint, now, out);
+                    }
+                    (Err(reason), _) => {
+                        self.registering = self.registering.saturating_sub(1);
+                        self.observations.remove(id, endpoint, out);
+                        endpoint.respond(&reply_to, refusal(reason), now, out);
+                    }
+                }
+            }
+            (Pending::Unsubscribe { reply_to, last: Some(topic), preference }, Ok(_)) => {
+                self.read(topic, reply_to, preference, Purpose::Last, out);
+            }
+            (Pending::Unsubscribe { reply_to, last: None, .. }, Ok(_)) => {
+                endpoint.respond(&reply_to, Message::response(Code::CONTENT), now, out);
+            }
+            (Pending::Read { reply_to, preference, purpose }, Ok(Reply::Read(found))) => {
+                self.answer_read(found.as_deref(), reply_to, &preference, purpose, endpoint, now, out);
+            }
+            // What may be subscribed to and not be read is observed from the next message on.
+            (Pending::Read { reply_to, preference, purpose: purpose @ Purpose::First(_) }, _) => {
+                self.answer_read(None, reply_to, &preference, purpose, endpoint, now, out);
+            }
+            (pending, reply) => {
+                let reason = reply.err().unwrap_or(Reason::Internal);
+                if let Some(reply_to) = pending.reply_to() {
+                    endpoint.respond(&reply_to, refusal(reason), now, out);
+                }
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
+    fn answer_read(
+        &mut self,
+        found: Option<&Published>,
+        reply_to: ReplyTo,
+        preference: &Preference,
+        purpose: Purpose,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let answer = match (found, purpose) {
+            (Some(published), purpose) => represent(published, preference, purpose, now),
+            (None, Purpose::Get) => {
+                Message::diagnostic(Code::NOT_FOUND, "Nothing is retained on this topic.")
+            }
+            (None, Purpose::First(_) | Purpose::Last) => Message::response(Code::CONTENT),
+        };
+        let Purpose::First(id) = purpose else {
+            endpoint.respond(&reply_to, answer, now, out);
+            return;
+        };
+        self.registering = self.registering.saturating_sub(1);
+        let answer = match self.observations.get(id) {
+            Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
+            _ => answer,
+        };
+        let established = answer.observe().is_some() && endpoint.fits(&answer);
+        let exchange = endpoint.respond(&reply_to, answer, now, out);
+        match exchange {
+            _ if !established => self.end_observation(id, endpoint, out), // [RFC7641 4.1]
+            Some(exchange) => self.observations.watch(id, exchange, reply_to.confirmable),
+            None => {}
+        }
+    }
+}
+
+/// The answer that carries a retained message, or says why it cannot.
+fn represent(published: &Published, preference: &Preference, purpose: Purpose, now: Instant) -> Message {
+    if !preference.accepts(format(published)) {
+        return Message::diagnostic(Code::NOT_ACCEPTABLE, "The message has another format."); // [RFC7252 5.10.4]
+    }
+    if preference.largest.is_some_and(|largest| published.payload.len() > largest) {
+        let text =
+            "The message is larger than a block, and block-wise transfer is not offered; leave Block2 out.";
+        return Message::diagnostic(Code::BAD_OPTION, text);
+    }
+    let tag = tag(published);
+    let answer = representation(published, now).with_option(OptionNumber::ETAG, tag.to_be_bytes());
+    match purpose {
+        Purpose::Get if preference.tags.contains(&tag) => answer.into_valid(), // [RFC7252 5.10.6.2]
+        Purpose::Get | Purpose::First(_) | Purpose::Last => answer,
+    }
+}
+
+/// What tells one representation of a topic from another [RFC7252 5.10.6].
+fn tag(published: &Published) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(&published.payload);
+    hasher.write_u32(format(published).map_or(u32::MAX, |format| format.0.into()));
+    hasher.finish()
+}

@@ -1,0 +1,62 @@
+use bus::Reason;
+
+use crate::{Code, Message};
+
+/// The answer that says why something was refused.
+pub fn refusal(reason: Reason) -> Message {
+    Message::diagnostic(code(reason), reason.explain())
+}
+
+/// The code that says why something was refused, or why an observation ends.
+pub fn code(reason: Reason) -> Code {
+    match reason {
+        Reason::Malformed
+        | Reason::ProtocolViolation
+        | Reason::TopicInvalid
+        | Reason::FilterInvalid
+        | Reason::PayloadInvalid
+        | Reason::ClientIdInvalid
+        | Reason::PacketIdInUse
+        | Reason::PacketIdUnknown
+        | Reason::TopicAliasInvalid
+        | Reason::TlsOnPlainPort
+        | Reason::WrongProtocol => Code::BAD_REQUEST,
+        Reason::BadCredentials
+        | Reason::BadAuthenticationMethod
+        | Reason::NotConnected
+        | Reason::SessionExpired
+        | Reason::TakenOver => Code::UNAUTHORIZED,
+        Reason::NotAuthorized | Reason::Banned | Reason::Kicked => Code::FORBIDDEN,
+        Reason::NoSubscription => Code::NOT_FOUND,
+        Reason::PacketTooLarge => Code::REQUEST_ENTITY_TOO_LARGE,
+        Reason::ReceiveMaximumExceeded
+        | Reason::ConnectionRateExceeded
+        | Reason::MessageRateTooHigh
+        | Reason::QuotaExceeded => Code::TOO_MANY_REQUESTS,
+        Reason::UnsupportedVersion
+        | Reason::UnsupportedFeature
+        | Reason::QosNotSupported
+        | Reason::RetainNotSupported
+        | Reason::SharedSubscriptionsNotSupported
+        | Reason::WildcardsNotSupported
+        | Reason::SubscriptionIdsNotSupported => Code::NOT_IMPLEMENTED,
+        Reason::Disconnected
+        | Reason::DisconnectedWithWill
+        | Reason::PeerClosed
+        | Reason::ConnectionReset
+        | Reason::KeepAliveTimeout
+        | Reason::HandshakeTimeout
+        | Reason::IdleTimeout
+        | Reason::NotAcknowledged
+        | Reason::SlowConsumer
+        | Reason::MessageExpired
+        | Reason::ShuttingDown
+        | Reason::ServerBusy
+        | Reason::TooManyConnections
+        | Reason::QueueFull
+        | Reason::MaximumConnectTime
+        | Reason::UseAnotherServer
+        | Reason::ServerMoved => Code::SERVICE_UNAVAILABLE,
+        Reason::Internal => Code::INTERNAL_SERVER_ERROR,
+    }
+}
