@@ -1,0 +1,462 @@
+use std::sync::Arc;
+use std::time::Instant;
+
+use bus::{Connection, Event, Outbox, Peer, ProtocolError, Reason, Reply};
+use bytes::Bytes;
+
+use crate::connectionless::Connectionless;
+use crate::opening::{self, Opening};
+use crate::protocol::asks;
+use crate::refusal::return_code;
+use crate::session::Session;
+use crate::turn::{Node, Shared, Turn, client_name};
+use crate::{Connect, DecodeError, Packet, PublishQos, ReturnCode, WillTopic, decode};
+
+/// One device, or one wireless node behind a forwarder.
+#[derive(Debug)]
+pub struct MqttSnConnection {
+    shared: Arc<Shared>,
+    peer: Peer,
+    /// Known from the first datagram on.
+    node: Option<Node>,
+    tickets: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// There is no session.
+    Stranger(Stranger),
+    AwaitWillTopic(Box<Opening>),
+    AwaitWillMessage(Box<Opening>),
+    /// The broker is asked for the session.
+    AwaitConnected(Box<Opening>),
+    Connected(Box<Session>),
+    /// There is a session for QoS -1 only.
+    Connectionless(Connectionless),
+    Closed,
+}
+
+/// A peer without a session. It is kept only to answer a DISCONNECT that was sent again, and not so often that
+/// two gateways could go on answering each other.
+#[derive(Clone, Copy, Debug)]
+struct Stranger {
+    until: Option<Instant>,
+    answers: u8,
+}
+
+impl MqttSnConnection {
+    pub(crate) fn new(shared: Arc<Shared>, peer: Peer) -> Self {
+        let state = State::Stranger(Stranger { until: None, answers: shared.config.retries });
+        Self { shared, peer, node: None, tickets: 0, state }
+    }
+
+    /// Runs one step of the state machine.
+    fn turn<T>(
+        &mut self,
+        now: Instant,
+        out: &mut Outbox,
+        step: impl FnOnce(State, &mut Turn<'_>) -> (State, T),
+    ) -> T {
+        let none = Node::default();
+        let mut turn = Turn {
+            shared: &self.shared,
+            peer: &self.peer,
+            node: self.node.as_ref().unwrap_or(&none),
+            tickets: &mut self.tickets,
+            now,
+            out,
+        };
+        let state = std::mem::replace(&mut self.state, State::Closed);
+        let (state, result) = step(state, &mut turn);
+        self.state = state;
+        result
+    }
+
+    /// Takes the node of the first datagram; whether this one comes from the same.
+    fn is_from_here(&mut self, node: Node, out: &mut Outbox) -> bool {
+        match &self.node {
+            Some(known) => *known == node,
+            None => {
+                if let Some(name) = node.name() {
+                    out.claim(name);
+                }
+                self.node = Some(node);
+                true
+            }
+        }
+    }
+
+    /// Ends the connection over something the peer sent, telling a device that believes it is connected.
+    fn fail(&mut self, error: ProtocolError, now: Instant, out: &mut Outbox) -> ProtocolError {
+        self.turn(now, out, |state, turn| {
+            if !matches!(state, State::Stranger(_) | State::Connectionless(_) | State::Closed) {
+                turn.send_disconnect();
+            }
+            (State::Closed, error)
+        })
+    }
+}
+
+impl Connection for MqttSnConnection {
+    fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
+        let limits = &self.shared.limits;
+        let limit = match self.state {
+            State::Connected(_) => limits.packet,
+            _ => limits.packet.min(limits.packet_before_connect),
+        };
+        if input.len() > limit {
+            let error = ProtocolError { reason: Reason::PacketTooLarge, detail: "the datagram is too large" };
+            return Err(self.fail(error, now, out));
+        }
+        let (node, packet) = match unwrap(input) {
+            Ok(unwrapped) => unwrapped,
+            Err(error) => return Err(self.fail(malformed(error), now, out)),
+        };
+        if !self.is_from_here(node, out) {
+            return Ok(input.len());
+        }
+        let result = self.turn(now, out, |state, turn| match state.receive(packet, turn) {
+            Ok(state) => (state, Ok(())),
+            Err((state, error)) => (state, Err(error)),
+        });
+        result.map(|()| input.len()).map_err(|error| self.fail(error, now, out))
+    }
+
+    fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
+        self.turn(now, out, |state, turn| (state.handle(event, turn), ()));
+    }
+
+    fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        self.turn(now, out, |state, turn| (state.expire(turn), ()));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.state {
+            State::Stranger(stranger) => stranger.until,
+            State::AwaitWillTopic(opening) | State::AwaitWillMessage(opening) => {
+                Some(opening.asked + self.shared.limits.handshake)
+            }
+            State::Connected(session) => Some(session.deadline(&self.shared)),
+            State::Connectionless(device) => Some(device.deadline(&self.shared)),
+            State::AwaitConnected(_) | State::Closed => None,
+        }
+    }
+
+    fn room(&self) -> usize {
+        match &self.state {
+            State::Connected(session) => session.room(),
+            _ => 0,
+        }
+    }
+
+    fn wants_idle(&self) -> bool {
+        matches!(&self.state, State::Connected(session) if session.wants_idle())
+    }
+}
+
+impl State {
+    fn receive(self, packet: Packet<'_>, turn: &mut Turn<'_>) -> Result<Self, (Self, ProtocolError)> {
+        if let (Packet::SearchGw { .. }, false) = (packet, matches!(self, Self::Stranger(_))) {
+            turn.send_gateway_info();
+            return Ok(self);
+        }
+        match self {
+            Self::Stranger(stranger) => Ok(stranger.receive(packet, turn)),
+            Self::AwaitWillTopic(opening) => match packet {
+                Packet::WillTopic(topic) => Ok(take_will_topic(opening, topic, turn)),
+                Packet::WillMsg(_) => Ok(Self::AwaitWillTopic(opening)),
+                packet => handshake(opening, packet, Self::AwaitWillTopic, turn),
+            },
+            Self::AwaitWillMessage(opening) => match packet {
+                Packet::WillMsg(message) => Ok(take_will_message(opening, message, turn)),
+                Packet::WillTopic(topic) => Ok(take_will_topic(opening, topic, turn)), // sent again
+                packet => handshake(opening, packet, Self::AwaitWillMessage, turn),
+            },
+            Self::AwaitConnected(mut opening) => {
+                // Whatever else comes now is sent again, or is QoS 0.
+                if let Packet::Disconnect { .. } = packet {
+                    turn.send_disconnect();
+                    opening.leaving = true;
+                }
+                Ok(Self::AwaitConnected(opening))
+            }
+            Self::Connected(mut session) => match packet {
+                Packet::Connect(connect) => Ok(connect_again(session, &connect, turn)),
+                Packet::Disconnect { duration: None | Some(0) } => {
+                    turn.send_disconnect();
+                    session.leave(false, turn);
+                    turn.out.disclaim(client_name(session.client_id.as_str()));
+                    Ok(stranger_after_good_bye(turn))
+                }
+                packet => match session.receive(&packet, turn) {
+                    Ok(()) => Ok(Self::Connected(session)),
+                    Err(error) => Err((Self::Connected(session), error)),
+                },
+            },
+            Self::Connectionless(mut device) => match packet {
+                Packet::Publish(publish) if publish.qos == PublishQos::MinusOne => {
+                    device.publish(&publish, turn);
+                    Ok(Self::Connectionless(device))
+                }
+                Packet::Connect(connect) if device.open => {
+                    device.leave(turn);
+                    Ok(connect_new(&connect, turn))
+                }
+                packet => {
+                    // A CONNECT that comes before the broker answered is sent again.
+                    if asks(&packet) && !matches!(packet, Packet::Connect(_)) {
+                        turn.send_disconnect();
+                    }
+                    Ok(Self::Connectionless(device))
+                }
+            },
+            Self::Closed => Ok(Self::Closed),
+        }
+    }
+
+    fn handle(self, event: Event, turn: &mut Turn<'_>) -> Self {
+        match (self, event) {
+            (Self::AwaitConnected(opening), Event::Reply(ticket, reply)) if ticket == opening.ticket => {
+                connected(opening, reply, turn)
+            }
+            (Self::Connected(mut session), event) => {
+                match event {
+                    Event::Reply(ticket, reply) => session.reply(ticket, reply, turn),
+                    Event::Deliver(delivery) => session.deliver(delivery, turn),
+                    Event::Release(id) => session.release_delivery(id, turn),
+                    Event::Idle => session.idle(turn),
+                    Event::Close(_) => {
+                        turn.send_disconnect();
+                        return Self::Closed;
+                    }
+                }
+                Self::Connected(session)
+            }
+            (Self::Connectionless(mut device), Event::Reply(ticket, reply)) => {
+                match device.reply(ticket, reply, turn) {
+                    Ok(()) => Self::Connectionless(device),
+                    Err(reason) => close(reason, turn),
+                }
+            }
+            (
+                Self::AwaitWillTopic(_) | Self::AwaitWillMessage(_) | Self::AwaitConnected(_),
+                Event::Close(reason),
+            ) => {
+                turn.send(&Packet::ConnAck(return_code(reason)));
+                Self::Closed
+            }
+            (_, Event::Close(_)) => Self::Closed,
+            (state, Event::Reply(..) | Event::Deliver(_) | Event::Release(_) | Event::Idle) => state,
+        }
+    }
+
+    fn expire(self, turn: &mut Turn<'_>) -> Self {
+        match self {
+            Self::Stranger(Stranger { until: Some(until), .. }) if turn.now >= until => {
+                close(Reason::Disconnected, turn)
+            }
+            Self::AwaitWillTopic(opening) | Self::AwaitWillMessage(opening)
+                if turn.now >= opening.asked + turn.shared.limits.handshake =>
+            {
+                close(Reason::HandshakeTimeout, turn)
+            }
+            Self::Connected(mut session) => match session.expire(turn) {
+                Ok(()) => Self::Connected(session),
+                Err(reason) => {
+                    turn.send_disconnect();
+                    close(reason, turn)
+                }
+            },
+            Self::Connectionless(device) if turn.now >= device.deadline(turn.shared) => {
+                device.leave(turn);
+                close(Reason::IdleTimeout, turn)
+            }
+            state => state,
+        }
+    }
+}
+
+impl Stranger {
+    fn receive(mut self, packet: Packet<'_>, turn: &mut Turn<'_>) -> State {
+        match packet {
+            Packet::Connect(connect) => connect_new(&connect, turn),
+            Packet::Publish(publish) if publish.qos == PublishQos::MinusOne => {
+                if !turn.shared.config.qos_minus_one {
+                    return close(Reason::UnsupportedFeature, turn);
+                }
+                let Some(mut device) = Connectionless::new(turn) else {
+                    return close(Reason::ClientIdInvalid, turn);
+                };
+                device.publish(&publish, turn);
+                State::Connectionless(device)
+            }
+            Packet::SearchGw { .. } => {
+                turn.send_gateway_info();
+                self.stay_or_close(Reason::Disconnected, turn)
+            }
+            Packet::Disconnect { .. } => {
+                if self.answers > 0 {
+                    turn.send_disconnect();
+                    self.answers -= 1;
+                    self.until = Some(turn.now + turn.shared.config.retry);
+                }
+                State::Stranger(self)
+            }
+            packet => {
+                // Who believes it is connected must learn that it is not, and connect.
+                if asks(&packet) {
+                    turn.send_disconnect();
+                }
+                self.stay_or_close(Reason::NotConnected, turn)
+            }
+        }
+    }
+
+    fn stay_or_close(self, reason: Reason, turn: &mut Turn<'_>) -> State {
+        match self.until {
+            Some(_) => State::Stranger(self),
+            None => close(reason, turn),
+        }
+    }
+}
+
+/// What may come during the will handshake beside its answers: the client begins again, or leaves.
+fn handshake(
+    opening: Box<Opening>,
+    packet: Packet<'_>,
+    stay: fn(Box<Opening>) -> State,
+    turn: &mut Turn<'_>,
+) -> Result<State, (State, ProtocolError)> {
+    match packet {
+        Packet::Connect(connect) => Ok(connect_new(&connect, turn)),
+        Packet::Disconnect { .. } => {
+            turn.send_disconnect();
+            Ok(stranger_after_good_bye(turn))
+        }
+        Packet::Publish(publish) if publish.qos == PublishQos::MinusOne => Ok(stay(opening)),
+        packet if asks(&packet) => {
+            Err((stay(opening), ProtocolError::violation("the will was asked for, and something else came")))
+        }
+        _ => Ok(stay(opening)), // what is left of an earlier connection
+    }
+}
+
+fn connect_new(connect: &Connect<'_>, turn: &mut Turn<'_>) -> State {
+    match Opening::new(connect, turn.shared, turn.now) {
+        Ok(opening) => open(Box::new(opening), turn),
+        Err(reason) => {
+            turn.send(&Packet::ConnAck(return_code(reason)));
+            close(reason, turn)
+        }
+    }
+}
+
+/// A CONNECT on a connection that has a session: of a client that woke up, began anew, or was replaced by
+/// another at its address.
+fn connect_again(mut session: Box<Session>, connect: &Connect<'_>, turn: &mut Turn<'_>) -> State {
+    let mut opening = match Opening::new(connect, turn.shared, turn.now) {
+        Ok(opening) => opening,
+        Err(reason) => {
+            turn.send(&Packet::ConnAck(return_code(reason)));
+            return State::Connected(session);
+        }
+    };
+    let same = opening.client_id == session.client_id;
+    let keeps = same && !opening.clean_session && !session.clean_session; // [6.3]
+    if keeps && !opening.wants_will {
+        session.connect_again(opening.keep_alive, turn);
+        return State::Connected(session);
+    }
+    session.leave(!same, turn);
+    turn.out.disclaim(client_name(session.client_id.as_str()));
+    opening.topics = keeps.then_some(session.topics);
+    open(Box::new(opening), turn)
+}
+
+fn open(mut opening: Box<Opening>, turn: &mut Turn<'_>) -> State {
+    if opening.wants_will {
+        turn.send(&Packet::WillTopicReq);
+        return State::AwaitWillTopic(opening);
+    }
+    opening.request(turn);
+    State::AwaitConnected(opening)
+}
+
+fn take_will_topic(mut opening: Box<Opening>, topic: Option<WillTopic<'_>>, turn: &mut Turn<'_>) -> State {
+    let Some(topic) = topic else {
+        opening.will = None; // an empty WILLTOPIC: there is no will [5.4.7]
+        opening.request(turn);
+        return State::AwaitConnected(opening);
+    };
+    match opening::will(&topic, &turn.shared.limits) {
+        Ok(will) => {
+            opening.will = Some(will);
+            opening.asked = turn.now;
+            turn.send(&Packet::WillMsgReq);
+            State::AwaitWillMessage(opening)
+        }
+        Err(reason) => {
+            turn.send(&Packet::ConnAck(return_code(reason)));
+            close(reason, turn)
+        }
+    }
+}
+
+fn take_will_message(mut opening: Box<Opening>, message: &[u8], turn: &mut Turn<'_>) -> State {
+    if let Some(will) = &mut opening.will {
+        will.publish.payload = Bytes::copy_from_slice(message);
+    }
+    opening.request(turn);
+    State::AwaitConnected(opening)
+}
+
+fn connected(opening: Box<Opening>, reply: Result<Reply, Reason>, turn: &mut Turn<'_>) -> State {
+    let reason = match reply {
+        Ok(Reply::Connected(_)) if opening.leaving => {
+            Session::new(*opening, turn).leave(false, turn);
+            return stranger_after_good_bye(turn);
+        }
+        Ok(Reply::Connected(_)) => {
+            turn.out.claim(client_name(opening.client_id.as_str()));
+            turn.send(&Packet::ConnAck(ReturnCode::Accepted));
+            return State::Connected(Box::new(Session::new(*opening, turn)));
+        }
+        Ok(_) => Reason::BadAuthenticationMethod, // MQTT-SN 1.2 has nothing to answer a challenge with
+        Err(reason) => reason,
+    };
+    turn.send(&Packet::ConnAck(return_code(reason)));
+    close(reason, turn)
+}
+
+fn stranger_after_good_bye(turn: &Turn<'_>) -> State {
+    let config = &turn.shared.config;
+    State::Stranger(Stranger { until: Some(turn.now + config.retry), answers: config.retries })
+}
+
+fn close(reason: Reason, turn: &mut Turn<'_>) -> State {
+    turn.out.close(reason);
+    State::Closed
+}
+
+/// The message, and the node that sent it through a forwarder.
+fn unwrap(datagram: &[u8]) -> Result<(Node, Packet<'_>), DecodeError> {
+    match decode(datagram)? {
+        Packet::Encapsulated { node, message, .. } => match decode(message)? {
+            Packet::Encapsulated { .. } => Err(DecodeError::Type(0xFE)), // one forwarder, not two
+            packet => Ok((Node(Some(node.into())), packet)),
+        },
+        packet => Ok((Node::default(), packet)),
+    }
+}
+
+fn malformed(error: DecodeError) -> ProtocolError {
+    ProtocolError::malformed(match error {
+        DecodeError::Truncated => "the message is cut short",
+        DecodeError::Length => "the length field does not fit",
+        DecodeError::Trailing => "there are octets behind the last field",
+        DecodeError::Type(_) => "the message type is unknown",
+        DecodeError::NotUtf8 => "a name is not UTF-8",
+        DecodeError::WillQos => "a will has QoS -1",
+    })
+}

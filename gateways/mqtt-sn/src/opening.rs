@@ -1,0 +1,85 @@
+use std::time::{Duration, Instant};
+
+use bus::{ClientId, Credentials, Publish, Reason, Request, SessionExpiry, Ticket, Topic, Will};
+
+use crate::topics::TopicIds;
+use crate::turn::{Shared, Turn};
+use crate::{Connect, WillTopic};
+
+/// A CONNECT on its way to a session.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    pub(crate) client_id: ClientId,
+    pub(crate) clean_session: bool,
+    pub(crate) wants_will: bool,
+    /// Seconds, 0 for none.
+    pub(crate) keep_alive: u16,
+    /// What the client's last session on this connection left.
+    pub(crate) topics: Option<TopicIds>,
+    pub(crate) will: Option<Will>,
+    pub(crate) ticket: Ticket,
+    /// When the client was last asked for something.
+    pub(crate) asked: Instant,
+    /// Whether the client said good-bye before the broker answered.
+    pub(crate) leaving: bool,
+}
+
+impl Opening {
+    /// Takes a CONNECT, or says why not.
+    pub(crate) fn new(connect: &Connect<'_>, shared: &Shared, now: Instant) -> Result<Self, Reason> {
+        if connect.protocol_id != 1 {
+            return Err(Reason::UnsupportedVersion); // [5.3.8]
+        }
+        let length = connect.client_id.chars().count();
+        let client_id = ClientId::parse(connect.client_id)
+            .filter(|_| length <= shared.config.client_id_length) // [5.3.1]
+            .ok_or(Reason::ClientIdInvalid)?;
+        Ok(Self {
+            client_id,
+            clean_session: connect.clean_session,
+            wants_will: connect.will,
+            keep_alive: connect.duration,
+            topics: None,
+            will: None,
+            ticket: Ticket::NONE,
+            asked: now,
+            leaving: false,
+        })
+    }
+
+    /// Asks the broker for the session.
+    pub(crate) fn request(&mut self, turn: &mut Turn<'_>) {
+        let session_expiry = match self.clean_session {
+            true => SessionExpiry::AtOnce,
+            false => SessionExpiry::After(turn.shared.config.session_expiry),
+        };
+        let keep_alive = (self.keep_alive > 0).then(|| Duration::from_secs(self.keep_alive.into()));
+        self.ticket = turn.request(Request::Connect(Box::new(bus::Connect {
+            client_id: Some(self.client_id.clone()),
+            credentials: Credentials::default(),
+            clean_start: self.clean_session,
+            session_expiry,
+            will: self.will.clone(),
+            receive_maximum: 1, // one message of QoS 1 or 2 at a time [6.10]
+            keep_alive,
+            protocol: "MQTT-SN 1.2",
+        })));
+    }
+}
+
+/// A will of this topic, with an empty message.
+pub(crate) fn will(given: &WillTopic<'_>, limits: &bus::Limits) -> Result<Will, Reason> {
+    let topic = topic_name(given.topic, limits)?;
+    let mut publish = Publish::new(topic, Vec::new(), given.qos);
+    publish.retain = given.retain;
+    Ok(Will { publish, delay: Duration::ZERO })
+}
+
+/// Takes a topic name as a device wrote it.
+pub(crate) fn topic_name(name: &str, limits: &bus::Limits) -> Result<Topic, Reason> {
+    let topic = Topic::parse(name).map_err(|_| Reason::TopicInvalid)?;
+    if topic.levels().count() > limits.topic_levels {
+        return Err(Reason::TopicInvalid);
+    }
+    Ok(topic)
+}
