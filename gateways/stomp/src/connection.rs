@@ -46,7 +46,7 @@ pub struct StompConnection {
 /// What the connection awaits.
 #[derive(Debug)]
 pub(crate) enum State {
-    /// The client's CONNECT, until some time after it was first heard of.
+    /// The client's CONNECT, for so long.
     ExpectConnect { until: Option<Instant> },
     /// The broker's answer to it.
     ExpectSession { until: Instant, wish: Wish },
@@ -83,11 +83,14 @@ enum Awaited {
 type Handled = Result<(), ProtocolError>;
 
 impl Connection for StompConnection {
+    fn begin(&mut self, now: Instant, _out: &mut Outbox) {
+        self.state = State::ExpectConnect { until: Some(now + self.grants.limits.handshake) };
+    }
+
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
         if input.len() > self.unread {
             self.heartbeat.heard(now);
         }
-        self.begin_handshake(now);
         let mut taken = 0;
         while self.reads() {
             let rest = input.get(taken..).unwrap_or_default();
@@ -192,13 +195,6 @@ impl StompConnection {
             transactions: Transactions::default(),
             awaited: HashMap::new(),
             last_ticket: 0,
-        }
-    }
-
-    /// The handshake's time runs from the first call, as a connection has no clock when it is made.
-    fn begin_handshake(&mut self, now: Instant) {
-        if let State::ExpectConnect { until: until @ None } = &mut self.state {
-            *until = Some(now + self.grants.limits.handshake);
         }
     }
 

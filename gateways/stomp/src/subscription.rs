@@ -167,6 +167,7 @@ impl Subscriptions {
                 return Err(error(Reason::PacketIdInUse, "the subscription needs another id"));
             }
             id = SubscriptionId(id.0.checked_add(1).unwrap_or(1));
+            self.displaced = true;
         }
         self.table.insert(id, subscription);
         Ok(id)
