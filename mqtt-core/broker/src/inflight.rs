@@ -57,7 +57,10 @@ impl Inflight {
         if self.entries.len() as u64 >= IDS {
             return None;
         }
-        while self.next >= IDS && self.find(self.next - IDS).is_some() {
+        // Only an entry at least a whole round old can have the next id.
+        while self.entries.front().is_some_and(|oldest| oldest.sequence + IDS <= self.next)
+            && self.position(id_of(self.next)).is_some()
+        {
             self.next += 1;
         }
         let sequence = self.next;

@@ -1,0 +1,95 @@
+//! Nothing gets past the hooks, wherever it comes from.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use broker::{Access, Answer, Authorizer, Client, Config, Hooks, Interceptor, Permission};
+use bus::{Connect, Publish, Qos, Reason, Topic};
+use common::{Secretive, World, durable, secretive, will};
+
+use Qos::AtLeastOnce;
+
+#[test]
+fn what_the_authorizer_denies_is_not_published_subscribed_read_or_left_as_will() {
+    let world = World::with(Config::default(), secretive());
+    let mut guest = world.connect("c");
+    let topic = || Topic::parse("secret/x").unwrap();
+    assert_eq!(world.publish(&mut guest, "secret/x", "x", AtLeastOnce), Err(Reason::NotAuthorized));
+    assert_eq!(world.subscribe(&mut guest, 1, "secret/#", AtLeastOnce), Err(Reason::NotAuthorized));
+    assert_eq!(world.subscribe(&mut guest, 1, "$share/g/secret/#", AtLeastOnce), Err(Reason::NotAuthorized));
+    let read = common::now(guest.session.read(topic(), world.now));
+    assert_eq!(read.unwrap_err(), Reason::NotAuthorized);
+    let set = common::now(guest.session.set_will(will("secret/x", "x", 0)));
+    assert_eq!(set.unwrap_err(), Reason::NotAuthorized);
+    let with_will = Connect { will: will("secret/x", "x", 0), ..harness::connect("d") };
+    assert!(matches!(world.open(with_will), Err(Reason::NotAuthorized)));
+    assert_eq!(world.broker.stats().retained, 0);
+    assert!(world.publish(&mut guest, "open/x", "x", AtLeastOnce).is_ok());
+}
+
+/// Denies everything once the switch is thrown, and says that it changed its mind.
+#[derive(Default)]
+struct Fickle(AtomicBool);
+
+impl Authorizer for Fickle {
+    fn authorize(&self, _client: &Client, _access: Access<'_>) -> Answer<Permission> {
+        Answer::Now(if self.0.load(Ordering::Relaxed) { Permission::Deny } else { Permission::Allow })
+    }
+
+    fn epoch(&self) -> u64 {
+        self.0.load(Ordering::Relaxed).into()
+    }
+}
+
+#[test]
+fn a_revoked_right_acts_at_once_on_publishes_on_resumed_subscriptions_and_on_wills() {
+    let fickle = Arc::new(Fickle::default());
+    let hooks =
+        Hooks { authenticator: Arc::new(Secretive), authorizer: fickle.clone(), interceptors: Vec::new() };
+    let world = World::with(Config::default(), hooks);
+    let mut reader = world.resume("reader");
+    world.subscribe(&mut reader, 1, "#", AtLeastOnce).unwrap();
+    let mut writer = world.connect("writer");
+    let mourned = world.open(Connect { will: will("w", "x", 0), ..harness::connect("m") }).unwrap();
+    world.publish(&mut writer, "t", "1", AtLeastOnce).unwrap();
+    fickle.0.store(true, Ordering::Relaxed);
+    assert_eq!(world.publish(&mut writer, "t", "2", AtLeastOnce), Err(Reason::NotAuthorized));
+    mourned.session.close(Reason::PeerClosed, world.now);
+    assert_eq!(world.read(&mut reader), ["1"]);
+    let reader = world.open(durable("reader")).unwrap();
+    assert!(reader.connected.session_present);
+    assert_eq!(world.broker.stats().subscriptions, 0);
+}
+
+/// Moves every publish below `moved/`, and stops those that say stop.
+struct Mover;
+
+impl Interceptor for Mover {
+    fn publish(&self, _client: &Client, publish: Publish) -> Answer<Result<Publish, Reason>> {
+        if publish.payload == "stop" {
+            return Answer::Now(Err(Reason::PayloadInvalid));
+        }
+        let topic = Topic::parse(&format!("moved/{}", publish.topic)).expect("a topic");
+        Answer::later(async move { Ok(Publish { topic, ..publish }) })
+    }
+}
+
+#[test]
+fn an_interceptor_changes_or_stops_a_publish_and_may_take_its_time() {
+    let hooks = Hooks { interceptors: vec![Arc::new(Mover)], ..Hooks::open() };
+    let world = World::with(Config::default(), hooks);
+    let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
+    world.subscribe(&mut reader, 1, "moved/#", AtLeastOnce).unwrap();
+    assert_eq!(world.publish(&mut writer, "t", "stop", AtLeastOnce), Err(Reason::PayloadInvalid));
+    let Answer::Later(later) = writer.session.publish(harness::publish("t", "x", AtLeastOnce), world.now)
+    else {
+        panic!("the interceptor takes its time");
+    };
+    assert!(world.read(&mut reader).is_empty());
+    let mut later = std::pin::pin!(later);
+    let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(later.as_mut().poll(cx).is_ready());
+    assert_eq!(world.read(&mut reader), ["x"]);
+}
