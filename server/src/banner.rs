@@ -1,1 +1,54 @@
+use std::fmt::Write;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use access::Anonymous;
+
+use crate::config::Config;
+use crate::listeners::Open;
+
+/// What brings the clients of the examples.
+const INSTALL: &str = "apt install mosquitto-clients libcoap3-bin curl; pip install mqtt-sn-12 stomp.py";
+
+/// What a person sees who starts the server: each listener, and lines to try it with.
+pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAddr>) -> String {
+    let mut text = format!("Watersmeet {}\n\n", env!("CARGO_PKG_VERSION"));
+    let width = listeners.iter().map(|open| open.name.len()).max().unwrap_or(0).max("http".len());
+    for open in listeners {
+        let carrier = match open.protocol.transport {
+            bus::Transport::Stream => "tcp",
+            bus::Transport::Datagram => "udp",
+        };
+        let (name, protocol, address) = (&open.name, open.protocol.name, open.address);
+        let _ = writeln!(text, "  {name:width$}  {protocol:8}  {carrier}  {address}");
+    }
+    if let Some(address) = http {
+        let _ = writeln!(text, "  {:width$}  {:8}  tcp  {address}", "http", "http");
+    }
+    let _ = write!(text, "\nTry it from another terminal ({INSTALL}):\n\n");
+    for open in listeners {
+        for example in open.protocol.examples {
+            let _ = writeln!(text, "  {}", fill_in(example, open.address));
+        }
+    }
+    if let Some(address) = http {
+        let _ = writeln!(text, "  {}", fill_in("curl 'http://ADDRESS/readyz?verbose'", address));
+    }
+    if config.access.anonymous == Anonymous::Never {
+        text.push_str("\nClients need a user name and a password.\n");
+    }
+    text
+}
+
+/// Puts in an address that a client on this machine reaches.
+fn fill_in(example: &str, address: SocketAddr) -> String {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    let address = SocketAddr::new(ip, address.port());
+    example
+        .replace("ADDRESS", &address.to_string())
+        .replace("HOST", &ip.to_string())
+        .replace("PORT", &address.port().to_string())
+}

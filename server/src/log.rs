@@ -1,4 +1,4 @@
-use std::io::stderr;
+use std::io::{IsTerminal, stderr};
 
 use anyhow::Context;
 use tracing_subscriber::layer::SubscriberExt;
@@ -17,7 +17,7 @@ impl Logging {
     pub(crate) fn start(log: &Log) -> anyhow::Result<Self> {
         let (filter, level) = reload::Layer::new(EnvFilter::try_new(&log.level)?);
         let lines = match log.format {
-            LogFormat::Text => fmt::layer().with_writer(stderr).boxed(),
+            LogFormat::Text => fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).boxed(),
             LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(stderr).boxed(),
         };
         tracing_subscriber::registry().with(filter).with(lines).try_init().context("the log cannot begin")?;

@@ -4,9 +4,15 @@ mod banner;
 mod cli;
 mod config;
 mod health;
+mod http;
+mod listeners;
 mod log;
+mod metrics;
 mod passwd;
 mod registry;
+mod reload;
+mod serve;
+mod watch;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -39,10 +45,7 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> anyhow::Result<()> {
     let source = Source::new(cli.config);
     match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
-        Command::Serve(_options) => {
-            let _loaded = source.read()?;
-            Ok(())
-        }
+        Command::Serve(options) => serve::serve(&source, &options),
         Command::Check => {
             source.read()?;
             say(&format!("{}: good\n", source.name()));

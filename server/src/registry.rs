@@ -1,21 +1,51 @@
 //! The protocols that a listener can speak: the one list of them.
 
-use bus::Transport;
+use std::sync::Arc;
+
+use bus::{Protocol, Transport};
+
+use crate::config::Config;
 
 /// One protocol.
-#[derive(Debug)]
 pub(crate) struct Entry {
     /// What `protocol = "…"` of a listener says.
     pub(crate) name: &'static str,
     /// What carries it.
     pub(crate) transport: Transport,
+    /// Makes it as configured.
+    pub(crate) new: fn(&Config) -> Arc<dyn Protocol>,
+    /// Lines of well-known clients to try it with; `HOST` and `PORT` stand for the listener's.
+    pub(crate) examples: &'static [&'static str],
 }
 
 const PROTOCOLS: [Entry; 4] = [
-    Entry { name: "mqtt", transport: Transport::Stream },
-    Entry { name: "mqtt-sn", transport: Transport::Datagram },
-    Entry { name: "coap", transport: Transport::Datagram },
-    Entry { name: "stomp", transport: Transport::Stream },
+    Entry {
+        name: "mqtt",
+        transport: Transport::Stream,
+        new: |config| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), config.limits.clone())),
+        examples: &[
+            "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v",
+            "mosquitto_pub -h HOST -p PORT -t demo/temperature -m 21.5",
+        ],
+    },
+    Entry {
+        name: "mqtt-sn",
+        transport: Transport::Datagram,
+        new: |config| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), config.limits.clone())),
+        examples: &["mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5"],
+    },
+    Entry {
+        name: "coap",
+        transport: Transport::Datagram,
+        new: |config| Arc::new(coap::Coap::new(config.coap.clone(), config.limits.clone())),
+        examples: &["coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature"],
+    },
+    Entry {
+        name: "stomp",
+        transport: Transport::Stream,
+        new: |config| Arc::new(stomp::Stomp::new(config.stomp.clone(), config.limits.clone())),
+        examples: &["stomp -H HOST -P PORT -L demo/temperature"],
+    },
 ];
 
 /// The protocol of this name.

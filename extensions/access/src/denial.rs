@@ -1,29 +1,18 @@
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use broker::{Access, Client};
 use tracing::warn;
 
+use crate::Throttle;
 use crate::rules::DecidedBy;
-
-/// How many denials are written to the log in one span of time; the rest are counted.
-const MOST_LINES: u32 = 20;
-const SPAN: Duration = Duration::from_secs(10);
 
 /// Writes denials to the log, but not without end.
 #[derive(Debug, Default)]
-pub(crate) struct DenialLog(Mutex<Window>);
-
-#[derive(Debug, Default)]
-struct Window {
-    began: Option<Instant>,
-    lines: u32,
-    left_out: u64,
-}
+pub(crate) struct DenialLog(Throttle);
 
 impl DenialLog {
     pub(crate) fn denied(&self, client: &Client, access: Access<'_>, by: DecidedBy) {
-        let Some(left_out) = self.turn(Instant::now()) else { return };
+        let Some(left_out) = self.0.turn(Instant::now()) else { return };
         let (action, on, qos, retain) = match access {
             Access::Publish { topic, qos, retain } => ("publish", topic.as_str(), qos.level(), retain),
             Access::Subscribe { filter, qos } => ("subscribe", filter.as_str(), qos.level(), false),
@@ -49,37 +38,5 @@ impl DenialLog {
             left_out,
             "Access was denied."
         );
-    }
-
-    /// Whether a line may be written now, and how many were left out before it.
-    fn turn(&self, now: Instant) -> Option<u64> {
-        let mut window = self.0.lock().ok()?;
-        if window.began.is_none_or(|began| now.saturating_duration_since(began) >= SPAN) {
-            *window = Window { began: Some(now), lines: 0, left_out: window.left_out };
-        }
-        if window.lines == MOST_LINES {
-            window.left_out += 1;
-            return None;
-        }
-        window.lines += 1;
-        Some(std::mem::take(&mut window.left_out))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_of_denials_is_counted_instead_of_written() {
-        let log = DenialLog::default();
-        let start = Instant::now();
-        for _ in 0..MOST_LINES {
-            assert_eq!(log.turn(start), Some(0));
-        }
-        assert_eq!(log.turn(start), None);
-        assert_eq!(log.turn(start + SPAN / 2), None);
-        assert_eq!(log.turn(start + SPAN), Some(2));
-        assert_eq!(log.turn(start + SPAN), Some(0));
     }
 }

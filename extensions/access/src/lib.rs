@@ -9,7 +9,9 @@ mod denial;
 mod password;
 mod pattern;
 mod rules;
+mod throttle;
 
 pub use chain::AuthChain;
 pub use config::{Action, Anonymous, Config, ConfigError, Permit, Rule, User};
 pub use password::{HashError, hash_password};
+pub use throttle::Throttle;

@@ -5,6 +5,8 @@ use super::tree::{Path, Table};
 use super::{Config, Listener};
 use crate::registry;
 
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
 /// Judges what each key alone cannot tell: whether the configuration may be run.
 pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
     let mut problems = Vec::new();
@@ -12,8 +14,8 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
         problems.push(Problem::at(tree.origin(&path), format!("{path}: {message}")));
     };
     let at = |keys: &[&str]| keys.iter().fold(Path::default(), |path, key| path.key(key));
-    if let Err(error) = EnvFilter::try_new(&config.log.level) {
-        report(at(&["log", "level"]), format!("{:?} is not a level: {error}", config.log.level));
+    if let Some(message) = level_fault(&config.log.level) {
+        report(at(&["log", "level"]), message);
     }
     if config.broker.max_qos > 2 {
         report(at(&["broker", "max_qos"]), "expected 0, 1 or 2".to_owned());
@@ -33,6 +35,17 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
         report(at(&["access", error.list]).index(error.index).key(error.key), error.message);
     }
     Problems::check(problems)
+}
+
+/// What is wrong with the level. A lone word that is no level would silently be taken for a module.
+fn level_fault(level: &str) -> Option<String> {
+    let words = level.split(',').map(str::trim);
+    if let Some(word) = words.filter(|part| !part.contains('=')).find(|word| !LEVELS.contains(word)) {
+        let hint = suggestion(word, &LEVELS, |known| format!("{known:?}"));
+        return Some(format!("unknown level {word:?}{hint}"));
+    }
+    let error = EnvFilter::try_new(level).err()?;
+    Some(format!("{level:?} is no level: {error}"))
 }
 
 /// Why the listener must not be opened as things stand.

@@ -11,6 +11,7 @@ mod show;
 mod tests;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -36,6 +37,14 @@ pub(crate) struct Config {
     pub(crate) broker: broker::Config,
     /// What one connection may cost.
     pub(crate) limits: bus::Limits,
+    /// What MQTT offers.
+    pub(crate) mqtt: mqtt::Config,
+    /// What MQTT-SN offers.
+    pub(crate) mqtt_sn: mqtt_sn::Config,
+    /// What CoAP offers.
+    pub(crate) coap: coap::Config,
+    /// What STOMP offers.
+    pub(crate) stomp: stomp::Config,
     /// The ports that clients reach, by name.
     pub(crate) listeners: Listeners,
 }
@@ -86,6 +95,13 @@ impl Loaded {
     ) -> Result<Self, Problems> {
         let written = file.map(file::read).transpose()?.unwrap_or_default();
         Self::merge(written, variables)
+    }
+
+    /// The keys whose values differ from the other's.
+    pub(crate) fn changed(&self, other: &Self) -> Vec<String> {
+        let (mine, others) = (self.tree.leaves(), other.tree.leaves());
+        let keys: BTreeSet<_> = mine.keys().chain(others.keys()).collect();
+        keys.into_iter().filter(|key| mine.get(*key) != others.get(*key)).cloned().collect()
     }
 
     fn merge(

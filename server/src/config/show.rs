@@ -1,7 +1,7 @@
 use std::fmt::Write;
 
 use super::Loaded;
-use super::tree::{Entry, Node, Table, Value};
+use super::tree::{Entry, Node, Table, Value, bare_or_quoted};
 
 /// What `config show` says beside the values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,11 @@ fn section(text: &mut String, table: &Table, path: &str, detail: Detail) {
         line(text, entry, detail);
     }
     for entry in table.0.iter().filter(is_section) {
-        let path = if path.is_empty() { key(&entry.key) } else { format!("{path}.{}", key(&entry.key)) };
+        let path = if path.is_empty() {
+            bare_or_quoted(&entry.key)
+        } else {
+            format!("{path}.{}", bare_or_quoted(&entry.key))
+        };
         if let Some(elements) = blocks(&entry.node) {
             for table in elements {
                 let _ = write!(text, "\n[[{path}]]\n");
@@ -55,36 +59,10 @@ fn blocks(node: &Node) -> Option<Vec<&Table>> {
 
 fn line(text: &mut String, entry: &Entry, detail: Detail) {
     let secret = SECRET.iter().any(|secret| entry.key.ends_with(secret));
-    let value = if secret { "\"(not shown)\"".to_owned() } else { inline(&entry.node) };
-    let _ = write!(text, "{} = {value}", key(&entry.key));
+    let value = if secret { "\"(not shown)\"".to_owned() } else { entry.node.value.to_string() };
+    let _ = write!(text, "{} = {value}", bare_or_quoted(&entry.key));
     if detail == Detail::Origins {
         let _ = write!(text, "  # {}", entry.node.origin);
     }
     text.push('\n');
-}
-
-fn inline(node: &Node) -> String {
-    match &node.value {
-        Value::Text(text) => toml::Value::from(text.as_str()).to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => toml::Value::from(*number).to_string(),
-        Value::Boolean(flag) => flag.to_string(),
-        Value::Array(elements) => {
-            let elements: Vec<_> = elements.iter().map(inline).collect();
-            format!("[{}]", elements.join(", "))
-        }
-        Value::Table(table) => {
-            let pairs: Vec<_> = table
-                .0
-                .iter()
-                .map(|entry| format!("{} = {}", key(&entry.key), inline(&entry.node)))
-                .collect();
-            format!("{{ {} }}", pairs.join(", "))
-        }
-    }
-}
-
-fn key(key: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { toml::Value::from(key).to_string() }
 }

@@ -71,6 +71,7 @@ fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
              d, as in \"30s\"",
         ),
         ("log.format = \"jsno\"", "w.toml:1:14: log.format: unknown value \"jsno\"; did you mean \"json\"?"),
+        ("log.level = \"inof\"", "w.toml:1:13: log.level: unknown level \"inof\"; did you mean \"info\"?"),
         ("broker = 1", "w.toml:1:10: broker: expected a table, found the integer 1"),
         (
             "listeners.mqtt.protocol = \"mqt\"",

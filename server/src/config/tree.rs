@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -75,6 +76,25 @@ impl Table {
         origin
     }
 
+    /// Every value that is no table by its dotted key, as text.
+    pub(crate) fn leaves(&self) -> BTreeMap<String, String> {
+        let mut leaves = BTreeMap::new();
+        self.collect_leaves("", &mut leaves);
+        leaves
+    }
+
+    fn collect_leaves(&self, prefix: &str, leaves: &mut BTreeMap<String, String>) {
+        for entry in &self.0 {
+            let key = format!("{prefix}{}", entry.key);
+            match &entry.node.value {
+                Value::Table(table) => table.collect_leaves(&format!("{key}."), leaves),
+                value => {
+                    leaves.insert(key, value.to_string());
+                }
+            }
+        }
+    }
+
     /// Lays another table over this one: tables are merged key by key, everything else is replaced.
     pub(crate) fn overlay(&mut self, over: Self) {
         for new in over.0 {
@@ -132,6 +152,33 @@ impl Path {
     pub(crate) fn section(&self) -> String {
         if self.0.is_empty() { "at the top level".to_owned() } else { format!("in [{self}]") }
     }
+}
+
+impl fmt::Display for Value {
+    /// Writes the value as TOML on one line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => toml::Value::from(text.as_str()).fmt(f),
+            Self::Integer(number) => number.fmt(f),
+            Self::Float(number) => toml::Value::from(*number).fmt(f),
+            Self::Boolean(flag) => flag.fmt(f),
+            Self::Array(elements) => {
+                let elements: Vec<_> = elements.iter().map(|node| node.value.to_string()).collect();
+                write!(f, "[{}]", elements.join(", "))
+            }
+            Self::Table(table) => {
+                let pair = |entry: &Entry| format!("{} = {}", bare_or_quoted(&entry.key), entry.node.value);
+                let pairs: Vec<_> = table.0.iter().map(pair).collect();
+                write!(f, "{{ {} }}", pairs.join(", "))
+            }
+        }
+    }
+}
+
+/// A key as TOML writes it.
+pub(crate) fn bare_or_quoted(key: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !key.is_empty() && key.chars().all(bare) { key.to_owned() } else { toml::Value::from(key).to_string() }
 }
 
 impl fmt::Display for Path {

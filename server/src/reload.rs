@@ -1,0 +1,28 @@
+use access::AuthChain;
+use tracing::{info, warn};
+
+use crate::Source;
+use crate::config::Loaded;
+use crate::log::Logging;
+
+/// What a running server takes over; everything else waits for a restart.
+const AT_ONCE: [&str; 2] = ["access.", "log.level"];
+
+/// Reads the configuration again and puts in force what can be. A fault changes nothing.
+pub(crate) fn reload(
+    source: &Source,
+    old: &Loaded,
+    access: &AuthChain,
+    logging: &Logging,
+) -> anyhow::Result<Loaded> {
+    let new = source.read()?;
+    access.reload(&new.config.access)?;
+    logging.set_level(&new.config.log.level)?;
+    let (applied, waiting): (Vec<_>, Vec<_>) =
+        new.changed(old).into_iter().partition(|key| AT_ONCE.iter().any(|prefix| key.starts_with(prefix)));
+    info!(config = %source.name(), applied = applied.join(", "), "The configuration was read again.");
+    if !waiting.is_empty() {
+        warn!(keys = waiting.join(", "), "These keys were changed, but wait for a restart.");
+    }
+    Ok(new)
+}

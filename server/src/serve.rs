@@ -1,0 +1,174 @@
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use access::AuthChain;
+use anyhow::Context;
+use broker::{Broker, Hooks};
+use net::Stop;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info, warn};
+
+use crate::config::{Loaded, LogFormat};
+use crate::http::{self, Operations, Phase};
+use crate::listeners::{self, Open};
+use crate::log::Logging;
+use crate::metrics::{Metrics, Reloads};
+use crate::watch::Watch;
+use crate::{Source, banner, cli, reload, say};
+
+/// How long connections may take to end when the server does.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether they have.
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// Serves until a signal says otherwise.
+pub(crate) fn serve(source: &Source, options: &cli::Serve) -> anyhow::Result<()> {
+    let loaded = source.read()?;
+    let logging = Logging::start(&loaded.config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let served = runtime.block_on(run(source, options, loaded, logging));
+    runtime.shutdown_background();
+    served
+}
+
+async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let config = &loaded.config;
+    let access = AuthChain::new(&config.access)?;
+    let open = listeners::bind_all(config)?;
+    let http = http::bind(&config.http).await?;
+    let http_address = http::address(http.as_ref())?;
+    let banner = banner::banner(config, &open, http_address);
+    let addresses = addresses(&open, http_address);
+
+    let authority = Arc::new(access.clone());
+    let hooks = Hooks { authenticator: authority.clone(), authorizer: authority, interceptors: Vec::new() };
+    let broker = Broker::new(config.broker.clone(), hooks, vec![Arc::new(Watch::default())]);
+    tokio::spawn(net::keep_time(broker.clone()));
+    let stop = Stop::new();
+    let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
+    let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
+    let metrics = Metrics::new(broker.clone(), served, reloads.clone());
+    let operations = Arc::new(Operations { phase: phase.clone(), metrics });
+    if let Some(listener) = http {
+        tokio::spawn(http::serve(listener, operations.clone()));
+    }
+    phase.begin_serving();
+    let ready_file =
+        options.ready_file.as_deref().map(|path| ReadyFile::write(path, &addresses)).transpose()?;
+    if config.log.format == LogFormat::Text {
+        say(&format!("{banner}\n"));
+    }
+    info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), "Watersmeet serves.");
+
+    let mut running = loaded;
+    loop {
+        match signals.next().await {
+            Wish::End(name) => {
+                info!(signal = name, "Watersmeet stops.");
+                break;
+            }
+            Wish::Reload => match reload::reload(source, &running, &access, &logging) {
+                Ok(loaded) => {
+                    running = loaded;
+                    reloads.good.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    reloads.failed.fetch_add(1, Ordering::Relaxed);
+                    error!(%error, "The configuration could not be read again; the old one stays in force.");
+                }
+            },
+        }
+    }
+
+    phase.begin_draining();
+    drop(ready_file);
+    stop.stop();
+    broker.drain();
+    tokio::select! {
+        () = drained(&operations.metrics) => info!("All connections are closed."),
+        () = tokio::time::sleep(PATIENCE) => warn!("Some connections did not close in time."),
+        name = signals.next_end() => warn!(signal = name, "Watersmeet stops at once."),
+    }
+    Ok(())
+}
+
+/// Waits until no listener has a connection left.
+async fn drained(metrics: &Metrics) {
+    while metrics.listeners().iter().any(|served| served.running.open() > 0) {
+        tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// What an operator wants.
+enum Wish {
+    Reload,
+    /// The name of the signal that says so.
+    End(&'static str),
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.hangup.recv() => Wish::Reload,
+            _ = self.terminate.recv() => Wish::End("SIGTERM"),
+            _ = self.interrupt.recv() => Wish::End("SIGINT"),
+        }
+    }
+
+    async fn next_end(&mut self) -> &'static str {
+        loop {
+            if let Wish::End(name) = self.next().await {
+                return name;
+            }
+        }
+    }
+}
+
+/// Every listener's address by its name; the one for operators is `http`.
+fn addresses(open: &[Open], http: Option<SocketAddr>) -> BTreeMap<String, SocketAddr> {
+    let clients = open.iter().map(|open| (open.name.to_string(), open.address));
+    clients.chain(http.map(|address| ("http".to_owned(), address))).collect()
+}
+
+/// A file that tells others where the listeners are, for as long as they are there.
+struct ReadyFile(PathBuf);
+
+impl ReadyFile {
+    /// Writes the file beside its place and moves it there, so that nobody reads half of it.
+    fn write(path: &Path, addresses: &BTreeMap<String, SocketAddr>) -> anyhow::Result<Self> {
+        let text = serde_json::json!({ "listeners": addresses }).to_string();
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(".new");
+        let write = || std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, path));
+        write().with_context(|| format!("the ready file {} cannot be written", path.display()))?;
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Drop for ReadyFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            warn!(file = %self.0.display(), %error, "The ready file could not be removed.");
+        }
+    }
+}

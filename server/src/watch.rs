@@ -1,0 +1,46 @@
+use access::Throttle;
+use broker::{BrokerEvent, Observer};
+use bus::Reason;
+use tracing::{debug, info};
+
+/// Tells the log who comes and goes, and why.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    refused: Throttle,
+    lost: Throttle,
+}
+
+impl Observer for Watch {
+    fn observe(&self, event: &BrokerEvent) {
+        match event {
+            BrokerEvent::Connected { client, session_present, .. } => {
+                let (id, address, protocol) = (&client.id, client.peer.address, client.protocol);
+                debug!(client_id = %id, %address, protocol, session_present, "A client connected.");
+            }
+            BrokerEvent::Disconnected { client, reason: Reason::Disconnected, .. } => {
+                debug!(client_id = %client.id, "A client said good-bye.");
+            }
+            BrokerEvent::Disconnected { client, reason, at } => {
+                let Some(left_out) = self.lost.turn(*at) else { return };
+                let (id, address, protocol) = (&client.id, client.peer.address, client.protocol);
+                let (reason, cause, hint) = (reason.name(), reason.explain(), reason.hint());
+                info!(client_id = %id, %address, protocol, reason, cause, hint, left_out, "A connection ended.");
+            }
+            BrokerEvent::Refused { client_id, address, protocol, reason, at } => {
+                let Some(left_out) = self.refused.turn(*at) else { return };
+                let id = client_id.as_ref().map(bus::ClientId::as_str);
+                let (reason, cause, hint) = (reason.name(), reason.explain(), reason.hint());
+                info!(client_id = id, %address, protocol, reason, cause, hint, left_out, "A client was refused.");
+            }
+            BrokerEvent::SessionEnded { client_id, .. } => debug!(%client_id, "A session ended."),
+            BrokerEvent::Subscribed { client, filter, .. } => {
+                debug!(client_id = %client.id, %filter, "Subscribed.")
+            }
+            BrokerEvent::Unsubscribed { client, filter } => {
+                debug!(client_id = %client.id, %filter, "Unsubscribed.")
+            }
+            // The access rules log what they deny, and drops are counted by cause.
+            BrokerEvent::Denied { .. } | BrokerEvent::Dropped { .. } => {}
+        }
+    }
+}
