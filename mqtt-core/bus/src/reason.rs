@@ -41,7 +41,7 @@ pub enum Reason {
     TlsOnPlainPort,
     /// The client speaks another protocol than this port's.
     WrongProtocol,
-    /// Nothing was heard within one and a half keep-alive times.
+    /// Nothing was heard for longer than the keep-alive allows.
     KeepAliveTimeout,
     /// The session was not opened in time.
     HandshakeTimeout,
@@ -305,7 +305,7 @@ impl Reason {
             Self::KeepAliveTimeout => Text(
                 "keep_alive_timeout",
                 Client,
-                "nothing was heard within one and a half keep-alive times",
+                "nothing was heard for longer than the keep-alive allows",
                 "the client is gone, or its keep-alive is shorter than its network allows",
             ),
             Self::HandshakeTimeout => Text(
