@@ -133,6 +133,9 @@ impl Decoder {
                     if version == Version::V1_0 {
                         frame.trim();
                     }
+                    if frame.headers.iter().any(|(name, _)| name.is_empty()) {
+                        return Err(DecodeError::NoName);
+                    }
                     let length = frame.header("content-length").map(parse_length).transpose()?;
                     return Ok(Some((found + 1, length)));
                 }
@@ -198,11 +201,7 @@ fn parse_header(line: &[u8], escaping: Escaping) -> Result<(String, String), Dec
     let line = std::str::from_utf8(line).map_err(|_| DecodeError::NotUtf8)?;
     let (name, value) = line.split_once(':').ok_or(DecodeError::NoColon)?;
     let read = |text| escaping.unescape(text).map(String::from).ok_or(DecodeError::UndefinedEscape);
-    let (name, value) = (read(name)?, read(value)?);
-    if name.is_empty() {
-        return Err(DecodeError::NoName);
-    }
-    Ok((name, value))
+    Ok((read(name)?, read(value)?))
 }
 
 fn parse_length(value: &str) -> Result<usize, DecodeError> {

@@ -4,7 +4,7 @@ use bus::{Ack, Delivery, Outbox, ProtocolError, Reason, Request, SubscriptionId,
 
 use crate::connection::{State, StompConnection};
 use crate::error::error;
-use crate::message::MessageHead;
+use crate::message::{MessageHead, MessageId};
 use crate::subscription::{AckMode, Subscription};
 use crate::window::Sent;
 use crate::{Frame, Version};
@@ -96,9 +96,9 @@ impl StompConnection {
             Version::V1_0 | Version::V1_1 => "message-id",
         };
         let text = frame.header(header).ok_or(ProtocolError::violation("the message is not named"))?;
-        let number = self
-            .parse_message_id(text)
-            .filter(|number| self.window.issued(*number))
+        let number = MessageId::parse(text)
+            .filter(|id| id.salt == self.salt && self.window.issued(id.number))
+            .map(|id| id.number)
             .ok_or(error(Reason::PacketIdUnknown, "no message with this id was sent in this connection"))?;
         if self.version == Version::V1_2 {
             return Ok(number);
@@ -132,7 +132,7 @@ impl StompConnection {
         let head = MessageHead {
             version: self.version,
             subscription: subscription.name.id(),
-            message_id: &format!("{:x}-{number}", self.salt),
+            message_id: MessageId { salt: self.salt, number },
             acknowledged,
             delivery,
         };
@@ -143,11 +143,6 @@ impl StompConnection {
             self.window.wait(number, Sent { subscription: id, delivery: delivery.id });
         }
         acknowledged
-    }
-
-    fn parse_message_id(&self, text: &str) -> Option<u64> {
-        let (salt, number) = text.split_once('-')?;
-        (u32::from_str_radix(salt, 16) == Ok(self.salt)).then(|| number.parse().ok())?
     }
 
     fn end_stale(&mut self, id: SubscriptionId, out: &mut Outbox) {

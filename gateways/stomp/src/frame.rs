@@ -1,3 +1,6 @@
+use std::fmt::Display;
+use std::io::Write;
+
 use bytes::Bytes;
 
 use crate::Version;
@@ -64,7 +67,7 @@ impl Frame {
             head.header(name, value);
         }
         if !self.body.is_empty() && self.header("content-length").is_none() {
-            head.header("content-length", &self.body.len().to_string());
+            head.plain("content-length", self.body.len());
         }
         head.end();
         buffer.extend_from_slice(&self.body);
@@ -156,6 +159,13 @@ impl<'a> Head<'a> {
         self.buffer.push(b':');
         self.escaping.write(value, self.buffer);
         self.buffer.push(b'\n');
+    }
+
+    /// Writes a value that needs no escapes, such as a number.
+    pub(crate) fn plain(&mut self, name: &str, value: impl Display) {
+        self.escaping.write(name, self.buffer);
+        // writing to a vector does not fail
+        let _ = writeln!(self.buffer, ":{value}");
     }
 
     pub(crate) fn end(self) {

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::time::Instant;
 
 use bus::{Delivery, Metadata};
@@ -13,10 +14,30 @@ pub(crate) struct MessageHead<'a> {
     pub(crate) version: Version,
     /// The client's name of the subscription, if it gave one.
     pub(crate) subscription: Option<&'a str>,
-    pub(crate) message_id: &'a str,
+    pub(crate) message_id: MessageId,
     /// Whether the client will be asked to acknowledge.
     pub(crate) acknowledged: bool,
     pub(crate) delivery: &'a Delivery,
+}
+
+/// What a MESSAGE is called: a number of its connection, behind what sets the connection apart from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MessageId {
+    pub(crate) salt: u32,
+    pub(crate) number: u64,
+}
+
+impl MessageId {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (salt, number) = text.split_once('-')?;
+        Some(Self { salt: u32::from_str_radix(salt, 16).ok()?, number: number.parse().ok()? })
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{}", self.salt, self.number)
+    }
 }
 
 impl MessageHead<'_> {
@@ -32,10 +53,10 @@ impl MessageHead<'_> {
         if let Some(subscription) = self.subscription {
             head.header("subscription", subscription);
         }
-        head.header("message-id", self.message_id);
+        head.plain("message-id", self.message_id);
         head.header("destination", message.topic.as_str());
         if self.acknowledged && self.version == Version::V1_2 {
-            head.header("ack", self.message_id); // [STOMP1.2 MESSAGE]
+            head.plain("ack", self.message_id); // [STOMP1.2 MESSAGE]
         }
         if self.delivery.retain {
             head.header("retained", "true");
@@ -44,12 +65,12 @@ impl MessageHead<'_> {
             head.header("redelivered", "true");
         }
         if let Some(remaining) = message.remaining(now) {
-            head.header("message-expiry", &whole_seconds(remaining).to_string());
+            head.plain("message-expiry", whole_seconds(remaining));
         }
         if let Some(metadata) = &message.metadata {
             self.write_metadata(metadata, &mut head);
         }
-        head.header("content-length", &message.payload.len().to_string());
+        head.plain("content-length", message.payload.len());
         head.end();
     }
 

@@ -106,19 +106,21 @@ impl Name {
         }
     }
 
-    /// The bus id that this name has in every connection: the number itself if the name is one, plus 1; else a
-    /// hash in the upper half. A resumed session knows its subscriptions by nothing else.
+    /// The bus id that this name has in every connection: above the numbers that MQTT has for subscriptions, the
+    /// number itself if the name is one; else a hash in the upper half. A resumed session knows its subscriptions
+    /// by nothing else.
     fn stable(&self) -> SubscriptionId {
+        const LOWER: u32 = 1 << 28; // [MQTT5 3.8.2.1.2]
         const UPPER: u32 = 1 << 31;
         let (salt, text) = match self {
             Self::Id(id) => (0x00, id),
             Self::Destination(destination) => (0xFF, destination),
         };
         let number = self.id().and_then(|id| id.parse().ok()).filter(|number: &u32| {
-            *number < UPPER - 1 && self.id().is_some_and(|id| id == number.to_string())
+            *number < UPPER - LOWER && self.id().is_some_and(|id| id == number.to_string())
         });
         if let Some(number) = number {
-            return SubscriptionId(number + 1);
+            return SubscriptionId(LOWER + number);
         }
         let mut hash: u64 = 0xcbf2_9ce4_8422_2325; // FNV-1a
         for byte in std::iter::once(salt).chain(text.bytes()) {
@@ -166,7 +168,7 @@ impl Subscriptions {
             if durable {
                 return Err(error(Reason::PacketIdInUse, "the subscription needs another id"));
             }
-            id = SubscriptionId(id.0.checked_add(1).unwrap_or(1));
+            id = SubscriptionId(id.0.checked_add(1).unwrap_or(1 << 28));
             self.displaced = true;
         }
         self.table.insert(id, subscription);
@@ -202,8 +204,8 @@ mod tests {
 
     #[test]
     fn a_name_has_the_same_bus_id_in_every_connection() {
-        assert_eq!(Name::Id("0".into()).stable(), SubscriptionId(1));
-        assert_eq!(Name::Id("41".into()).stable(), SubscriptionId(42));
+        assert_eq!(Name::Id("0".into()).stable(), SubscriptionId(1 << 28));
+        assert_eq!(Name::Id("41".into()).stable(), SubscriptionId((1 << 28) + 41));
         assert_eq!(Name::Id("sub-0".into()).stable(), Name::Id("sub-0".into()).stable());
         for id in ["sub-0", "007", "+1", "4294967295", ""] {
             assert!(Name::Id(id.into()).stable().0 >= 1 << 31, "{id} is hashed");

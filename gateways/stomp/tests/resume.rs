@@ -46,7 +46,7 @@ fn what_waited_comes_once_the_client_subscribes_with_its_old_id() {
 #[test]
 fn held_messages_of_an_auto_subscription_are_acknowledged_as_they_are_sent() {
     let mut bench = resumed();
-    let id = SubscriptionId(1); // what the id "0" stands for
+    let id = SubscriptionId(1 << 28); // what the id "0" stands for
     deliver(&mut bench, 1, id.0, "a", "old");
     assert_eq!(subscribe(&mut bench, "SUBSCRIBE\nid:0\ndestination:a\n\n\0"), id.0);
     assert!(sent(&mut bench).contains("\n\nold\0"));
@@ -59,7 +59,7 @@ fn a_delivery_for_a_known_and_an_unknown_subscription_waits_for_both() {
     let mut bench = resumed();
     let known = subscribe(&mut bench, "SUBSCRIBE\nid:0\ndestination:a\n\n\0");
     let mut delivery = harness::delivery(4, known, "a", "x", Qos::AtLeastOnce, bench.now);
-    delivery.matched = vec![SubscriptionId(known), SubscriptionId(2)].into();
+    delivery.matched = vec![SubscriptionId(known), SubscriptionId(known + 1)].into();
     bench.deliver(delivery);
     assert!(sent(&mut bench).contains("subscription:0\n"));
     assert_eq!(acks(&mut bench), []);
@@ -89,10 +89,12 @@ fn old_subscriptions_that_are_not_made_again_in_time_end_and_block_nothing() {
 #[test]
 fn an_old_subscription_can_be_ended_without_being_made_again() {
     let mut bench = resumed();
-    deliver(&mut bench, 1, 1, "a", "x");
+    deliver(&mut bench, 1, 1 << 28, "a", "x");
     bench.receive(b"UNSUBSCRIBE\nid:0\nreceipt:u\n\n\0");
     let (ticket, request) = bench.request();
-    assert!(matches!(request, Request::Unsubscribe(ended) if ended == [Unsubscribe::Id(SubscriptionId(1))]));
+    assert!(
+        matches!(request, Request::Unsubscribe(ended) if ended == [Unsubscribe::Id(SubscriptionId(1 << 28))])
+    );
     bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())]));
     assert_eq!(acks(&mut bench), [(1, Ack::Complete)]);
     assert_eq!(sent(&mut bench), "RECEIPT\nreceipt-id:u\n\n\0");

@@ -252,7 +252,7 @@ fn the_decoder_tells_what_is_wrong() {
     assert_eq!(decode(b"WHAT\n"), Err(DecodeError::UnknownCommand));
     assert_eq!(decode(b"\n"), Err(DecodeError::UnknownCommand));
     assert_eq!(decode(b"SEND\nab\n"), Err(DecodeError::NoColon));
-    assert_eq!(decode(b"SEND\n:b\n"), Err(DecodeError::NoName));
+    assert_eq!(decode(b"SEND\n:b\n\n"), Err(DecodeError::NoName));
     assert_eq!(decode(b"SEND\na:\\x\n"), Err(DecodeError::UndefinedEscape));
     assert_eq!(decode(b"SEND\na\0"), Err(DecodeError::NulInHead));
     assert_eq!(decode(b"SEND\ncontent-length:-1\n\n"), Err(DecodeError::BadContentLength));
