@@ -157,7 +157,8 @@ impl Connection for MqttSnConnection {
 
 impl State {
     fn receive(self, packet: Packet<'_>, turn: &mut Turn<'_>) -> Result<Self, (Self, ProtocolError)> {
-        if let (Packet::SearchGw { .. }, false) = (packet, matches!(self, Self::Stranger(_))) {
+        let stays = !matches!(self, Self::Stranger(_) | Self::Closed);
+        if let (Packet::SearchGw { .. }, true) = (packet, stays) {
             turn.send_gateway_info();
             return Ok(self);
         }
@@ -329,7 +330,16 @@ fn handshake(
     turn: &mut Turn<'_>,
 ) -> Result<State, (State, ProtocolError)> {
     match packet {
-        Packet::Connect(connect) => Ok(connect_new(&connect, turn)),
+        Packet::Connect(connect) => {
+            let topics = opening.topics;
+            Ok(match Opening::new(&connect, turn.shared, turn.now) {
+                Err(reason) => refuse_connect(reason, turn),
+                Ok(again) => {
+                    let same = again.client_id == opening.client_id && !again.clean_session;
+                    open(Box::new(Opening { topics: topics.filter(|_| same), ..again }), turn)
+                }
+            })
+        }
         Packet::Disconnect { .. } => {
             turn.send_disconnect();
             Ok(stranger_after_good_bye(turn))
@@ -345,11 +355,13 @@ fn handshake(
 fn connect_new(connect: &Connect<'_>, turn: &mut Turn<'_>) -> State {
     match Opening::new(connect, turn.shared, turn.now) {
         Ok(opening) => open(Box::new(opening), turn),
-        Err(reason) => {
-            turn.send(&Packet::ConnAck(return_code(reason)));
-            close(reason, turn)
-        }
+        Err(reason) => refuse_connect(reason, turn),
     }
+}
+
+fn refuse_connect(reason: Reason, turn: &mut Turn<'_>) -> State {
+    turn.send(&Packet::ConnAck(return_code(reason)));
+    close(reason, turn)
 }
 
 /// A CONNECT on a connection that has a session: of a client that woke up, began anew, or was replaced by
@@ -396,10 +408,7 @@ fn take_will_topic(mut opening: Box<Opening>, topic: Option<WillTopic<'_>>, turn
             turn.send(&Packet::WillMsgReq);
             State::AwaitWillMessage(opening)
         }
-        Err(reason) => {
-            turn.send(&Packet::ConnAck(return_code(reason)));
-            close(reason, turn)
-        }
+        Err(reason) => refuse_connect(reason, turn),
     }
 }
 
@@ -425,8 +434,7 @@ fn connected(opening: Box<Opening>, reply: Result<Reply, Reason>, turn: &mut Tur
         Ok(_) => Reason::BadAuthenticationMethod, // MQTT-SN 1.2 has nothing to answer a challenge with
         Err(reason) => reason,
     };
-    turn.send(&Packet::ConnAck(return_code(reason)));
-    close(reason, turn)
+    refuse_connect(reason, turn)
 }
 
 fn stranger_after_good_bye(turn: &Turn<'_>) -> State {

@@ -1,6 +1,13 @@
 //! The gateway's side of MQTT-SN 1.2 on the bench: bytes in, bytes out.
 
 mod connect;
+mod delivery;
+mod publish;
+mod robustness;
+mod sleep;
+mod subscribe;
+mod table;
+mod will;
 
 use bus::{Limits, Publish, Reply, Request, Ticket, Transport};
 use harness::Bench;
