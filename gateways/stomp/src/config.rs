@@ -16,6 +16,8 @@ pub struct Config {
     /// How long a resumed client has to subscribe again before what waits for its old subscriptions is dropped.
     #[serde(with = "units::duration")]
     pub resubscribe: Duration,
+    /// How many subscriptions of one connection may match one message: each gets its own copy.
+    pub overlap: usize,
     /// The largest command and headers of one frame.
     #[serde(with = "units::size")]
     pub head: usize,
@@ -33,6 +35,7 @@ impl Default for Config {
             heartbeat_send: Duration::from_secs(10),
             heartbeat_receive: Duration::from_secs(10),
             resubscribe: Duration::from_secs(60),
+            overlap: 32,
             head: 64 << 10,
             name: 1 << 10,
             transactions: 4 << 20,

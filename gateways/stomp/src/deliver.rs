@@ -18,6 +18,10 @@ impl StompConnection {
         if !MessageHead::carries_destination(self.version, &delivery) {
             return self.give_up(&delivery, Ack::Reject(Reason::TopicInvalid), out);
         }
+        if delivery.matched.as_slice().len() > self.grants.config.overlap {
+            let detail = "more subscriptions match one message than stomp.overlap allows";
+            return self.refuse(Reason::QuotaExceeded, detail, None, now, out);
+        }
         let mut awaits = 0;
         let mut outcome = Ack::Complete;
         for id in delivery.matched.as_slice() {

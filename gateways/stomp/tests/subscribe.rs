@@ -263,6 +263,23 @@ fn a_delivery_for_two_subscriptions_is_two_messages_and_complete_when_both_are_a
 }
 
 #[test]
+fn one_message_does_not_become_any_number_of_copies() {
+    let config = stomp::Config { overlap: 2, ..Default::default() };
+    let mut bench = stranger_within(config, Limits::default());
+    bench.receive(b"CONNECT\naccept-version:1.2\n\n\0");
+    bench.accept_connect(false);
+    let ids = ["1", "2", "3"]
+        .map(|id| SubscriptionId(subscribe(&mut bench, &format!("SUBSCRIBE\nid:{id}\ndestination:#\n\n\0"))));
+    let mut delivery = harness::delivery(1, ids[0].0, "a", "x", Qos::AtLeastOnce, bench.now);
+    delivery.matched = ids[..2].to_vec().into();
+    bench.deliver(delivery.clone());
+    assert_eq!(sent(&mut bench).matches("MESSAGE\n").count(), 2);
+    delivery.matched = ids.to_vec().into();
+    bench.deliver(delivery);
+    assert_error(&mut bench, Reason::QuotaExceeded, "stomp.overlap");
+}
+
+#[test]
 fn a_message_that_may_be_lost_still_wants_its_ack_and_takes_room() {
     let limits = Limits { send_window: 2, ..Limits::default() };
     let mut bench = connected_within("1.2", limits);
