@@ -210,3 +210,29 @@ fn what_is_shown_can_be_read_again_and_holds_no_secret() {
     let shown = show(&load(&user).unwrap(), Detail::Values);
     assert!(shown.contains("name = \"ann\"") && !shown.contains("argon2"), "{shown}");
 }
+
+/// The file with every key.
+const REFERENCE: &str = include_str!("../../../config/watersmeet.toml");
+
+#[test]
+fn the_reference_file_holds_every_key_with_its_default() {
+    let written = file::parse_named("watersmeet.toml", REFERENCE).unwrap().leaves();
+    let defaults = defaults().unwrap().leaves();
+    let differ = |(key, value): &(&String, &String)| defaults.get(*key) != Some(*value);
+    assert_eq!(written.iter().filter(differ).collect::<Vec<_>>(), [], "in the file, but no default");
+    let missing: Vec<_> = defaults.keys().filter(|key| !written.contains_key(*key)).collect();
+    assert_eq!(missing, [] as [&String; 0], "missing in the file");
+}
+
+#[test]
+fn the_examples_of_the_reference_file_can_be_used() {
+    let is_example = |line: &str| line.strip_prefix('#').is_some_and(|rest| rest.starts_with(|c| c != ' '));
+    let example = |line: &&str| !line.ends_with("= []") || is_example(line);
+    let uncommented = |line| if is_example(line) { line.trim_start_matches('#') } else { line };
+    let text: Vec<_> = REFERENCE.lines().filter(example).map(uncommented).collect();
+    let config = load(&text.join("\n")).unwrap().config;
+    assert_eq!(
+        (config.access.users.len(), config.access.rules.len(), config.mqtt_sn.predefined.len()),
+        (1, 1, 1)
+    );
+}
