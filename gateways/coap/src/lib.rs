@@ -18,6 +18,7 @@ mod option;
 mod pubsub;
 mod reason;
 mod received;
+mod silence;
 mod token;
 mod transmission;
 
@@ -30,5 +31,6 @@ pub use message::{Kind, Message};
 pub use option::{Block, OptionNumber};
 pub use pubsub::{Link, PubSub};
 pub use reason::{code, refusal};
+pub use silence::Silence;
 pub use token::Token;
 pub use transmission::Transmission;
