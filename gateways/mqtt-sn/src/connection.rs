@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Connection, Event, Outbox, Peer, ProtocolError, Reason, Reply};
+use bus::{Connection, Disconnect, Event, Outbox, Peer, ProtocolError, Reason, Reply, Request, Ticket};
 use bytes::Bytes;
 
 use crate::connectionless::Connectionless;
@@ -37,13 +37,16 @@ enum State {
     Closed,
 }
 
-/// A peer without a session. It is kept only to answer a DISCONNECT that was sent again, and not so often that
-/// two gateways could go on answering each other.
+/// A peer without a session. It is kept only if it says good-bye, so that two gateways cannot go on for ever
+/// answering each other's DISCONNECT.
 #[derive(Clone, Copy, Debug)]
 struct Stranger {
     until: Option<Instant>,
     answers: u8,
 }
+
+/// A good-bye: the session ends or stays as agreed, and there is no will.
+const LEAVE: Disconnect = Disconnect { publish_will: false, session_expiry: None };
 
 impl MqttSnConnection {
     pub(crate) fn new(shared: Arc<Shared>, peer: Peer) -> Self {
@@ -186,9 +189,8 @@ impl State {
                 Packet::Connect(connect) => Ok(connect_again(session, &connect, turn)),
                 Packet::Disconnect { duration: None | Some(0) } => {
                     turn.send_disconnect();
-                    session.leave(false, turn);
-                    turn.out.disclaim(client_name(session.client_id.as_str()));
-                    Ok(stranger_after_good_bye(turn))
+                    turn.out.request(Ticket::NONE, Request::Disconnect(LEAVE));
+                    Ok(close(Reason::Disconnected, turn))
                 }
                 packet => match session.receive(&packet, turn) {
                     Ok(()) => Ok(Self::Connected(session)),
@@ -201,8 +203,10 @@ impl State {
                     Ok(Self::Connectionless(device))
                 }
                 Packet::Connect(connect) if device.open => {
-                    device.leave(turn);
-                    Ok(connect_new(&connect, turn))
+                    Ok(match Opening::new(&connect, turn.shared, turn.now) {
+                        Ok(opening) => open(Opening { leave: Some(LEAVE), ..opening }, turn),
+                        Err(reason) => refuse_connect(reason, turn),
+                    })
                 }
                 packet => {
                     // A CONNECT that comes before the broker answered is sent again.
@@ -270,7 +274,7 @@ impl State {
                 }
             },
             Self::Connectionless(device) if turn.now >= device.deadline(turn.shared) => {
-                device.leave(turn);
+                turn.out.request(Ticket::NONE, Request::Disconnect(LEAVE));
                 close(Reason::IdleTimeout, turn)
             }
             state => state,
@@ -281,7 +285,10 @@ impl State {
 impl Stranger {
     fn receive(mut self, packet: Packet<'_>, turn: &mut Turn<'_>) -> State {
         match packet {
-            Packet::Connect(connect) => connect_new(&connect, turn),
+            Packet::Connect(connect) => match Opening::new(&connect, turn.shared, turn.now) {
+                Ok(opening) => open(opening, turn),
+                Err(reason) => refuse_connect(reason, turn),
+            },
             Packet::Publish(publish) if publish.qos == PublishQos::MinusOne => {
                 if !turn.shared.config.qos_minus_one {
                     return close(Reason::UnsupportedFeature, turn);
@@ -331,31 +338,27 @@ fn handshake(
 ) -> Result<State, (State, ProtocolError)> {
     match packet {
         Packet::Connect(connect) => {
-            let topics = opening.topics;
+            let Opening { client_id, topics, leave, .. } = *opening;
             Ok(match Opening::new(&connect, turn.shared, turn.now) {
                 Err(reason) => refuse_connect(reason, turn),
                 Ok(again) => {
-                    let same = again.client_id == opening.client_id && !again.clean_session;
-                    open(Box::new(Opening { topics: topics.filter(|_| same), ..again }), turn)
+                    let same = again.client_id == client_id && !again.clean_session;
+                    open(Opening { topics: topics.filter(|_| same), leave, ..again }, turn)
                 }
             })
         }
         Packet::Disconnect { .. } => {
             turn.send_disconnect();
-            Ok(stranger_after_good_bye(turn))
+            if opening.leave.is_some() {
+                turn.out.request(Ticket::NONE, Request::Disconnect(LEAVE));
+            }
+            Ok(close(Reason::Disconnected, turn))
         }
         Packet::Publish(publish) if publish.qos == PublishQos::MinusOne => Ok(stay(opening)),
         packet if asks(&packet) => {
             Err((stay(opening), ProtocolError::violation("the will was asked for, and something else came")))
         }
         _ => Ok(stay(opening)), // what is left of an earlier connection
-    }
-}
-
-fn connect_new(connect: &Connect<'_>, turn: &mut Turn<'_>) -> State {
-    match Opening::new(connect, turn.shared, turn.now) {
-        Ok(opening) => open(Box::new(opening), turn),
-        Err(reason) => refuse_connect(reason, turn),
     }
 }
 
@@ -380,13 +383,14 @@ fn connect_again(mut session: Box<Session>, connect: &Connect<'_>, turn: &mut Tu
         session.connect_again(opening.keep_alive, turn);
         return State::Connected(session);
     }
-    session.leave(!same, turn);
     turn.out.disclaim(client_name(session.client_id.as_str()));
+    opening.leave = Some(Disconnect { publish_will: !same, session_expiry: None });
     opening.topics = keeps.then_some(session.topics);
-    open(Box::new(opening), turn)
+    open(opening, turn)
 }
 
-fn open(mut opening: Box<Opening>, turn: &mut Turn<'_>) -> State {
+fn open(opening: Opening, turn: &mut Turn<'_>) -> State {
+    let mut opening = Box::new(opening);
     if opening.wants_will {
         turn.send(&Packet::WillTopicReq);
         return State::AwaitWillTopic(opening);
@@ -423,8 +427,8 @@ fn take_will_message(mut opening: Box<Opening>, message: &[u8], turn: &mut Turn<
 fn connected(opening: Box<Opening>, reply: Result<Reply, Reason>, turn: &mut Turn<'_>) -> State {
     let reason = match reply {
         Ok(Reply::Connected(_)) if opening.leaving => {
-            Session::new(*opening, turn).leave(false, turn);
-            return stranger_after_good_bye(turn);
+            turn.out.request(Ticket::NONE, Request::Disconnect(LEAVE));
+            return close(Reason::Disconnected, turn);
         }
         Ok(Reply::Connected(_)) => {
             turn.out.claim(client_name(opening.client_id.as_str()));
@@ -435,11 +439,6 @@ fn connected(opening: Box<Opening>, reply: Result<Reply, Reason>, turn: &mut Tur
         Err(reason) => reason,
     };
     refuse_connect(reason, turn)
-}
-
-fn stranger_after_good_bye(turn: &Turn<'_>) -> State {
-    let config = &turn.shared.config;
-    State::Stranger(Stranger { until: Some(turn.now + config.retry), answers: config.retries })
 }
 
 fn close(reason: Reason, turn: &mut Turn<'_>) -> State {

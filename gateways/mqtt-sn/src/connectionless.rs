@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bus::{ClientId, Connect, Credentials, Disconnect, Reason, Reply, Request, SessionExpiry, Ticket, Topic};
+use bus::{ClientId, Connect, Credentials, Reason, Reply, Request, SessionExpiry, Ticket, Topic};
 use bytes::Bytes;
 
 use crate::turn::{Shared, Turn};
@@ -79,11 +79,6 @@ impl Connectionless {
     /// When the device is forgotten.
     pub(crate) fn deadline(&self, shared: &Shared) -> Instant {
         self.seen + shared.config.qos_minus_one_idle
-    }
-
-    pub(crate) fn leave(&self, turn: &mut Turn<'_>) {
-        let leave = Disconnect { publish_will: false, session_expiry: None };
-        turn.out.request(Ticket::NONE, Request::Disconnect(leave));
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use bus::{ClientId, Credentials, Publish, Reason, Request, SessionExpiry, Ticket, Topic, Will};
+use bus::{ClientId, Credentials, Disconnect, Publish, Reason, Request, SessionExpiry, Ticket, Topic, Will};
 
 use crate::topics::TopicIds;
 use crate::turn::{Shared, Turn};
@@ -17,6 +17,8 @@ pub(crate) struct Opening {
     /// What the client's last session on this connection left.
     pub(crate) topics: Option<TopicIds>,
     pub(crate) will: Option<Will>,
+    /// How the session that the connection has is left once the new one is asked for.
+    pub(crate) leave: Option<Disconnect>,
     pub(crate) ticket: Ticket,
     /// When the client was last asked for something.
     pub(crate) asked: Instant,
@@ -41,14 +43,18 @@ impl Opening {
             keep_alive: connect.duration,
             topics: None,
             will: None,
+            leave: None,
             ticket: Ticket::NONE,
             asked: now,
             leaving: false,
         })
     }
 
-    /// Asks the broker for the session.
+    /// Asks the broker for the session, in place of the one that the connection has.
     pub(crate) fn request(&mut self, turn: &mut Turn<'_>) {
+        if let Some(leave) = self.leave.take() {
+            turn.out.request(Ticket::NONE, Request::Disconnect(leave));
+        }
         let session_expiry = match self.clean_session {
             true => SessionExpiry::AtOnce,
             false => SessionExpiry::After(turn.shared.config.session_expiry),

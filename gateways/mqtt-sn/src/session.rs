@@ -1,9 +1,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use bus::{
-    ClientId, Delivery, DeliveryId, Disconnect, ProtocolError, Qos, Reason, Reply, Request, Ticket, Will,
-};
+use bus::{ClientId, Delivery, DeliveryId, ProtocolError, Qos, Reason, Reply, Request, Ticket, Will};
 use bytes::Bytes;
 
 use crate::connectionless::unregistered_topic;
@@ -183,11 +181,6 @@ impl Session {
         }
         self.send(turn);
         Ok(())
-    }
-
-    pub(crate) fn leave(&self, publish_will: bool, turn: &mut Turn<'_>) {
-        let leave = Disconnect { publish_will, session_expiry: None };
-        turn.out.request(Ticket::NONE, Request::Disconnect(leave));
     }
 
     pub(crate) fn reply(&mut self, ticket: Ticket, reply: Result<Reply, Reason>, turn: &mut Turn<'_>) {

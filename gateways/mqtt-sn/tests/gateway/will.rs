@@ -159,9 +159,20 @@ fn a_client_that_comes_back_with_a_new_will_is_asked_for_it() {
     open(&mut bench, 0);
     bench.receive(&connect(WILL));
     assert_eq!(bench.take_sent(), [2, 0x06]);
-    assert!(matches!(bench.request().1, Request::Disconnect(leave) if !leave.publish_will));
+    assert!(bench.requests.is_empty(), "it has its session until it asks for the next");
     bench.receive(&[4, 0x07, 0, b'w']);
     bench.receive(&[2, 0x09]);
+    assert!(matches!(bench.request().1, Request::Disconnect(leave) if !leave.publish_will));
     let asked = bench.accept_connect(true);
     assert!(!asked.clean_start && asked.will.is_some());
+}
+
+#[test]
+fn a_client_that_leaves_while_it_is_asked_for_a_new_will_leaves_its_session() {
+    let mut bench = connected();
+    bench.receive(&connect(CLEAN | WILL));
+    bench.receive(&[2, 0x18]);
+    assert_eq!(bench.take_sent(), [2, 0x06, 2, 0x18]);
+    assert!(matches!(bench.request().1, Request::Disconnect(leave) if !leave.publish_will));
+    assert_eq!(bench.closed, Some(Reason::Disconnected));
 }
