@@ -20,7 +20,7 @@ use identity::{Admission, Identity, Session};
 pub use link::Link;
 use link::answer_discovery;
 use observation::Observations;
-use operation::Operation;
+use operation::{METHODS, Operation};
 use perform::Pending;
 
 /// The tickets of this crate; those below are for protocols that use [`PubSub`].
@@ -139,6 +139,9 @@ impl PubSub {
         let answer = |code, text| Err(Routed::Answer(Message::diagnostic(code, text)));
         if has(OptionNumber::PROXY_URI) || has(OptionNumber::PROXY_SCHEME) {
             return answer(Code::PROXYING_NOT_SUPPORTED, "This is no proxy."); // [RFC7252 5.10.2]
+        }
+        if request.code() > Code::DELETE {
+            return answer(Code::METHOD_NOT_ALLOWED, METHODS); // [RFC7252 5.8]
         }
         if has(OptionNumber::IF_MATCH) || has(OptionNumber::IF_NONE_MATCH) {
             return answer(Code::BAD_OPTION, "Conditional requests are not offered.");

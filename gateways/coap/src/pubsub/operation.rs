@@ -38,6 +38,8 @@ pub(crate) struct Preference {
     pub(crate) tags: Vec<u64>,
 }
 
+pub(crate) const METHODS: &str = "A topic takes GET, PUT, POST and DELETE.";
+
 /// Query names that say who asks; see [`Identity`](super::identity::Identity).
 const IDENTITY: [&str; 8] = ["clientid", "c", "username", "u", "password", "p", "token", "t"];
 
@@ -100,9 +102,6 @@ impl Operation {
         let preference = Preference::of(request);
         match request.observe() {
             Some(0) => {
-                if request.token().is_empty() {
-                    return Err(bad("An observation needs a token."));
-                }
                 let qos = arguments
                     .qos
                     .unwrap_or_else(|| config.subscribe_qos.of(request.kind() == Kind::Confirmable));
