@@ -52,7 +52,8 @@ impl Workspace {
     pub fn load() -> Self {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         let arguments = ["metadata", "--format-version", "1", "--filter-platform", &host()];
-        let text = run(Command::new(cargo).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")));
+        let folder = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| ".".to_owned());
+        let text = run(Command::new(cargo).args(arguments).current_dir(folder));
         let metadata: Value = serde_json::from_str(&text).expect("cargo metadata prints JSON");
         Self::read(&metadata).expect("cargo metadata has the documented fields")
     }
