@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import crossing
+from . import crossing, delivery, lwm2m
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -51,6 +51,9 @@ def tables(board, ports, node, loop):
     crossing.every_cell(board, everyone)
     crossing.retained(board, everyone)
     crossing.content_types(board, everyone)
+    if "coap" in ports:
+        lwm2m.tables(board, everyone, ports, node, loop)
+    delivery.checks(board, ports)
 
 
 sys.exit(main())

@@ -1,6 +1,7 @@
 """MQTT: mosquitto_pub and mosquitto_sub, paho-mqtt, mqtt.js."""
 
 import base64
+import socket
 import subprocess
 import threading
 
@@ -77,7 +78,7 @@ def _end(process):
 class PahoConnection:
     """One connection of paho-mqtt, with its callbacks turned into events to wait for."""
 
-    def __init__(self, port: int, version: int, client_id: str | None = None, clean: bool = True):
+    def __init__(self, port: int, version: int, client_id: str | None = None, clean: bool = True, will=None):
         self.connected, self.disconnected = threading.Event(), threading.Event()
         self.connect_reason = self.disconnect_reason = None
         self.session_present = None
@@ -96,6 +97,8 @@ class PahoConnection:
         self.client.on_disconnect = self._on_disconnect
         self.client.on_message = self._on_message
         self.client.on_subscribe = lambda _c, _u, mid, codes, _p: self._event(mid).set()
+        if will:
+            self.client.will_set(*will, qos=1)
         properties = None
         if version == 5:
             properties = Properties(PacketTypes.CONNECT)
@@ -125,6 +128,12 @@ class PahoConnection:
 
     def close(self):
         self.client.disconnect()
+        self.client.loop_stop()
+
+    def lose(self):
+        """Breaks the connection off without a word."""
+        self.client.socket().shutdown(socket.SHUT_RDWR)
+        wait(self.disconnected, "end of the connection")
         self.client.loop_stop()
 
     def _event(self, mid):

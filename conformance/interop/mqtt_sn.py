@@ -35,6 +35,14 @@ class MqttSnConnection:
 
     def subscribe(self, topic, qos=1):
         self._bounded("SUBACK", self.client.send_subscribe, topic, qos, _Listener(self.subscription))
+        self.read()
+
+    def add_listener(self, topic):
+        """Listens to a topic that an earlier connection subscribed to."""
+        self.client.add_mqtt_sn_callback(topic, _Listener(self.subscription))
+
+    def read(self):
+        """Begins to take what the server sends by itself."""
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

@@ -26,7 +26,7 @@ bind = "127.0.0.1:0"
 [listeners.stomp]
 bind = "127.0.0.1:0"
 
-[listeners.http]
+[http]
 bind = "127.0.0.1:0"
 """
 
