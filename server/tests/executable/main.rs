@@ -1,0 +1,8 @@
+//! The executable as an operator meets it: it is started, spoken to over its ports, and told to stop.
+
+mod commands;
+mod health;
+mod reload;
+mod server;
+mod start;
+mod stop;
