@@ -379,8 +379,9 @@ fn connect_again(mut session: Box<Session>, connect: &Connect<'_>, turn: &mut Tu
     };
     let same = opening.client_id == session.client_id;
     let keeps = same && !opening.clean_session && !session.clean_session; // [6.3]
-    if keeps && !opening.wants_will {
-        session.connect_again(opening.keep_alive, turn);
+    let wakes = same && session.sleeps(); // it signals no more than that, whatever its flags [6.14]
+    if wakes || keeps && !opening.wants_will {
+        session.connect_again(&opening, turn);
         return State::Connected(session);
     }
     turn.out.disclaim(client_name(session.client_id.as_str()));

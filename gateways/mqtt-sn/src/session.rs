@@ -113,8 +113,11 @@ impl Session {
 
     /// Takes a CONNECT of the same client that changes nothing but the keep alive: it woke up, or the CONNACK
     /// was lost.
-    pub(crate) fn connect_again(&mut self, keep_alive: u16, turn: &mut Turn<'_>) {
-        self.keep_alive = keep_alive;
+    pub(crate) fn connect_again(&mut self, opening: &Opening, turn: &mut Turn<'_>) {
+        if opening.clean_session {
+            self.topics.tell_again(); // it may have lost what it knew
+        }
+        self.keep_alive = opening.keep_alive;
         self.seen = turn.now;
         self.sleep = SleepState::Active;
         turn.send(&Packet::ConnAck(ReturnCode::Accepted));
@@ -130,6 +133,11 @@ impl Session {
     pub(crate) fn release_delivery(&mut self, id: DeliveryId, turn: &mut Turn<'_>) {
         self.outbound.release(id);
         self.send(turn);
+    }
+
+    /// Whether it is asleep, or awake only to hear what waits for it.
+    pub(crate) fn sleeps(&self) -> bool {
+        self.sleep != SleepState::Active
     }
 
     pub(crate) fn room(&self) -> usize {
@@ -243,7 +251,7 @@ impl Session {
             return turn.out.request(Ticket::NONE, Request::Publish(request));
         }
         if msg_id == 0 {
-            return refuse_publish(topic_id, msg_id, Reason::ProtocolViolation, turn); // [5.3.12]
+            return refuse_publish(topic_id, msg_id, Reason::ProtocolViolation, turn); // [5.3.7]
         }
         if self.is_full(turn.shared) {
             return refuse_publish(topic_id, msg_id, Reason::QuotaExceeded, turn);

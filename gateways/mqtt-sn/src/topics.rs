@@ -73,6 +73,11 @@ impl TopicIds {
         }
     }
 
+    /// The client may have forgotten the ids, though none of them has changed.
+    pub(crate) fn tell_again(&mut self) {
+        self.by_id.values_mut().for_each(|entry| entry.known = false);
+    }
+
     /// The client does not know the id.
     pub(crate) fn forget(&mut self, id: u16) {
         if let Some(entry) = self.by_id.remove(&id) {

@@ -183,3 +183,21 @@ fn what_was_to_be_released_waits_for_the_client_to_wake_up() {
     bench.receive(&PINGREQ);
     assert_eq!(bench.take_sent(), [4, 0x10, 0, 9]);
 }
+
+#[test]
+fn a_connect_of_a_sleeping_client_wakes_it_whatever_its_flags() {
+    for flags in [CLEAN, WILL, CLEAN | WILL] {
+        let mut bench = registered("a/b");
+        bench.receive(&[4, 0x18, 1, 44]);
+        bench.take_sent();
+        bench.receive(&connect(flags));
+        assert_eq!(bench.take_sent(), [3, 0x05, 0]);
+        assert!(bench.requests.is_empty(), "its subscriptions and messages are still there");
+        bench.deliver(delivery(0, 0, "a/b", "x", Qos::AtMostOnce, bench.now));
+        let type_and_id = bench.take_sent()[1..4].to_vec();
+        match flags & CLEAN {
+            0 => assert_eq!(type_and_id, [0x0C, 0, 0], "PUBLISH at once"),
+            _ => assert_eq!(type_and_id, [0x0A, 0, 43], "REGISTER of the same id: it may have restarted"),
+        }
+    }
+}
