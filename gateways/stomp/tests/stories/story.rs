@@ -1,5 +1,4 @@
 //! What the stories share: a connected client, and short ways to play the broker.
-#![allow(dead_code, reason = "each test file uses its own part")]
 
 use bus::{Limits, Publish, Qos, Reason, Reply, Request, Subscription, Ticket, Transport};
 use harness::Bench;

@@ -1,14 +1,12 @@
 //! Any bytes at any time: no panic, no growth, no wrong turn.
 
-mod story;
-
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::story::*;
 use bus::{Limits, Reason};
 use harness::Bench;
 use stomp::{Command, DecodeError, Decoder, Frame, FrameLimits, Version, newlines};
-use story::*;
 
 const LIMITS: FrameLimits = FrameLimits { frame: 1 << 20, head: 64 << 10, headers: 100 };
 

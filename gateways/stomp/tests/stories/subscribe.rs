@@ -1,15 +1,13 @@
 //! From SUBSCRIBE to MESSAGE, ACK and NACK.
 
-mod story;
-
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::story::*;
 use bus::{
     Ack, ClientId, Delivery, DeliveryId, Keyed, Limits, Matched, Message, Metadata, Qos, Reason, Reply,
     Request, RetainHandling, SubscriptionId, Topic, Unsubscribe,
 };
-use story::*;
 
 #[test]
 fn a_subscription_gets_messages_and_auto_acknowledges_them_at_once() {

@@ -1,11 +1,9 @@
 //! Durable sessions: what waits for a client that comes back.
 
-mod story;
-
 use std::time::Duration;
 
+use crate::story::*;
 use bus::{Ack, Qos, Reason, Reply, Request, SubscriptionId, Unsubscribe};
-use story::*;
 
 #[test]
 fn connected_tells_a_durable_client_whether_its_session_goes_on() {

@@ -1,11 +1,9 @@
 //! From SEND to the bus.
 
-mod story;
-
 use std::time::Duration;
 
+use crate::story::*;
 use bus::{Limits, Qos, Reason, Reply};
-use story::*;
 
 #[test]
 fn send_publishes_its_destination_as_it_is_and_the_receipt_waits_for_the_reply() {

@@ -1,10 +1,8 @@
 //! BEGIN, COMMIT and ABORT.
 
-mod story;
-
+use crate::story::*;
 use bus::{Ack, Limits, Reason, Reply};
 use stomp::Config;
-use story::*;
 
 #[test]
 fn commit_performs_sends_and_acks_in_order_and_its_receipt_waits_for_the_last_publish() {

@@ -1,11 +1,9 @@
 //! How a session begins and ends.
 
-mod story;
-
 use std::time::Duration;
 
+use crate::story::*;
 use bus::{Event, Limits, Reason, Reply, Request, SessionExpiry};
-use story::*;
 
 #[test]
 fn connect_opens_a_session_and_connected_names_version_and_heart_beat() {
