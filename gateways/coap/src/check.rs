@@ -58,23 +58,43 @@ fn check_rest(kind: Kind, code: Code, token_length: u8, rest: &[u8]) -> Result<(
     }
 }
 
+/// The numbers and values of a datagram's options, as far as their shape is right; without allocating.
+pub(crate) fn options(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let token_length = datagram.first().map_or(0, |first| usize::from(first & 0x0F));
+    let mut rest = datagram.get(HEADER + token_length..).unwrap_or_default();
+    let mut number = 0_u16;
+    std::iter::from_fn(move || {
+        let (delta, value, behind) = next_option(rest).ok()??;
+        (number, rest) = (number.checked_add(delta)?, behind);
+        Some((number, value))
+    })
+}
+
 fn check_options(mut rest: &[u8]) -> Result<(), &'static str> {
     let (mut number, mut count) = (0_u16, 0);
-    while let Some((&head, behind)) = rest.split_first() {
-        if head == PAYLOAD_MARKER {
-            let empty = behind.is_empty(); // [RFC7252 3]
-            return if empty { Err("has a payload marker and no payload") } else { Ok(()) };
-        }
-        let (delta, behind) = extended(head >> 4, behind)?;
-        let (length, behind) = extended(head & 0x0F, behind)?;
+    while let Some((delta, _, behind)) = next_option(rest)? {
         number = number.checked_add(delta).ok_or("has an option number above 65,535")?;
-        rest = behind.get(usize::from(length)..).ok_or("ends within an option")?;
+        rest = behind;
         count += 1;
         if count > MOST_OPTIONS {
             return Err("has too many options");
         }
     }
     Ok(())
+}
+
+/// Reads one option: its delta, its value, and what follows. `None` stands for the end or the payload.
+#[expect(clippy::type_complexity, reason = "the parts of one option")]
+fn next_option(rest: &[u8]) -> Result<Option<(u16, &[u8], &[u8])>, &'static str> {
+    let Some((&head, behind)) = rest.split_first() else { return Ok(None) };
+    if head == PAYLOAD_MARKER {
+        let empty = behind.is_empty(); // [RFC7252 3]
+        return if empty { Err("has a payload marker and no payload") } else { Ok(None) };
+    }
+    let (delta, behind) = extended(head >> 4, behind)?;
+    let (length, behind) = extended(head & 0x0F, behind)?;
+    let (value, behind) = behind.split_at_checked(length.into()).ok_or("ends within an option")?;
+    Ok(Some((delta, value, behind)))
 }
 
 /// Reads an option's delta or length [RFC7252 3.1].

@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Connection, Event, Limits, Outbox, Peer, Protocol, ProtocolError, Reason};
+use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
 
-use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence};
+use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence, peer_name};
 
 /// CoAP over datagrams [RFC7252], with observe [RFC7641] and topics as resources.
 pub struct Coap {
@@ -26,6 +26,10 @@ impl Protocol for Coap {
 
     fn accept(&self, peer: Peer) -> Box<dyn Connection> {
         Box::new(CoapConnection::new(&peer, self.config.clone(), &self.limits, self.links.clone()))
+    }
+
+    fn name(&self, datagram: &[u8]) -> Option<PeerName> {
+        peer_name(datagram)
     }
 
     fn admits(&self, datagram: &[u8]) -> bool {

@@ -29,7 +29,7 @@ pub use connection::{Coap, CoapConnection, is_request};
 pub use endpoint::{Endpoint, ExchangeId, Incoming, ReplyTo, Request, SendError};
 pub use message::{Kind, Message};
 pub use option::{Block, OptionNumber};
-pub use pubsub::{Link, PubSub};
+pub use pubsub::{Link, PubSub, peer_name};
 pub use reason::{code, refusal};
 pub use silence::Silence;
 pub use token::Token;

@@ -1,9 +1,10 @@
 use std::sync::Arc;
 
-use bus::{ClientId, Credentials};
+use bus::{ClientId, Credentials, PeerName};
 use bytes::Bytes;
 
-use crate::{Code, Message};
+use crate::check::options;
+use crate::{Code, Message, OptionNumber, is_request};
 
 /// Who a request says it is from, by its query.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -41,9 +42,37 @@ impl Identity {
         Self { token: None, ..self }
     }
 
+    /// What the peer's datagrams are named in connection mode.
+    pub(crate) fn name(&self, token: &str) -> PeerName {
+        name_of(
+            self.client_id.as_ref().map_or("", |client_id| client_id.as_str()).as_bytes(),
+            token.as_bytes(),
+        )
+    }
+
     fn is_nobody(&self) -> bool {
         *self == Self::default()
     }
+}
+
+/// The name of the peer that a request is from, if it has a client id and the token of connection mode: with
+/// both, a peer is known wherever it sends from.
+pub fn peer_name(datagram: &[u8]) -> Option<PeerName> {
+    if !is_request(datagram) {
+        return None;
+    }
+    let argument = |names: [&[u8]; 2]| {
+        let queries = options(datagram).filter(|(number, _)| *number == OptionNumber::URI_QUERY.0);
+        queries
+            .map(|(_, value)| value)
+            .find_map(|value| names.iter().find_map(|name| value.strip_prefix(*name)))
+    };
+    let token = argument([b"token=", b"t="])?;
+    Some(name_of(argument([b"clientid=", b"c="])?, token))
+}
+
+fn name_of(client_id: &[u8], token: &[u8]) -> PeerName {
+    PeerName([client_id, &[0], token].concat().into())
 }
 
 /// The broker session of a peer, as far as it is this crate's.

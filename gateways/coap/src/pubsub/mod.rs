@@ -16,6 +16,7 @@ use bus::{
 
 use crate::reason::refusal;
 use crate::{Block, Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request};
+pub use identity::peer_name;
 use identity::{Admission, Identity, Session};
 pub use link::Link;
 use link::answer_discovery;
@@ -298,6 +299,7 @@ impl PubSub {
             Ok(Reply::Connected(_)) => {
                 let token = login.map(|_| Box::from((endpoint.draw() as u32).max(1).to_string()));
                 if let (Some(reply_to), Some(token)) = (login, token.as_deref()) {
+                    out.claim(identity.name(token));
                     endpoint.respond(
                         &reply_to,
                         Message::response(Code::CREATED).with_payload(token),
@@ -389,6 +391,9 @@ impl PubSub {
     /// Leaves the session, if there is one.
     fn leave(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
         let own = matches!(self.session, Session::Open(..) | Session::Opening(_));
+        if let Session::Open(identity, Some(token)) = &self.session {
+            out.disclaim(identity.name(token));
+        }
         self.close(Reason::SessionExpired, endpoint, now, out);
         if own {
             let farewell = Disconnect { publish_will: false, session_expiry: None };

@@ -1,0 +1,356 @@
+//! The message layer: duplicates, acknowledgements, retransmission, resets, pings.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use bus::{Limits, Outbox, Reply, Transport};
+use coap::{Code, Endpoint, ExchangeId, Incoming, Kind, Message, SendError, Token, Transmission};
+use common::*;
+
+/// An endpoint that we use as a client, its clock, and what it sent.
+struct Device {
+    endpoint: Endpoint,
+    now: Instant,
+    sent: Vec<Vec<u8>>,
+}
+
+impl Device {
+    fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let endpoint = Endpoint::new(7, Transmission::default(), &limits, 1_152);
+        Self { endpoint, now: common::bench().now, sent: Vec::new() }
+    }
+
+    fn act<T>(&mut self, act: impl FnOnce(&mut Endpoint, Instant, &mut Outbox) -> T) -> T {
+        let mut out = Outbox::new(Transport::Datagram);
+        let result = act(&mut self.endpoint, self.now, &mut out);
+        self.sent.extend(out.chunks().map(|chunk| chunk.bytes.to_vec()));
+        result
+    }
+
+    fn receive(&mut self, datagram: &[u8]) -> Option<Incoming> {
+        self.act(|endpoint, now, out| endpoint.receive(datagram, now, out))
+    }
+
+    fn request(&mut self, message: Message) -> ExchangeId {
+        self.act(|endpoint, now, out| endpoint.request(message, now, out)).unwrap()
+    }
+
+    /// Turns the clock to each deadline within the span; returns when something was sent, in ms, and what failed.
+    fn advance(&mut self, span: Duration) -> (Vec<u64>, Vec<ExchangeId>) {
+        let (start, end) = (self.now, self.now + span);
+        let (mut times, mut failed) = (Vec::new(), Vec::new());
+        while let Some(deadline) = self.endpoint.deadline().filter(|deadline| *deadline <= end) {
+            self.now = deadline;
+            let before = self.sent.len();
+            failed.extend(self.act(|endpoint, now, out| endpoint.expire(now, out)));
+            times.extend(self.sent.iter().skip(before).map(|_| (deadline - start).as_millis() as u64));
+        }
+        self.now = end;
+        (times, failed)
+    }
+
+    fn take(&mut self) -> Message {
+        assert_eq!(self.sent.len(), 1, "one datagram");
+        Message::decode(&self.sent.pop().unwrap()).unwrap()
+    }
+
+    fn answer(&mut self, to: &Message, kind: Kind, code: Code) -> Vec<u8> {
+        let id = if kind == Kind::Acknowledgement { to.id() } else { to.id() ^ 0x5555 };
+        numbered(Message::response(code).with_token(to.token()), kind, id).encode()
+    }
+}
+
+#[test]
+fn a_duplicate_is_answered_from_the_exchange_cache_and_not_published_again() {
+    let mut bench = bench();
+    let put = con(Code::PUT, 1, b"t", "ps/a");
+    bench.receive(&put);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    let answer = bench.take_sent();
+    bench.advance(200 * SECOND);
+    bench.receive(&put);
+    assert_eq!(bench.take_sent(), answer);
+    assert!(bench.requests.is_empty());
+    bench.advance(46 * SECOND);
+    bench.receive(&put);
+    assert!(bench.sent.pop_front().is_some(), "still within EXCHANGE_LIFETIME");
+    bench.advance(SECOND);
+    bench.receive(&put);
+    published(&mut bench); // 247 s have passed, the id means another message
+}
+
+#[test]
+fn a_duplicate_of_a_non_confirmable_request_is_ignored() {
+    let mut bench = bench();
+    let put = non(Code::PUT, 1, b"t", "ps/a");
+    bench.receive(&put);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.receive(&put);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    assert_eq!(sent(&mut bench).code(), Code::CHANGED);
+    bench.advance(144 * SECOND);
+    bench.receive(&put);
+    assert!(bench.sent.is_empty() && bench.requests.is_empty());
+    bench.advance(SECOND);
+    bench.receive(&put);
+    published(&mut bench);
+}
+
+#[test]
+fn a_device_that_restarts_with_old_ids_is_heard() {
+    let mut bench = bench();
+    bench.receive(&con(Code::PUT, 1, b"t", "ps/a"));
+    accept(&mut bench);
+    published(&mut bench);
+    bench.receive(&con(Code::PUT, 1, b"t", "ps/b"));
+    assert_eq!(published(&mut bench).1.topic.as_str(), "b");
+}
+
+#[test]
+fn a_slow_answer_is_acknowledged_first_and_then_comes_by_itself() {
+    let mut bench = bench();
+    let put = con(Code::PUT, 0x0102, b"t", "ps/a");
+    bench.receive(&put);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.advance(SECOND);
+    assert_eq!(bench.take_sent(), b"\x60\x00\x01\x02"); // empty ACK
+    bench.receive(&put);
+    assert_eq!(bench.take_sent(), b"\x60\x00\x01\x02");
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    let answer = sent(&mut bench);
+    assert_eq!(
+        (answer.kind(), answer.code(), answer.token()),
+        (Kind::Confirmable, Code::CHANGED, Token::new(b"t"))
+    );
+    bench.advance(3 * SECOND);
+    assert_eq!(sent(&mut bench), answer);
+    bench.receive(&acknowledgement(answer.id()));
+    bench.advance(100 * SECOND);
+    assert!(bench.sent.is_empty());
+    bench.receive(&put);
+    assert_eq!(bench.take_sent(), b"\x60\x00\x01\x02");
+}
+
+#[test]
+fn a_duplicate_that_comes_before_the_answer_is_acknowledged_at_once() {
+    let mut bench = bench();
+    let put = con(Code::PUT, 1, b"t", "ps/a");
+    bench.receive(&put);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.receive(&put);
+    assert_eq!(bench.take_sent(), acknowledgement(1));
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    assert_eq!(sent(&mut bench).kind(), Kind::Confirmable);
+}
+
+#[test]
+fn a_ping_is_answered_with_a_reset_and_what_is_broken_too() {
+    let mut bench = bench();
+    let cases: [(&[u8], &[u8]); 12] = [
+        (b"\x40\x00\x12\x34", b"\x70\x00\x12\x34"),     // a ping
+        (b"\x40\x01\x12\x34\xFF", b"\x70\x00\x12\x34"), // CON, marker without payload
+        (b"\x49\x01\x12\x34", b"\x70\x00\x12\x34"),     // CON, token length 9
+        (b"\x41\x00\x12\x34t", b"\x70\x00\x12\x34"),    // CON, empty with a token
+        (b"\x40\xE1\x12\x34", b"\x70\x00\x12\x34"),     // CON, reserved class
+        (b"\x50\x01\x12\x34\xFF", b""),                 // NON, marker without payload
+        (b"\x50\x00\x12\x34", b""),                     // NON, empty
+        (b"\x60\x00\x12\x34", b""),                     // ACK of nothing
+        (b"\x70\x00\x12\x34", b""),                     // RST of nothing
+        (b"\x60\x01\x12\x34", b""),                     // ACK with a request
+        (b"\x80\x01\x12\x34", b""),                     // version 2
+        (b"\x41\x45\x12\x34t", b"\x70\x00\x12\x34"),    // CON, an answer to nothing
+    ];
+    for (datagram, answer) in cases {
+        bench.receive(datagram);
+        assert_eq!(bench.take_sent(), answer, "{datagram:02x?}");
+    }
+    assert!(bench.closed.is_none() && bench.requests.is_empty());
+}
+
+#[test]
+fn a_request_is_sent_again_at_doubling_times_and_then_given_up() {
+    let mut device = Device::new();
+    let exchange = device.request(Message::request(Code::GET).with_path(["3", "0"]));
+    let first = device.sent[0].clone();
+    let (times, failed) = device.advance(Duration::from_secs(120));
+    let timeout = times[0];
+    assert!((2_000..=3_000).contains(&timeout), "{timeout}");
+    let doubled = [1, 3, 7, 15].map(|factor| factor * timeout);
+    assert!(times.iter().zip(doubled).all(|(time, expected)| time.abs_diff(expected) <= 15), "{times:?}");
+    assert_eq!((times.len(), failed), (4, vec![exchange]));
+    assert!(device.sent.iter().all(|datagram| *datagram == first));
+    assert!(device.endpoint.can_send() && device.endpoint.deadline().is_none());
+}
+
+#[test]
+fn an_answer_in_the_acknowledgement_ends_the_exchange() {
+    let mut device = Device::new();
+    let exchange = device.request(Message::request(Code::GET));
+    let request = device.take();
+    assert_eq!((request.kind(), request.token().as_slice().len()), (Kind::Confirmable, 8));
+    let wrong = numbered(Message::response(Code::CONTENT), Kind::Acknowledgement, request.id());
+    assert!(device.receive(&wrong.encode()).is_none(), "another token");
+    let answer = device.answer(&request, Kind::Acknowledgement, Code::CONTENT);
+    let Some(Incoming::Response { exchange: answered, .. }) = device.receive(&answer) else { panic!() };
+    assert_eq!(answered, exchange);
+    assert!(device.receive(&answer).is_none());
+    assert_eq!(device.endpoint.deadline(), None);
+}
+
+#[test]
+fn a_separate_answer_is_acknowledged_and_its_duplicate_too() {
+    let mut device = Device::new();
+    let exchange = device.request(Message::request(Code::GET));
+    let request = device.take();
+    let acknowledged = device.receive(&acknowledgement(request.id()));
+    assert!(matches!(acknowledged, Some(Incoming::Acknowledged { exchange: known }) if known == exchange));
+    assert!(device.endpoint.can_send(), "an acknowledged request leaves the way free");
+    let answer = device.answer(&request, Kind::Confirmable, Code::CONTENT);
+    assert!(matches!(device.receive(&answer), Some(Incoming::Response { .. })));
+    let expected = acknowledgement(request.id() ^ 0x5555);
+    assert_eq!(device.sent, std::slice::from_ref(&expected));
+    assert!(device.receive(&answer).is_none());
+    assert_eq!(device.sent, [expected.clone(), expected]);
+}
+
+#[test]
+fn a_separate_answer_whose_acknowledgement_was_lost_stops_the_retransmission() {
+    for kind in [Kind::Confirmable, Kind::NonConfirmable] {
+        let mut device = Device::new();
+        device.request(Message::request(Code::GET));
+        let request = device.take();
+        let answer = device.answer(&request, kind, Code::CONTENT);
+        assert!(matches!(device.receive(&answer), Some(Incoming::Response { .. })));
+        assert_eq!(device.endpoint.deadline(), None);
+    }
+}
+
+#[test]
+fn an_answer_that_never_comes_fails_after_the_acknowledgement() {
+    let mut device = Device::new();
+    let exchange = device.request(Message::request(Code::GET));
+    let request = device.take();
+    device.receive(&acknowledgement(request.id()));
+    let (times, failed) = device.advance(Duration::from_secs(247));
+    assert_eq!((times, failed), (vec![], vec![exchange]));
+}
+
+#[test]
+fn a_reset_ends_the_exchange() {
+    let mut device = Device::new();
+    for message in [Message::request(Code::GET), Message::request(Code::GET).non_confirmable()] {
+        let exchange = device.request(message);
+        let request = device.take();
+        let incoming = device.receive(&reset(request.id()));
+        assert!(matches!(incoming, Some(Incoming::Reset { exchange: known }) if known == exchange));
+        assert_eq!(device.endpoint.deadline(), None);
+    }
+}
+
+#[test]
+fn an_answer_with_an_unknown_critical_option_is_rejected() {
+    for (kind, rejection) in
+        [(Kind::Acknowledgement, false), (Kind::Confirmable, true), (Kind::NonConfirmable, true)]
+    {
+        let mut device = Device::new();
+        device.request(Message::request(Code::GET));
+        let request = device.take();
+        let answer = Message::response(Code::CONTENT).with_token(request.token());
+        let id = if kind == Kind::Acknowledgement { request.id() } else { 0x7777 };
+        let answer = numbered(answer.with_option(coap::OptionNumber(9), "x"), kind, id);
+        assert!(matches!(device.receive(&answer.encode()), Some(Incoming::Reset { .. })));
+        let expected = if rejection { vec![reset(0x7777)] } else { vec![] };
+        assert_eq!(device.sent, expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn one_confirmable_message_is_on_its_way_at_a_time() {
+    let mut device = Device::with(Limits { send_window: 2, ..Limits::default() });
+    device.request(Message::request(Code::GET));
+    device.request(Message::request(Code::PUT));
+    assert_eq!(device.sent.len(), 1);
+    assert!(!device.endpoint.can_send());
+    let refused = device.act(|endpoint, now, out| endpoint.request(Message::request(Code::GET), now, out));
+    assert_eq!(refused, Err(SendError::Full));
+    let first = device.take();
+    let answer = device.answer(&first, Kind::Acknowledgement, Code::CONTENT);
+    device.receive(&answer);
+    assert_eq!(device.take().code(), Code::PUT);
+}
+
+#[test]
+fn a_message_that_fits_no_datagram_is_not_sent() {
+    let mut device = Device::new();
+    let large = Message::request(Code::PUT).with_payload(vec![0; 1_152]);
+    assert_eq!(device.act(|endpoint, now, out| endpoint.request(large, now, out)), Err(SendError::TooLarge));
+    assert!(device.endpoint.can_send() && device.endpoint.deadline().is_none());
+}
+
+#[test]
+fn notifications_come_in_order_until_one_says_that_it_is_the_last() {
+    let mut device = Device::new();
+    let exchange = device.request(Message::request(Code::GET).with_observe(0));
+    let request = device.take();
+    let token = request.token();
+    let notification = |id: u16, observe: u32, kind: Kind| {
+        numbered(Message::response(Code::CONTENT).with_token(token).with_observe(observe), kind, id).encode()
+    };
+    let first = notification(request.id(), 0xFF_FFF0, Kind::Acknowledgement);
+    assert!(matches!(device.receive(&first), Some(Incoming::Response { .. })));
+    assert_eq!(device.endpoint.token(exchange), Some(token));
+    // The numbers wrap round at 24 bits; what is older than the newest is acknowledged and dropped.
+    for (id, number, new) in [(1, 0xFF_FFF5, true), (2, 3, true), (3, 0xFF_FFFF, false), (4, 4, true)] {
+        let incoming = device.receive(&notification(id, number, Kind::Confirmable));
+        assert_eq!(matches!(incoming, Some(Incoming::Notification { .. })), new, "{number}");
+        assert_eq!(device.sent.pop().unwrap(), acknowledgement(id));
+    }
+    device.advance(Duration::from_secs(129));
+    let late = device.receive(&notification(5, 1, Kind::NonConfirmable));
+    assert!(matches!(late, Some(Incoming::Notification { .. })), "after 128 s every number is new");
+    let last = numbered(Message::response(Code::NOT_FOUND).with_token(token), Kind::NonConfirmable, 6);
+    let last = device.receive(&last.encode());
+    assert!(
+        matches!(last, Some(Incoming::Notification { message, .. }) if message.code() == Code::NOT_FOUND)
+    );
+    assert!(device.receive(&notification(7, 5, Kind::Confirmable)).is_none());
+    assert_eq!(device.sent, [reset(7)]);
+}
+
+#[test]
+fn a_forgotten_observation_is_reset() {
+    let mut device = Device::new();
+    let exchange = device.request(Message::request(Code::GET).with_observe(0));
+    let request = device.take();
+    let first = Message::response(Code::CONTENT).with_token(request.token()).with_observe(1);
+    device.receive(&numbered(first.clone(), Kind::Acknowledgement, request.id()).encode());
+    device.endpoint.forget(exchange);
+    let next = numbered(first.with_observe(2), Kind::NonConfirmable, 9);
+    assert!(device.receive(&next.encode()).is_none());
+    assert_eq!(device.sent, [reset(9)]); // [RFC7641 3.6]
+}
+
+#[test]
+fn requests_beyond_the_limit_are_lost_and_may_come_again() {
+    let mut device = Device::with(Limits { outstanding: 2, ..Limits::default() });
+    let mut requests = Vec::new();
+    for id in 1..=3 {
+        if let Some(Incoming::Request(request)) = device.receive(&con(Code::GET, id, b"t", "x")) {
+            requests.push(request);
+        }
+    }
+    assert_eq!((requests.len(), device.sent.len()), (2, 0));
+    let reply_to = requests[0].reply_to;
+    device.act(|endpoint, now, out| endpoint.respond(&reply_to, Message::response(Code::CONTENT), now, out));
+    assert!(matches!(device.receive(&con(Code::GET, 3, b"t", "x")), Some(Incoming::Request(_))));
+}
