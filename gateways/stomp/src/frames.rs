@@ -196,11 +196,9 @@ impl StompConnection {
     fn answer(&mut self, number: u64, ack: bus::Ack, out: &mut Outbox) {
         let Some(sent) = self.window.get(number) else { return };
         let mode = self.subscriptions.get(sent.subscription).map(|subscription| subscription.ack);
-        // ACK is cumulative in client mode; NACK names what was not consumed [STOMP1.2 ack Header]
-        match (mode, ack) {
-            (Some(AckMode::Client), bus::Ack::Complete) => {
-                self.window.answer_up_to(number, sent.subscription, ack, out);
-            }
+        match mode {
+            // [STOMP1.2 SUBSCRIBE ack Header], [STOMP1.2 NACK]
+            Some(AckMode::Client) => self.window.answer_up_to(number, sent.subscription, ack, out),
             _ => self.window.answer(number, ack, out),
         }
     }

@@ -7,7 +7,7 @@ use crate::Frame;
 use crate::error::error;
 
 /// The headers with a meaning of their own; all others of a SEND are user properties.
-pub(crate) const STANDARD: [&str; 17] = [
+pub(crate) const STANDARD: [&str; 16] = [
     "destination",
     "content-type",
     "content-length",
@@ -24,7 +24,6 @@ pub(crate) const STANDARD: [&str; 17] = [
     "ack",
     "redelivered",
     "retained",
-    "id",
 ];
 
 /// The longest text that every protocol on the bus can carry.

@@ -76,7 +76,11 @@ impl Window {
         ack: Ack,
         out: &mut Outbox,
     ) {
-        for number in self.numbers(..=number, subscription) {
+        let mut numbers = self.numbers(..=number, subscription);
+        if ack == Ack::Return {
+            numbers.reverse(); // each goes to the front of the queue: the oldest last
+        }
+        for number in numbers {
             self.answer(number, ack, out);
         }
     }

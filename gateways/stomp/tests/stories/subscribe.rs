@@ -228,14 +228,16 @@ fn client_individual_mode_acknowledges_one_and_nack_gives_one_back() {
 }
 
 #[test]
-fn nack_in_client_mode_gives_back_only_the_message_it_names() {
+fn nack_in_client_mode_gives_back_all_up_to_the_message_it_names() {
     let mut bench = connected("1.2");
     let id = subscribe(&mut bench, "SUBSCRIBE\nid:c\ndestination:a\nack:client\n\n\0");
     for delivery in [11, 12, 13] {
         deliver(&mut bench, delivery, id, "a", "x");
     }
     bench.receive(b"NACK\nid:2a-2\n\n\0ACK\nid:2a-3\n\n\0");
-    assert_eq!(acks(&mut bench), [(12, Ack::Return), (11, Ack::Complete), (13, Ack::Complete)]);
+    // the oldest goes back last, so that it is first in the queue again
+    assert_eq!(acks(&mut bench), [(12, Ack::Return), (11, Ack::Return), (13, Ack::Complete)]);
+    assert_eq!(bench.connection.room(), 100);
 }
 
 #[test]
