@@ -8,11 +8,16 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod aliases;
+mod client;
 mod codec;
 mod config;
 mod metadata;
+#[cfg(test)]
+mod samples;
 mod server;
 
+pub use client::{ClientError, ClientEvent, ClientOptions, Granted, MqttClient, Received};
 pub use codec::{
     Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, EncodeError, Packet, PacketId, Properties,
     Property, PropertyBuffer, Publish, ReasonCode, SubAck, Subscribe, Unsubscribe, Version, Will, decode,

@@ -6,12 +6,12 @@ use bus::{
 };
 
 use super::Shared;
-use super::aliases::{Incoming, Outgoing};
 use super::connection::Step;
 use super::opening::{at_most, authentication, send_authentication};
 use super::reason::rejection;
 use super::terms::Terms;
 use super::ticket::Asked;
+use crate::aliases::{Incoming, Outgoing};
 use crate::codec::{self, Ack, Auth, Packet, Property, ReasonCode, Version, decode};
 
 /// An open session's connection. It is kept small, for most of them are idle.

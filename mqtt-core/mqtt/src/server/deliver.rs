@@ -3,8 +3,8 @@ use std::time::Instant;
 use bus::{Delivery, Outbox, Qos};
 
 use super::Shared;
-use super::aliases::Written;
 use super::connected::Connected;
+use crate::aliases::Written;
 use crate::codec::{Property, Version, write};
 use crate::metadata::{for_each_property, remaining_seconds};
 

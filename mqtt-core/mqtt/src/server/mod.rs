@@ -1,6 +1,5 @@
 //! The server's end of a connection.
 
-mod aliases;
 mod connected;
 mod connection;
 mod deliver;

@@ -2,19 +2,19 @@ use bus::{Reason, Topic};
 
 /// The topics that a client gave numbers to [MQTT5 3.3.2.3.4].
 #[derive(Debug, Default)]
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     topics: Vec<Option<Topic>>,
     bytes: usize,
 }
 
 impl Incoming {
     /// The topic of an alias.
-    pub(super) fn find(&self, alias: u16) -> Option<Topic> {
+    pub(crate) fn find(&self, alias: u16) -> Option<Topic> {
         self.topics.get(index(alias)).cloned().flatten()
     }
 
     /// Gives `topic` a number of at most `maximum`; all topics together may have `bytes` bytes.
-    pub(super) fn set(&mut self, alias: u16, topic: Topic, maximum: u16, bytes: usize) -> Result<(), Reason> {
+    pub(crate) fn set(&mut self, alias: u16, topic: Topic, maximum: u16, bytes: usize) -> Result<(), Reason> {
         if alias == 0 || alias > maximum {
             return Err(Reason::TopicAliasInvalid); // [MQTT-3.3.2-9]
         }
@@ -32,7 +32,7 @@ impl Incoming {
 
 /// The numbers given to topics that a client receives again and again.
 #[derive(Debug)]
-pub(super) struct Outgoing {
+pub(crate) struct Outgoing {
     /// A topic has only one slot it may take, so that it is found without a search.
     slots: Box<[Slot]>,
 }
@@ -46,7 +46,7 @@ struct Slot {
 
 /// How a topic is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// By name alone.
     Name,
     /// By name, with the number that may stand for it from now on.
@@ -57,12 +57,12 @@ pub(super) enum Written {
 
 impl Outgoing {
     /// A table of `size` numbers, at least 1.
-    pub(super) fn new(size: u8) -> Self {
+    pub(crate) fn new(size: u8) -> Self {
         Self { slots: vec![Slot::default(); size.max(1).into()].into() }
     }
 
     /// How to write `topic` now. Follow with [`Outgoing::wrote`] if it is sent so.
-    pub(super) fn choose(&mut self, topic: &Topic) -> Written {
+    pub(crate) fn choose(&mut self, topic: &Topic) -> Written {
         let index = self.index(topic);
         let Some(slot) = self.slots.get_mut(index) else { return Written::Name };
         let alias = index as u16 + 1;
@@ -77,7 +77,7 @@ impl Outgoing {
     }
 
     /// Remembers what the client now knows.
-    pub(super) fn wrote(&mut self, topic: &Topic, written: Written) {
+    pub(crate) fn wrote(&mut self, topic: &Topic, written: Written) {
         let (Written::Alias(alias) | Written::NameAndAlias(alias)) = written else { return };
         let Some(slot) = self.slots.get_mut(index(alias)) else { return };
         if matches!(written, Written::NameAndAlias(_)) {
