@@ -16,7 +16,7 @@ pub struct Config {
     pub retry: Duration,
     /// How often a message is sent again before the client counts as lost (N_retry).
     pub retries: u8,
-    /// The largest datagram sent; a message that does not fit is refused to its publisher's queue.
+    /// The largest datagram sent; a message that does not fit is rejected, as MQTT-SN has no fragments.
     #[serde(with = "units::size")]
     pub datagram: usize,
     /// How long a session without CleanSession outlives its connection.

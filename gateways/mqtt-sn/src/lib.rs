@@ -15,6 +15,7 @@ mod outbound;
 mod protocol;
 mod refusal;
 mod session;
+mod state;
 mod subscribing;
 mod topics;
 mod turn;
@@ -24,4 +25,5 @@ pub use codec::{
     Unsubscribe, WillTopic, decode,
 };
 pub use config::{Config, Predefined};
-pub use protocol::{MqttSn, MqttSnConnection};
+pub use connection::MqttSnConnection;
+pub use protocol::MqttSn;

@@ -3,10 +3,9 @@ use std::sync::Arc;
 use bus::{Connection, Limits, Peer, PeerName, Protocol};
 
 use crate::config::{Config, PredefinedTopics};
+use crate::connection::MqttSnConnection;
 use crate::turn::{Shared, client_name, node_name};
 use crate::{Packet, decode};
-
-pub use crate::connection::MqttSnConnection;
 
 /// MQTT-SN 1.2, as a gateway speaks it.
 #[derive(Debug)]
