@@ -36,7 +36,16 @@ pub(crate) fn serve(source: &Source, options: &cli::Serve) -> anyhow::Result<()>
     served
 }
 
+/// Takes as many file descriptors as the system grants, since each stream connection needs one; returns how many.
+fn allow_many_files() -> u64 {
+    rlimit::increase_nofile_limit(rlimit::INFINITY).unwrap_or_else(|error| {
+        warn!(%error, "The limit of open files could not be raised.");
+        rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(0, |(soft, _)| soft)
+    })
+}
+
 async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Logging) -> anyhow::Result<()> {
+    let files = allow_many_files();
     let mut signals = Signals::new()?;
     let config = &loaded.config;
     let access = AuthChain::new(&config.access)?;
@@ -64,7 +73,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     if config.log.format == LogFormat::Text {
         say(&format!("{banner}\n"));
     }
-    info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), "Watersmeet serves.");
+    info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), files, "Watersmeet serves.");
 
     let mut running = loaded;
     loop {
