@@ -1,0 +1,85 @@
+use bus::{RetainHandling, SubscriptionId};
+
+use super::*;
+
+#[test]
+fn a_subscribe_is_answered_filter_by_filter() {
+    for (connect, subscribe, suback) in [
+        (CONNECT_31, &b"\x82\x0A\x00\x05\x00\x01a\x01\x00\x01#\x02"[..], &b"\x90\x04\x00\x05\x01\x80"[..]),
+        (CONNECT_311, b"\x82\x0A\x00\x05\x00\x01a\x01\x00\x01#\x02", b"\x90\x04\x00\x05\x01\x80"),
+    ] {
+        let mut bench = connected(connect);
+        bench.receive(subscribe);
+        let (ticket, request) = bench.request();
+        let Request::Subscribe(subscriptions) = request else { panic!("no subscribe: {request:?}") };
+        let wishes = subscriptions.iter().map(|wish| (wish.filter.as_str(), wish.options.qos));
+        assert!(wishes.eq([("a", Qos::AtLeastOnce), ("#", Qos::ExactlyOnce)]));
+        bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce), Err(Reason::NotAuthorized)]));
+        assert_eq!(bench.take_sent(), suback);
+    }
+}
+
+#[test]
+fn a_subscribe_of_mqtt_5_has_options_an_identifier_and_codes() {
+    let mut bench = connected(&connect_5(b"\x17\x00"));
+    bench.receive(b"\x82\x09\x00\x05\x02\x0B\x2A\x00\x01a\x2D");
+    let (ticket, request) = bench.request();
+    let Request::Subscribe(subscriptions) = request else { panic!("no subscribe: {request:?}") };
+    let [subscription] = &subscriptions[..] else { panic!("not one subscription") };
+    assert_eq!(subscription.id, SubscriptionId(42));
+    let options = subscription.options;
+    assert_eq!((options.qos, options.no_local, options.retain_as_published), (Qos::AtLeastOnce, true, true));
+    assert_eq!(options.retain_handling, RetainHandling::Never);
+    let results = [
+        (Reason::NotAuthorized, 0x87),
+        (Reason::FilterInvalid, 0x8F),
+        (Reason::QuotaExceeded, 0x97),
+        (Reason::SharedSubscriptionsNotSupported, 0x9E),
+        (Reason::SubscriptionIdsNotSupported, 0xA1),
+        (Reason::WildcardsNotSupported, 0xA2),
+        (Reason::Internal, 0x80),
+    ];
+    bench.reply(ticket, Reply::Subscribed(results.iter().map(|(reason, _)| Err(*reason)).collect()));
+    let codes: Vec<u8> = results.iter().map(|(_, code)| *code).collect();
+    assert_eq!(bench.take_sent(), [b"\x90\x0A\x00\x05\x00", &codes[..]].concat());
+}
+
+#[test]
+fn an_unsubscribe_is_answered() {
+    let mut bench = connected(CONNECT_311);
+    bench.receive(b"\xA2\x05\x00\x05\x00\x01a");
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Unsubscribed(vec![Err(Reason::NoSubscription)]));
+    assert_eq!(bench.take_sent(), b"\xB0\x02\x00\x05");
+
+    let mut bench = connected(CONNECT_5);
+    bench.receive(b"\xA2\x09\x00\x05\x00\x00\x01a\x00\x01b");
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Unsubscribed(vec![Err(Reason::NoSubscription), Ok(())]));
+    assert_eq!(bench.take_sent(), b"\xB0\x05\x00\x05\x00\x11\x00");
+}
+
+#[test]
+fn a_shared_subscription_is_for_every_version_and_never_no_local() {
+    let mut bench = connected(CONNECT_311);
+    bench.receive(b"\x82\x0F\x00\x05\x00\x0A$share/g/a\x01");
+    let (_, Request::Subscribe(subscriptions)) = bench.request() else { panic!("no subscribe") };
+    assert_eq!(subscriptions[0].filter.share(), Some("g"));
+
+    let mut bench = connected(CONNECT_5);
+    bench.receive(b"\x82\x10\x00\x05\x00\x00\x0A$share/g/a\x04");
+    assert_eq!((sent_code(&mut bench), bench.closed), (0x82, Some(Reason::ProtocolViolation)));
+}
+
+#[test]
+fn a_filter_that_is_none_ends_the_connection() {
+    let limits = Limits { topic_levels: 2, ..Limits::default() };
+    for filter in [&b"\x00\x04a/+b"[..], b"\x00\x02a#", b"\x00\x06$share", b"\x00\x05a/b/c", b"\x00\x00"] {
+        for (first, options) in [(0x82, &b"\x00"[..]), (0xA2, b"")] {
+            let mut bench = connected_on(bench_with(Config::default(), limits.clone()), CONNECT_5);
+            let body = [b"\x00\x05\x00", filter, options].concat();
+            bench.receive(&[&[first, body.len() as u8][..], &body].concat());
+            assert_eq!((sent_code(&mut bench), bench.closed), (0x8F, Some(Reason::FilterInvalid)));
+        }
+    }
+}
