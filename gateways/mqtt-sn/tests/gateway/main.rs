@@ -1,5 +1,6 @@
 //! The gateway's side of MQTT-SN 1.2 on the bench: bytes in, bytes out.
 
+mod config;
 mod connect;
 mod delivery;
 mod publish;
