@@ -21,7 +21,8 @@ pub struct Config {
     /// The largest command and headers of one frame.
     #[serde(with = "units::size")]
     pub head: usize,
-    /// The longest subscription id, receipt or transaction name.
+    /// The longest subscription id, receipt or transaction name, and the longest destination of a subscription
+    /// without an id.
     #[serde(with = "units::size")]
     pub name: usize,
     /// What the open transactions of one connection may hold together.

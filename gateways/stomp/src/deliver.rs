@@ -18,7 +18,7 @@ impl StompConnection {
         if !MessageHead::carries_destination(self.version, &delivery) {
             return self.give_up(&delivery, Ack::Reject(Reason::TopicInvalid), out);
         }
-        if delivery.matched.as_slice().len() > self.grants.config.overlap {
+        if delivery.matched.as_slice().len() > self.grants.config.overlap.max(1) {
             let detail = "more subscriptions match one message than stomp.overlap allows";
             return self.refuse(Reason::QuotaExceeded, detail, None, now, out);
         }

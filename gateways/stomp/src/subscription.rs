@@ -89,7 +89,7 @@ impl Name {
     /// The name that a SUBSCRIBE or UNSUBSCRIBE uses.
     pub(crate) fn parse(frame: &Frame, version: Version, longest: usize) -> Result<Self, ProtocolError> {
         match (frame.header("id"), frame.header("destination")) {
-            (Some(id), _) if id.len() > longest => Err(too_long()),
+            (Some(name), _) | (None, Some(name)) if name.len() > longest => Err(too_long()),
             (Some(id), _) => Ok(Self::Id(id.into())),
             (None, Some(destination)) if version == Version::V1_0 => {
                 Ok(Self::Destination(destination.into()))

@@ -108,6 +108,20 @@ fn in_1_0_a_subscription_may_go_without_an_id() {
 }
 
 #[test]
+fn names_of_subscriptions_are_bounded() {
+    let long = "x".repeat(1_025);
+    let frames = [("1.2", format!("id:{long}\ndestination:a")), ("1.0", format!("destination:{long}"))];
+    for (version, headers) in frames {
+        let mut bench = connected(version);
+        bench.receive(format!("SUBSCRIBE\n{headers}\n\n\0").as_bytes());
+        assert_error(&mut bench, Reason::PacketTooLarge, "stomp.name");
+    }
+    let mut bench = connected("1.2");
+    bench.receive(format!("SUBSCRIBE\nid:0\ndestination:{long}\n\n\0").as_bytes());
+    assert_eq!(bench.closed, None, "an id stands for a long destination");
+}
+
+#[test]
 fn message_carries_what_the_publisher_said_and_nothing_that_collides() {
     let now_message = |now| Message {
         topic: Topic::parse("a:b").expect("a topic"),
