@@ -174,15 +174,12 @@ impl Chance {
                 }),
                 properties,
             }),
-            2 => Packet::ConnAck(ConnAck {
-                session_present: version != Version::V31 && self.yes(),
-                code: if is_v5 {
-                    ReasonCode(self.one_of(&[0, 0x80, 0x9F]))
-                } else {
-                    ReasonCode(self.below(6) as u8)
-                },
-                properties,
-            }),
+            2 => {
+                let codes: &[u8] = if is_v5 { &[0, 0x80, 0x9F] } else { &[0, 1, 2, 3, 4, 5] };
+                let code = ReasonCode(self.one_of(codes));
+                let session_present = version != Version::V31 && code == ReasonCode::SUCCESS && self.yes();
+                Packet::ConnAck(ConnAck { session_present, code, properties })
+            }
             3 => Packet::Publish(Publish {
                 duplicate: qos > Qos::AtMostOnce && self.yes(),
                 qos,

@@ -100,10 +100,10 @@ fn connack<'a>(body: &mut Reader<'a>, version: Version) -> Result<ConnAck<'a>, D
     if !known {
         return Err(DecodeError::ReasonCode);
     }
-    if flags > 1 && version != Version::V31 {
-        return Err(DecodeError::ConnectFlags); // [MQTT-3.2.2-1]
-    }
     let session_present = flags & 1 != 0 && version != Version::V31;
+    if (flags > 1 && version != Version::V31) || (session_present && code != ReasonCode::SUCCESS) {
+        return Err(DecodeError::ConnectFlags); // [MQTT-3.2.2-1], [MQTT-3.2.2-6]
+    }
     Ok(ConnAck { session_present, code, properties: properties(body, version, Place::CONNACK)? })
 }
 

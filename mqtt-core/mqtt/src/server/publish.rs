@@ -9,6 +9,9 @@ use super::ticket::Asked;
 use crate::codec::{Ack, Kind, Packet, PacketId, Publish, ReasonCode, Version};
 use crate::metadata::Said;
 
+/// A topic of more bytes is not kept for the next PUBLISH, since it would make an idle connection large.
+const KEPT_TOPIC: usize = 256;
+
 impl Connected {
     /// Hands a PUBLISH to the broker; `false` if it cannot be answered before earlier ones are.
     pub(super) fn publish(
@@ -106,7 +109,11 @@ impl Connected {
         }
         let topic = match &self.last_topic {
             Some(last) if last.as_str() == name => last.clone(),
-            _ => self.last_topic.insert(topic(name, shared)?).clone(),
+            _ => {
+                let topic = topic(name, shared)?;
+                self.last_topic = (name.len() <= KEPT_TOPIC).then(|| topic.clone());
+                topic
+            }
         };
         if let Some(alias) = alias {
             let maximum = shared.limits.topic_aliases;

@@ -18,6 +18,7 @@ impl Connected {
         shared: &Shared,
         out: &mut Outbox,
     ) -> Result<(), ProtocolError> {
+        check_count(packet.filters.len(), shared)?;
         let id = packet.properties.find(|property| match property {
             Property::SubscriptionIdentifier(id) => Some(id),
             _ => None,
@@ -39,6 +40,7 @@ impl Connected {
         shared: &Shared,
         out: &mut Outbox,
     ) -> Result<(), ProtocolError> {
+        check_count(packet.filters.len(), shared)?;
         let filters = packet.filters.iter().map(|text| filter(text, shared).map(bus::Unsubscribe::Filter));
         let filters = filters.collect::<Result<Vec<_>, _>>()?;
         out.request(Asked::Unsubscribe(packet.id).ticket(out.lane()), Request::Unsubscribe(filters));
@@ -98,6 +100,14 @@ impl Connected {
             ..asked
         })
     }
+}
+
+/// No packet needs more filters than a connection may have subscriptions.
+fn check_count(filters: usize, shared: &Shared) -> Result<(), ProtocolError> {
+    if filters > shared.limits.subscriptions {
+        return Err(ProtocolError { reason: Reason::QuotaExceeded, detail: "more filters than are taken" });
+    }
+    Ok(())
 }
 
 fn filter(text: &str, shared: &Shared) -> Result<Filter, ProtocolError> {

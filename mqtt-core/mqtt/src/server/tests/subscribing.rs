@@ -83,3 +83,11 @@ fn a_filter_that_is_none_ends_the_connection() {
         }
     }
 }
+
+#[test]
+fn a_packet_with_more_filters_than_a_connection_may_have_ends_it() {
+    let limits = Limits { subscriptions: 1, ..Limits::default() };
+    let mut bench = connected_on(bench_with(Config::default(), limits), CONNECT_5);
+    bench.receive(b"\x82\x0B\x00\x05\x00\x00\x01a\x00\x00\x01b\x00");
+    assert_eq!((sent_code(&mut bench), bench.closed), (0x97, Some(Reason::QuotaExceeded)));
+}
