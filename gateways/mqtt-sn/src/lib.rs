@@ -10,6 +10,7 @@ mod codec;
 mod config;
 mod connection;
 mod connectionless;
+mod finished;
 mod opening;
 mod outbound;
 mod protocol;

@@ -5,6 +5,7 @@ use bus::{ClientId, Delivery, DeliveryId, ProtocolError, Qos, Reason, Reply, Req
 use bytes::Bytes;
 
 use crate::connectionless::unregistered_topic;
+use crate::finished::Finished;
 use crate::opening::{self, Opening};
 use crate::outbound::{Exhausted, Outbound};
 use crate::refusal::return_code;
@@ -25,6 +26,7 @@ pub(crate) struct Session {
     /// What may be changed in part: neither part can be asked for again.
     will: Option<Will>,
     pending: HashMap<Ticket, Pending>,
+    finished: Finished,
     outbound: Outbound,
 }
 
@@ -63,6 +65,7 @@ impl Session {
             seen: turn.now,
             will: opening.will,
             pending: HashMap::new(),
+            finished: Finished::default(),
             outbound: Outbound::default(),
         }
     }
@@ -261,12 +264,19 @@ impl Session {
         if publish.dup && self.pending.values().any(awaits) {
             return; // its answer is on the way
         }
-        request.once = (qos == Qos::ExactlyOnce).then_some(msg_id);
+        if qos == Qos::ExactlyOnce {
+            if self.finished.has(msg_id, &request, turn.shared.config.retry, turn.now) {
+                return turn.send(&Packet::PubRec { msg_id });
+            }
+            self.finished.begin(msg_id, &request);
+            request.once = Some(msg_id);
+        }
         let ticket = turn.request(Request::Publish(request));
         self.pending.insert(ticket, Pending::Publish { topic_id, msg_id, qos });
     }
 
     fn release(&mut self, msg_id: u16, turn: &mut Turn<'_>) {
+        self.finished.release(msg_id, turn.now);
         if !self.is_full(turn.shared) {
             let ticket = turn.request(Request::Release(msg_id));
             self.pending.insert(ticket, Pending::Release { msg_id });

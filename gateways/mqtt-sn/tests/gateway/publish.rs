@@ -126,6 +126,30 @@ fn qos_2_passes_pubrec_pubrel_and_pubcomp() {
 }
 
 #[test]
+fn a_copy_that_the_network_held_back_is_not_published_after_its_release() {
+    let mut bench = registered("a/b");
+    let message = |payload| [8, 0x0C, 0x40, 0, 43, 0, 5, payload];
+    bench.receive(&message(b'x'));
+    let (ticket, _) = published(&mut bench);
+    take_published(&mut bench, ticket);
+    bench.receive(&[4, 0x10, 0, 5]);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Released { known: true });
+    bench.take_sent();
+    bench.receive(&message(b'x'));
+    assert_eq!(bench.take_sent(), [4, 0x0F, 0, 5]);
+    assert!(bench.requests.is_empty());
+    bench.receive(&message(b'y'));
+    published(&mut bench);
+
+    bench.receive(&[4, 0x10, 0, 5]);
+    bench.requests.clear();
+    bench.advance(Duration::from_secs(10));
+    bench.receive(&message(b'y'));
+    published(&mut bench);
+}
+
+#[test]
 fn a_message_that_wants_an_answer_has_a_message_id() {
     let mut bench = registered("a/b");
     for flags in [0x20, 0x40] {
