@@ -43,6 +43,9 @@ fn check_publish(packet: &Packet) {
     assert!(delivery.qos < 3, "both QoS bits are set: {packet:?}");
     assert!(delivery.qos > 0 || !delivery.dup, "QoS 0 with DUP: {packet:?}");
     assert!(delivery.qos == 0 || delivery.id != 0, "the packet id is 0: {packet:?}");
+    let alias = delivery.properties.number(0x23);
+    assert!(!delivery.topic.is_empty() || alias.is_some(), "neither topic nor alias: {packet:?}");
+    assert_ne!(alias, Some(0), "an alias of 0: {packet:?}");
     assert!(!delivery.topic.contains(['#', '+', '\0']), "no topic name: {packet:?}");
 }
 

@@ -79,13 +79,14 @@ impl Peer {
         self.read().unwrap_or_else(|end| panic!("a packet was awaited after {:02X?}, but {end}", self.sent))
     }
 
-    /// The next packet, or nothing if the server closed the connection.
-    pub fn end_or_next(&mut self) -> Option<Packet> {
+    /// Sends bytes and takes the packet that comes back, unless the server closes the connection.
+    pub fn answer(&mut self, bytes: &[u8]) -> Option<Packet> {
+        self.send(bytes);
         match self.read() {
             Ok(packet) => Some(packet),
             Err(End::Closed) => None,
             Err(End::Silent) => {
-                panic!("a packet or the end was awaited after {:02X?}, but {}", self.sent, End::Silent)
+                panic!("an answer or the end was awaited after {bytes:02X?}, but {}", End::Silent)
             }
         }
     }
@@ -185,7 +186,8 @@ impl Peer {
     /// Subscribes with properties.
     pub fn subscribe_with(&mut self, properties: &[u8], filter: &str, options: u8) {
         let id = self.packet_id();
-        let answer = self.ask(&subscribe_with(self.version, id, properties, &[(filter, options)]));
+        let answer =
+            self.past_deliveries(&subscribe_with(self.version, id, properties, &[(filter, options)]));
         let (answered, _, codes) = answer.codes();
         assert_eq!((answered, codes), (id, vec![options & 3]), "subscribing to {filter}");
     }
@@ -221,8 +223,14 @@ impl Peer {
         0x0100 + self.ids
     }
 
-    /// Sends bytes and awaits their answer; deliveries that come before it are held back.
     fn answered(&mut self, bytes: &[u8], kind: u8, id: u16) {
+        let answer = self.past_deliveries(bytes);
+        assert_eq!((answer.kind(), answer.id()), (kind, id), "{bytes:02X?} was answered with {answer:?}");
+        assert!(answer.code() < 0x80, "{bytes:02X?} was refused with {answer:?}");
+    }
+
+    /// Sends bytes and takes their answer; deliveries that come before it are held back.
+    fn past_deliveries(&mut self, bytes: &[u8]) -> Packet {
         let mut deliveries = VecDeque::new();
         let mut answer = self.ask(bytes);
         while answer.kind() == 3 {
@@ -230,8 +238,7 @@ impl Peer {
             answer = self.next();
         }
         self.held.append(&mut deliveries);
-        assert_eq!((answer.kind(), answer.id()), (kind, id), "{bytes:02X?} was answered with {answer:?}");
-        assert!(answer.code() < 0x80, "{bytes:02X?} was refused with {answer:?}");
+        answer
     }
 
     fn read(&mut self) -> Result<Packet, End> {

@@ -218,7 +218,7 @@ fn a_malformed_packet_is_told_by_its_code_in_mqtt_5() {
     assert_eq!(codes, [(14, 0x81)]);
 }
 
-/// 5 [MQTT-3.15.1-1] [MQTT-4.12.0-7] [MQTT-4.13.1-1]
+/// 5 [MQTT-3.15.1-1] [MQTT-4.12.0-7] [MQTT-4.12.1-2] [MQTT-4.13.1-1]
 #[test]
 fn an_auth_ends_a_connection_that_named_no_method() {
     let v = Version::V5;
