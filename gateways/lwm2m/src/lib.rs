@@ -11,11 +11,15 @@
 mod answer;
 mod command;
 mod config;
+mod connection;
+mod device;
 mod format;
 mod link;
 mod model;
 mod path;
+mod protocol;
 mod registration;
+mod transfer;
 mod value;
 
 pub use config::{Config, Topics};
@@ -23,4 +27,7 @@ pub use format::{DecodeError, Node, WriteFormat, decode};
 pub use link::Link;
 pub use model::{Object, ObjectModel, Resource};
 pub use path::Lwm2mPath;
+pub use protocol::Lwm2m;
 pub use value::{DataType, Value};
+
+pub(crate) use protocol::Shared;

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
 /// The address of a thing on a device: `/object/instance/resource/resource instance`, at least the object.
 ///
 /// No id is 65,535, which OMA reserves [LwM2M 1.1 Core 7.2].
@@ -74,6 +76,20 @@ impl Lwm2mPath {
 impl fmt::Display for Lwm2mPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.ids().try_for_each(|id| write!(f, "/{id}"))
+    }
+}
+
+impl Serialize for Lwm2mPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Lwm2mPath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let expected = || de::Error::custom(format!("{text:?} is not a path such as \"/3/0/9\""));
+        Self::parse(&text).ok_or_else(expected)
     }
 }
 

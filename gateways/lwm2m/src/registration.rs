@@ -112,6 +112,15 @@ impl Registration {
         data
     }
 
+    /// The protocol as operators see it.
+    pub(crate) fn protocol(&self) -> &'static str {
+        match self.version.as_str() {
+            "1.1" => "LwM2M 1.1",
+            "1.2" => "LwM2M 1.2",
+            _ => "LwM2M 1.0",
+        }
+    }
+
     /// Whether the device said that it has `path` or something below it or above it.
     pub(crate) fn has(&self, path: Lwm2mPath) -> bool {
         self.objects.iter().any(|object| object.is_within(path) || path.is_within(*object))

@@ -18,11 +18,14 @@ fn request(command: Json) -> (Code, String, Option<ContentFormat>, Vec<u8>) {
     (message.code(), format!("{path}{query}"), message.content_format(), message.payload().to_vec())
 }
 
+/// A command, and the request it becomes.
+type Case = (Json, Code, &'static str, Option<ContentFormat>, &'static [u8]);
+
 #[test]
 fn every_operation_becomes_the_request_that_the_standard_names() {
     let tlv = Some(ContentFormat::LWM2M_TLV);
     let text = Some(ContentFormat::TEXT);
-    let cases: [(Json, Code, &str, Option<ContentFormat>, &[u8]); 14] = [
+    let cases: [Case; 14] = [
         (json!({"msgType": "read", "data": {"path": "/3/0/1"}}), Code::GET, "3/0/1", None, b""),
         (json!({"msgType": "read", "data": {"path": "3"}}), Code::GET, "3", None, b""),
         (json!({"msgType": "discover", "data": {"path": "/3/0"}}), Code::GET, "3/0", None, b""),

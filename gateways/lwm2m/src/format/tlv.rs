@@ -182,7 +182,7 @@ pub(super) fn encode(base: Lwm2mPath, items: &[Item]) -> Result<Vec<u8>, EncodeE
     let mut output = Vec::new();
     match (base.levels(), base.resource()) {
         // The base is an object: with their instances, or one instance whose id the device chooses.
-        (1, _) if items.iter().any(|item| instance_is_named(item)) => groups(items, 0, |id, items| {
+        (1, _) if items.iter().any(instance_is_named) => groups(items, 0, |id, items| {
             let mut resources = Vec::new();
             resource_records(items, 1, &mut resources)?;
             write_record(Kind::ObjectInstance, id, &resources, &mut output)

@@ -1,0 +1,433 @@
+//! A peer on the shared port: CoAP's resources, and a registration if it is an LwM2M device.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bus::{
+    Ack, ClientId, Connect, Connection, Credentials, Disconnect, Event, Keyed, Outbox, Peer, PeerName,
+    ProtocolError, Qos, Reason, Reply, Request, RetainHandling, SessionExpiry, SubscribeOptions,
+    Subscription, SubscriptionId, Ticket,
+};
+use coap::{Code, Endpoint, Incoming, Message, OptionNumber, PubSub, ReplyTo, Silence};
+
+use crate::Shared;
+use crate::device::{Device, Turn};
+use crate::registration::{Identity, Registration};
+
+/// One peer.
+pub(crate) struct Lwm2mConnection {
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
+    pubsub: PubSub,
+    silence: Silence,
+    state: State,
+    seed: u64,
+    /// How many registrations there were, so that no two have one location.
+    registrations: u64,
+}
+
+/// How far the peer's registration is.
+enum State {
+    /// There is none: the peer is CoAP's alone.
+    Unregistered,
+    /// The broker was asked to open the device's session.
+    Connecting {
+        device: Box<Device>,
+        reply_to: ReplyTo,
+    },
+    /// The broker was asked for the device's commands.
+    Subscribing {
+        device: Box<Device>,
+        reply_to: ReplyTo,
+        session_present: bool,
+    },
+    Registered(Box<Device>),
+}
+
+const CONNECT: Ticket = Ticket(0);
+const SUBSCRIBE: Ticket = Ticket(1);
+/// The subscription to the device's commands; below those of coap's observations.
+const COMMANDS: SubscriptionId = SubscriptionId(1);
+
+impl Lwm2mConnection {
+    pub(crate) fn new(peer: &Peer, shared: Arc<Shared>) -> Self {
+        let Shared { coap, limits, links, .. } = &*shared;
+        Self {
+            endpoint: Endpoint::new(peer.seed, coap.transmission.clone(), limits, coap.largest_message),
+            pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone()),
+            silence: Silence::new(coap, limits),
+            state: State::Unregistered,
+            seed: peer.seed,
+            registrations: 0,
+            shared,
+        }
+    }
+
+    /// Answers a request on a resource of LwM2M.
+    fn handle_request(&mut self, request: coap::Request, now: Instant, out: &mut Outbox) {
+        let coap::Request { message, reply_to } = request;
+        let path: Vec<String> = message.uri_path().into_iter().map(str::to_owned).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let refused = |code, text| Some(Message::diagnostic(code, text));
+        let answer = match (message.code(), path.as_slice()) {
+            (Code::POST, ["rd"]) => self.register(&message, reply_to, now, out),
+            (Code::POST, ["rd", location]) => self.update(location, &message, now, out),
+            (Code::DELETE, ["rd", location]) => self.deregister(location, now, out),
+            (_, ["rd"]) => refused(Code::METHOD_NOT_ALLOWED, "A registration is a POST."),
+            (_, ["rd", _]) => refused(Code::METHOD_NOT_ALLOWED, "A registration takes POST and DELETE."),
+            (_, ["dp", ..]) => refused(Code::NOT_FOUND, "The Send operation is not offered."),
+            (_, ["bs" | "bspack", ..]) => refused(Code::NOT_FOUND, "This is no bootstrap server."),
+            _ => refused(Code::NOT_FOUND, "There is no such resource; registrations are at rd."),
+        };
+        if let Some(answer) = answer {
+            self.endpoint.respond(&reply_to, answer, now, out);
+        }
+    }
+
+    /// Begins a registration, in place of the one there may be; the answer may come later.
+    fn register(
+        &mut self,
+        message: &Message,
+        reply_to: ReplyTo,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Message> {
+        if matches!(self.state, State::Connecting { .. } | State::Subscribing { .. }) {
+            let text = "The registration before this one is not finished.";
+            return Some(Message::diagnostic(Code::SERVICE_UNAVAILABLE, text));
+        }
+        let location = location(self.seed, self.registrations);
+        let config = &self.shared.config;
+        let (registration, identity) = match Registration::from_request(message, location, config, now) {
+            Ok(found) => found,
+            Err((code, text)) => return Some(Message::diagnostic(code, text)),
+        };
+        let client_id = ClientId::parse(&registration.endpoint);
+        let version = registration.protocol();
+        let Some((client_id, device)) =
+            client_id.zip(Device::new(registration, self.registrations, self.shared.clone(), now))
+        else {
+            let text = "The endpoint name (ep) makes no valid topic.";
+            return Some(Message::diagnostic(Code::BAD_REQUEST, text));
+        };
+        self.registrations += 1;
+        self.replace(&client_id, now, out);
+        self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
+        let connect = self.connect(client_id, identity, version, &device.registration);
+        out.request(CONNECT, Request::Connect(Box::new(connect)));
+        self.state = State::Connecting { device: Box::new(device), reply_to };
+        None
+    }
+
+    /// Ends the registration there may be, because the peer registers again.
+    fn replace(&mut self, client_id: &ClientId, now: Instant, out: &mut Outbox) {
+        let State::Registered(mut device) = std::mem::replace(&mut self.state, State::Unregistered) else {
+            return;
+        };
+        out.disclaim(name(&device.registration.location));
+        if *device.registration.endpoint == *client_id.as_str() {
+            device.forget(&mut self.endpoint);
+        } else {
+            device.deregistered("replaced", &mut turn(&mut self.endpoint, now, out));
+        }
+        self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+        let farewell = Disconnect { publish_will: false, session_expiry: None };
+        out.request(Ticket::NONE, Request::Disconnect(farewell));
+    }
+
+    fn connect(
+        &self,
+        client_id: ClientId,
+        identity: Identity,
+        protocol: &'static str,
+        registration: &Registration,
+    ) -> Connect {
+        let Identity { username, password } = identity;
+        let lifetime = registration.lifetime;
+        Connect {
+            client_id: Some(client_id),
+            credentials: Credentials { username: Some(username), password, enhanced: None },
+            // The commands that came between two registrations wait in the session.
+            clean_start: false,
+            session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),
+            will: None,
+            receive_maximum: 1,
+            keep_alive: Some(lifetime),
+            protocol,
+        }
+    }
+
+    /// Handles the broker's reply to an attempt to open the session.
+    fn connected(&mut self, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
+        match (std::mem::replace(&mut self.state, State::Unregistered), reply) {
+            (State::Connecting { device, reply_to }, Ok(Reply::Connected(connected))) => {
+                let session_present = connected.session_present;
+                let options = SubscribeOptions {
+                    qos: Qos::AtLeastOnce,
+                    no_local: false,
+                    retain_as_published: false,
+                    retain_handling: RetainHandling::IfNew,
+                };
+                let filter = device.topics().command.clone();
+                let commands = Subscription { id: COMMANDS, filter, options, keyed: Keyed::ByFilter };
+                out.request(SUBSCRIBE, Request::Subscribe(vec![commands]));
+                self.state = State::Subscribing { device, reply_to, session_present };
+            }
+            (State::Connecting { reply_to, .. }, Ok(_)) => {
+                self.refuse(&reply_to, Reason::BadAuthenticationMethod, now, out);
+            }
+            (State::Connecting { reply_to, .. }, Err(reason)) => self.refuse(&reply_to, reason, now, out),
+            (state, _) => self.state = state,
+        }
+    }
+
+    /// Handles the broker's reply to the wish for commands: the device is registered.
+    fn subscribed(&mut self, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
+        let state = std::mem::replace(&mut self.state, State::Unregistered);
+        let State::Subscribing { mut device, reply_to, session_present } = state else {
+            self.state = state;
+            return;
+        };
+        let granted = match reply {
+            Ok(Reply::Subscribed(results)) => results.into_iter().next().unwrap_or(Err(Reason::Internal)),
+            Ok(_) => Err(Reason::Internal),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = granted {
+            // A session that was there before keeps its commands; the administrator may allow it again.
+            let session_expiry = (!session_present).then_some(SessionExpiry::AtOnce);
+            out.request(
+                Ticket::NONE,
+                Request::Disconnect(Disconnect { publish_will: false, session_expiry }),
+            );
+            return self.refuse(&reply_to, reason, now, out);
+        }
+        let location = device.registration.location.clone();
+        out.claim(name(&location));
+        let created = ["rd", location.as_str()]
+            .into_iter()
+            .fold(Message::response(Code::CREATED), |answer, segment| {
+                answer.with_option(OptionNumber::LOCATION_PATH, segment)
+            });
+        self.endpoint.respond(&reply_to, created, now, out);
+        device.heard(now);
+        device.registered(&mut turn(&mut self.endpoint, now, out));
+        self.state = State::Registered(device);
+    }
+
+    fn refuse(&mut self, reply_to: &ReplyTo, reason: Reason, now: Instant, out: &mut Outbox) {
+        self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+        self.endpoint.respond(reply_to, coap::refusal(reason), now, out);
+    }
+
+    fn update(
+        &mut self,
+        location: &str,
+        message: &Message,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Message> {
+        let shared = self.shared.clone();
+        let Some(device) = self.device_at(location) else { return Some(no_registration()) };
+        Some(match device.registration.update(message, &shared.config, now) {
+            Ok(()) => {
+                device.heard(now);
+                device.updated(out);
+                Message::response(Code::CHANGED)
+            }
+            Err((code, text)) => Message::diagnostic(code, text),
+        })
+    }
+
+    fn deregister(&mut self, location: &str, now: Instant, out: &mut Outbox) -> Option<Message> {
+        if self.device_at(location).is_none() {
+            return Some(no_registration());
+        }
+        self.end("deregistered", Some(SessionExpiry::AtOnce), now, out);
+        Some(Message::response(Code::DELETED))
+    }
+
+    /// Ends the registration and leaves the session.
+    fn end(&mut self, why: &str, session_expiry: Option<SessionExpiry>, now: Instant, out: &mut Outbox) {
+        if let State::Registered(mut device) = std::mem::replace(&mut self.state, State::Unregistered) {
+            device.deregistered(why, &mut turn(&mut self.endpoint, now, out));
+            out.disclaim(name(&device.registration.location));
+            self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+            out.request(
+                Ticket::NONE,
+                Request::Disconnect(Disconnect { publish_will: false, session_expiry }),
+            );
+        }
+    }
+
+    fn device_at(&mut self, location: &str) -> Option<&mut Device> {
+        match &mut self.state {
+            State::Registered(device) if device.registration.location == location => Some(device),
+            _ => None,
+        }
+    }
+
+    /// Handles what came from the peer.
+    fn take(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) {
+        if let State::Registered(device) = &mut self.state {
+            device.heard(now);
+        }
+        match incoming {
+            Incoming::Request(request) if is_lwm2m(&request.message) => {
+                self.handle_request(request, now, out)
+            }
+            Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
+            Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
+            Incoming::Reset { exchange } => {
+                let known = self.silence.is_settled_by(exchange)
+                    || self.on_device(now, out, |device, turn| device.reset(exchange, turn));
+                if !known {
+                    self.pubsub.reset(exchange, &mut self.endpoint, out);
+                }
+            }
+            Incoming::Response { exchange, message } => {
+                self.on_device(now, out, |device, turn| device.response(exchange, message, turn));
+            }
+            Incoming::Notification { exchange, message } => {
+                self.on_device(now, out, |device, turn| device.notification(exchange, message, turn));
+            }
+        }
+    }
+
+    /// Does something with the registered device; `false` if there is none or it does not concern it.
+    fn on_device(
+        &mut self,
+        now: Instant,
+        out: &mut Outbox,
+        act: impl FnOnce(&mut Device, &mut Turn<'_>) -> bool,
+    ) -> bool {
+        match &mut self.state {
+            State::Registered(device) => act(device, &mut turn(&mut self.endpoint, now, out)),
+            State::Unregistered | State::Connecting { .. } | State::Subscribing { .. } => false,
+        }
+    }
+
+    fn deliver(&mut self, delivery: bus::Delivery, now: Instant, out: &mut Outbox) {
+        let is_command = delivery.matched.as_slice().contains(&COMMANDS);
+        match &mut self.state {
+            State::Registered(device) if is_command => {
+                device.carry_out(delivery, &mut turn(&mut self.endpoint, now, out));
+            }
+            _ if self.pubsub.deliver(&delivery, &mut self.endpoint, now, out) => {}
+            _ => {
+                if let Some(id) = delivery.id {
+                    out.ack(id, if is_command { Ack::Return } else { Ack::Reject(Reason::NoSubscription) });
+                }
+            }
+        }
+    }
+
+    /// Silence ends only what is not registered; a registration ends with its lifetime.
+    fn watch(&mut self) {
+        if matches!(self.state, State::Unregistered) {
+            self.silence.watch(&self.pubsub);
+        }
+    }
+}
+
+impl Connection for Lwm2mConnection {
+    fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
+        self.silence.heard(now);
+        if let Some(incoming) = self.endpoint.receive(input, now, out) {
+            self.take(incoming, now, out);
+        }
+        self.watch();
+        Ok(input.len())
+    }
+
+    fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
+        match event {
+            Event::Reply(CONNECT, reply) => self.connected(reply, now, out),
+            Event::Reply(SUBSCRIBE, reply) => self.subscribed(reply, now, out),
+            Event::Reply(ticket, reply) if PubSub::owns(ticket) => {
+                self.pubsub.handle_reply(ticket, reply, &mut self.endpoint, now, out);
+            }
+            Event::Reply(ticket, reply) => {
+                self.on_device(now, out, |device, turn| device.answered(ticket, reply.map(|_| ()), turn.out));
+            }
+            Event::Deliver(delivery) => self.deliver(delivery, now, out),
+            // No delivery is ever acknowledged as received only, and nobody asked to hear of an empty queue.
+            Event::Release(_) | Event::Idle => {}
+            Event::Close(reason) => {
+                self.pubsub.close(reason, &mut self.endpoint, now, out);
+                if let State::Connecting { reply_to, .. } | State::Subscribing { reply_to, .. } = &self.state
+                {
+                    self.endpoint.respond(reply_to, coap::refusal(reason), now, out);
+                }
+                self.state = State::Unregistered;
+                out.close(reason);
+            }
+        }
+        self.watch();
+    }
+
+    fn expire(&mut self, now: Instant, out: &mut Outbox) {
+        for exchange in self.endpoint.expire(now, out) {
+            if self.on_device(now, out, |device, turn| device.unanswered(exchange, turn)) {
+                continue;
+            }
+            let gone = self.silence.is_settled_by(exchange)
+                || self.pubsub.timed_out(exchange, &mut self.endpoint, out);
+            // A device that is registered may only be asleep.
+            if gone && matches!(self.state, State::Unregistered) {
+                out.close(Reason::NotAcknowledged);
+            }
+        }
+        if self.on_device(now, out, |device, _| device.expire(now)) {
+            self.end("lifetime_expired", None, now, out);
+            return out.close(Reason::IdleTimeout);
+        }
+        if matches!(self.state, State::Unregistered) {
+            self.silence.expire(&self.pubsub, &mut self.endpoint, now, out);
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let own = match &self.state {
+            State::Unregistered => self.silence.deadline(),
+            State::Registered(device) => Some(device.deadline()),
+            State::Connecting { .. } | State::Subscribing { .. } => None,
+        };
+        [self.endpoint.deadline(), own].into_iter().flatten().min()
+    }
+
+    fn room(&self) -> usize {
+        match &self.state {
+            State::Unregistered => self.pubsub.room(&self.endpoint),
+            State::Registered(device) => device.room().min(self.pubsub.room(&self.endpoint)),
+            State::Connecting { .. } | State::Subscribing { .. } => 0,
+        }
+    }
+}
+
+/// The name of a registration among all peers of a listener.
+pub(crate) fn name(location: &str) -> PeerName {
+    PeerName(format!("rd/{location}").into())
+}
+
+/// Whether a request is for a resource of LwM2M.
+fn is_lwm2m(message: &Message) -> bool {
+    matches!(message.uri_path().first(), Some(&("rd" | "dp" | "bs" | "bspack")))
+}
+
+fn no_registration() -> Message {
+    Message::diagnostic(Code::NOT_FOUND, "There is no such registration; register again.")
+}
+
+fn turn<'a>(endpoint: &'a mut Endpoint, now: Instant, out: &'a mut Outbox) -> Turn<'a> {
+    Turn { endpoint, now, out }
+}
+
+/// The last segment of a registration's location: 16 digits that only who knows the seed can foresee
+/// (SplitMix64, with another increment than the endpoint's tokens).
+fn location(seed: u64, count: u64) -> String {
+    let mut mixed = seed.wrapping_add((count + 1).wrapping_mul(0xD134_2543_DE82_EF95));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    format!("{:016x}", mixed ^ (mixed >> 31))
+}

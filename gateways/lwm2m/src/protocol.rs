@@ -1,0 +1,71 @@
+use std::sync::Arc;
+
+use bus::{Connection, Limits, Peer, PeerName, Protocol};
+use coap::{Code, Link, Message, PubSub};
+
+use crate::connection::{Lwm2mConnection, name};
+use crate::{Config, ObjectModel};
+
+/// LwM2M and CoAP on one port: `/rd` is LwM2M's, everything else CoAP's.
+pub struct Lwm2m {
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) coap: Arc<coap::Config>,
+    pub(crate) limits: Limits,
+    pub(crate) links: Arc<[Link]>,
+    pub(crate) model: ObjectModel,
+}
+
+impl Lwm2m {
+    /// LwM2M and CoAP as configured.
+    pub fn new(config: Config, coap: coap::Config, limits: Limits) -> Self {
+        let mut model = ObjectModel::standard();
+        config.objects.iter().for_each(|object| model.add(object));
+        let mut links = PubSub::links();
+        links.push(Link::new("/rd").with("rt", "core.rd"));
+        let shared = Shared { config, coap: coap.into(), limits, links: links.into(), model };
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl Protocol for Lwm2m {
+    fn label(&self) -> &'static str {
+        "lwm2m"
+    }
+
+    fn accept(&self, peer: Peer) -> Box<dyn Connection> {
+        Box::new(Lwm2mConnection::new(&peer, self.shared.clone()))
+    }
+
+    /// A device is known by the location of its registration, wherever it sends from.
+    fn name(&self, datagram: &[u8]) -> Option<PeerName> {
+        registration_name(datagram).or_else(|| coap::peer_name(datagram))
+    }
+
+    fn admits(&self, datagram: &[u8]) -> bool {
+        coap::is_request(datagram)
+    }
+}
+
+/// The name of the registration that a datagram updates or ends.
+fn registration_name(datagram: &[u8]) -> Option<PeerName> {
+    let code = Code(*datagram.get(1)?);
+    if code != Code::POST && code != Code::DELETE {
+        return None;
+    }
+    match Message::decode(datagram).ok()?.uri_path().as_slice() {
+        ["rd", location] => Some(name(location)),
+        _ => None,
+    }
+}
+
+impl Shared {
+    /// How many observations a device may have.
+    pub(crate) fn most_observations(&self) -> usize {
+        self.config.observations.min(self.limits.subscriptions)
+    }
+}
