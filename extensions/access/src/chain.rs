@@ -1,17 +1,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use blake2::Blake2bMac512;
 use blake2::digest::{KeyInit, Mac};
 use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Identity, Permission,
 };
-use bus::Reason;
+use bus::{Peer, Reason};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
-use tracing::error;
+use tracing::{error, info};
 
+use crate::Throttle;
 use crate::config::{Anonymous, Config, ConfigError, Permit, User};
 use crate::denial::DenialLog;
 use crate::password::Hash;
@@ -35,6 +37,7 @@ struct Shared {
     turns: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     denials: DenialLog,
+    refusals: Throttle,
 }
 
 /// What the configuration says, ready to be asked.
@@ -64,11 +67,13 @@ impl AuthChain {
                 turns: Arc::new(Semaphore::new(at_once)),
                 waiting: Arc::new(Semaphore::new(MOST_WAITING)),
                 denials: DenialLog::default(),
+                refusals: Throttle::default(),
             }),
         })
     }
 
-    /// Replaces users and rules at once. Clients that are connected stay so; what they do next is judged anew.
+    /// Replaces users and rules at once. Clients that are connected stay so, with their subscriptions; what they
+    /// do next is judged anew.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
         let policy = Arc::new(Policy::new(config)?);
         *self.shared.policy.write() = policy;
@@ -78,6 +83,22 @@ impl AuthChain {
 
     fn policy(&self) -> Arc<Policy> {
         self.shared.policy.read().clone()
+    }
+
+    fn judge_anonymous(&self, policy: &Policy, attempt: &Attempt) -> Authentication {
+        let Peer { address, listener, .. } = &attempt.peer;
+        let welcome = match policy.anonymous {
+            Anonymous::Everywhere => true,
+            Anonymous::Loopback => address.is_local(),
+            Anonymous::Never => false,
+        };
+        if welcome {
+            return Authentication::Accept(Identity::default());
+        }
+        if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
+            info!(%address, %listener, left_out, "A client without a user name was refused: see access.anonymous.");
+        }
+        Authentication::Refuse(Reason::NotAuthorized)
     }
 
     /// Checks a password away from the threads that carry messages, a few at a time.
@@ -120,7 +141,7 @@ impl Authenticator for AuthChain {
         let policy = self.policy();
         let shows_nothing = credentials.username.is_none() && credentials.password.is_none();
         if shows_nothing || policy.users.is_empty() {
-            return Answer::Now(policy.judge_anonymous(attempt));
+            return Answer::Now(self.judge_anonymous(&policy, attempt));
         }
         let username = credentials.username.clone().unwrap_or_default();
         let password = credentials.password.as_deref().unwrap_or_default();
@@ -167,19 +188,6 @@ impl Policy {
         let mut key = [0; 64];
         rand::Rng::fill(&mut rand::rng(), &mut key[..]);
         Ok(Self { anonymous: config.anonymous, users, rules: Rules::compile(config)?, key })
-    }
-
-    fn judge_anonymous(&self, attempt: &Attempt) -> Authentication {
-        let welcome = match self.anonymous {
-            Anonymous::Everywhere => true,
-            Anonymous::Loopback => attempt.peer.address.is_local(),
-            Anonymous::Never => false,
-        };
-        if welcome {
-            Authentication::Accept(Identity::default())
-        } else {
-            Authentication::Refuse(Reason::NotAuthorized)
-        }
     }
 
     /// Takes as long for an unknown user as for a wrong password.

@@ -34,7 +34,11 @@ impl Pattern {
         if filter.share().is_some() {
             return Err(TopicError::Share); // a share group gives no more rights than its filter
         }
-        Ok(Self(filter.levels().map(Level::parse).collect()))
+        let levels: Vec<_> = filter.levels().map(Level::parse).collect();
+        Ok(match levels.as_slice() {
+            [Level::Any, Level::Rest] => Self(vec![Level::Rest]), // every topic has a first level
+            _ => Self(levels),
+        })
     }
 
     /// Whether the pattern matches every topic that `filter` matches. A leading wildcard is not meant for
@@ -214,5 +218,36 @@ mod tests {
         let names = Names { client_id: "c1", username: None };
         assert!(!covers("home/%u", names, "home/"));
         assert!(!overlaps("home/%u", names, "#"));
+    }
+
+    /// All texts of 1 to `most` levels from these.
+    fn texts(levels: &[&str], most: usize) -> Vec<String> {
+        let mut all: Vec<String> = levels.iter().map(|level| (*level).to_owned()).collect();
+        let mut last = all.clone();
+        for _ in 1..most {
+            last = last
+                .iter()
+                .flat_map(|text| levels.iter().map(move |level| format!("{text}/{level}")))
+                .collect();
+            all.extend(last.iter().cloned());
+        }
+        all
+    }
+
+    #[test]
+    fn covering_and_overlapping_are_what_the_matching_topics_say() {
+        let topics = texts(&["a", "b", ""], 4);
+        let filters: Vec<Filter> =
+            texts(&["a", "b", "+", "#"], 3).iter().filter_map(|text| Filter::parse(text).ok()).collect();
+        for one in &filters {
+            let pattern = Pattern::parse(one.as_str()).unwrap();
+            for other in &filters {
+                let matched = || topics.iter().filter(|topic| other.matches(topic));
+                let covers = matched().all(|topic| one.matches(topic));
+                let overlaps = matched().any(|topic| one.matches(topic));
+                assert_eq!(pattern.covers(ANN, other.as_str()), covers, "{one} covers {other}");
+                assert_eq!(pattern.overlaps(ANN, other.as_str()), overlaps, "{one} overlaps {other}");
+            }
+        }
     }
 }
