@@ -1,0 +1,216 @@
+//! Any bytes at any time: no panic, no growth, no wrong turn.
+
+mod common;
+
+use bus::{ContentFormat, Event, Qos, Reason, Reply, Request};
+use coap::{Block, Code, Kind, Message, OptionNumber, Token};
+use common::*;
+use harness::{Bench, delivery};
+use lwm2m::{Config, Link, Lwm2mPath, ObjectModel, decode};
+use serde_json::json;
+
+/// Chance that is the same in every run (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// The bytes with a few of them changed, left out, doubled or cut off.
+    fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut bytes = bytes.to_vec();
+        for _ in 0..=self.below(3) {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = self.below(bytes.len());
+            match self.below(5) {
+                0 => bytes[at] = self.next() as u8,
+                1 => bytes[at] ^= 1 << self.below(8),
+                2 => drop(bytes.remove(at)),
+                3 => bytes.insert(at, self.next() as u8),
+                _ => bytes.truncate(at),
+            }
+        }
+        bytes
+    }
+}
+
+/// One payload of every format, and its number.
+const PAYLOADS: [(u16, &[u8]); 6] = [
+    (0, b"95"),
+    (42, b"\x00\xFF"),
+    (11_542, b"\x08\x00\x15\xC8\x00\x08Maker ab\x86\x06\x41\x00\x01\x41\x01\x05\xC1\x09\x64"),
+    (11_543, br#"{"bn":"/3/0/","bt":5,"e":[{"n":"0","sv":"x"},{"n":"9","v":1,"t":-2},{"n":"22/0","ov":"1:2"}]}"#),
+    (110, br#"[{"bn":"/3/0/","bt":1,"n":"0","vs":"x"},{"n":"9","v":95,"bv":1},{"n":"13","vb":true},{"n":"1","vd":"AQ"}]"#),
+    (40, br#"</lwm2m>;rt="oma.lwm2m";ct="110 112",</lwm2m/3/0>;ver=1.1,</4>;title="a,\"b\"""#),
+];
+
+#[test]
+fn every_prefix_and_every_mutation_of_a_payload_is_read_or_refused() {
+    let model = ObjectModel::standard();
+    let mut chance = Chance(1);
+    let check = |format: u16, bytes: &[u8]| {
+        for path in ["/3", "/3/0", "/3/0/9", "/3/0/7/1", "/5/0/0"] {
+            let path = Lwm2mPath::parse(path).unwrap();
+            if let Ok(nodes) = decode(Some(ContentFormat(format)), path, bytes, &model) {
+                assert!(nodes.len() <= bytes.len().max(1));
+                nodes.iter().for_each(|node| drop(node.to_json().to_string()));
+            }
+        }
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            let _ = Link::parse_list(text);
+        }
+    };
+    for (format, payload) in PAYLOADS {
+        for end in 0..payload.len() {
+            check(format, &payload[..end]);
+        }
+        for _ in 0..3_000 {
+            check(format, &chance.mutate(payload));
+        }
+    }
+}
+
+/// A broker that answers everything at once, or says no.
+fn play(bench: &mut Bench, chance: &mut Chance) {
+    for _ in 0..100 {
+        let Some((ticket, request)) = bench.requests.pop_front() else { return };
+        if chance.below(20) == 0 && ticket != bus::Ticket::NONE {
+            bench.refuse(ticket, Reason::NotAuthorized);
+            continue;
+        }
+        match request {
+            Request::Connect(_) => {
+                bench.requests.push_front((ticket, request));
+                bench.accept_connect(chance.below(2) == 0);
+            }
+            _ if ticket == bus::Ticket::NONE => {}
+            Request::Publish(_) => bench.reply(ticket, Reply::Published { matched: 1 }),
+            Request::Subscribe(wishes) => {
+                bench.reply(ticket, Reply::Subscribed(wishes.iter().map(|_| Ok(Qos::AtLeastOnce)).collect()));
+            }
+            Request::Unsubscribe(wishes) => {
+                bench.reply(ticket, Reply::Unsubscribed(wishes.iter().map(|_| Ok(())).collect()));
+            }
+            Request::Read(_) => bench.reply(ticket, Reply::Read(None)),
+            Request::Disconnect(_) => bench.reply(ticket, Reply::Disconnected),
+            Request::Authenticate(_) | Request::Release(_) | Request::SetWill(_) => {
+                panic!("nobody asks for {request:?}")
+            }
+        }
+    }
+}
+
+/// What the device says next: something of its own, or an answer to what it was asked last.
+fn say(chance: &mut Chance, asked: &[Message], location: &str) -> Vec<u8> {
+    let id = chance.next() as u16;
+    let newest = asked.len().saturating_sub(1);
+    let about = if chance.below(4) == 0 { chance.below(asked.len().max(1)) } else { newest };
+    let last = asked.get(about);
+    let message = match chance.below(10) {
+        0 => return register(id, "ep=dev&lt=60&lwm2m=1.1&b=UQ", "</1/0>,</3/0>,</3303/0>"),
+        1 => con(Code::POST, id, location),
+        2 => con(Code::DELETE, id, location),
+        3 => con(Code::PUT, id, "ps/a").with_payload("x"),
+        4 => con(Code::GET, id, "ps/a").with_observe(0),
+        5 => {
+            let id = last.map_or(id, Message::id).to_be_bytes();
+            return [&[[0x60, 0x00], [0x70, 0x00]][chance.below(2)][..], &id].concat();
+        }
+        _ => {
+            let (format, payload) = PAYLOADS[chance.below(PAYLOADS.len())];
+            let answer = Message::response(Code::CONTENT)
+                .with_content_format(ContentFormat(format))
+                .with_payload(payload)
+                .with_token(last.map_or(Token::default(), Message::token));
+            let answer = match chance.below(4) {
+                0 => answer.with_observe(chance.next() as u32),
+                1 => {
+                    let block =
+                        Block { number: chance.below(3) as u32, more: chance.below(2) == 0, exponent: 0 };
+                    answer.with_uint(OptionNumber::BLOCK2, block.to_uint())
+                }
+                _ => answer,
+            };
+            let kinds = [Kind::Acknowledgement, Kind::Confirmable, Kind::NonConfirmable];
+            let kind = kinds[chance.below(3)];
+            let id = if kind == Kind::Acknowledgement { last.map_or(id, Message::id) } else { id };
+            numbered(answer, kind, id)
+        }
+    };
+    message.encode()
+}
+
+#[test]
+fn any_datagram_command_and_time_in_any_order_do_no_harm() {
+    let commands = [
+        json!({"reqID": 1, "msgType": "read", "data": {"path": "/3/0"}}),
+        json!({"reqID": 1, "msgType": "observe", "data": {"path": "/3303/0/5700"}}),
+        json!({"msgType": "cancel-observe", "data": {"path": "/3303/0/5700"}}),
+        json!({"msgType": "discover", "data": {"path": "/3"}}),
+        json!({"msgType": "write", "data": {"path": "/5/0/0", "value": "A".repeat(2_000)}}),
+        json!({"msgType": "write-attr", "data": {"path": "/3/0/9", "pmin": 1}}),
+        json!({"msgType": "create", "data": {"basePath": "/9", "content": [{"path": "1/2", "value": 3}]}}),
+    ];
+    for seed in 0..60 {
+        let mut chance = Chance(seed);
+        let mut bench = bench_with(Config { auto_observe: vec![Lwm2mPath::object(3)], ..Config::default() });
+        let (mut asked, mut location, mut next_id) = (Vec::new(), "rd/0".to_owned(), 0);
+        for _ in 0..400 {
+            let bytes = say(&mut chance, &asked, &location);
+            match chance.below(8) {
+                0 => bench.advance(SECOND * chance.below(40) as u32),
+                1 => bench.receive(&chance.mutate(&bytes)),
+                2 if bench.connection.room() > 0 => {
+                    next_id = next_id % 60_000 + 1;
+                    let text = commands[chance.below(commands.len())].to_string();
+                    let text =
+                        if chance.below(3) == 0 { chance.mutate(text.as_bytes()) } else { text.into_bytes() };
+                    let text = String::from_utf8_lossy(&text).into_owned();
+                    let now = bench.now;
+                    bench.deliver(delivery(next_id, COMMANDS, "lwm2m/dev/dn", &text, Qos::AtLeastOnce, now));
+                }
+                _ => bench.receive(&bytes),
+            }
+            play(&mut bench, &mut chance);
+            for (_, datagram) in bench.sent.drain(..) {
+                let message = Message::decode(&datagram).expect("what is sent is valid");
+                if message.code() == Code::CREATED {
+                    location = message.location_path().join("/");
+                }
+                if message.code().is_request() {
+                    asked.push(message);
+                }
+            }
+            if bench.closed.is_some() {
+                break;
+            }
+        }
+        bench.handle(Event::Close(Reason::ShuttingDown));
+    }
+}
+
+#[test]
+fn a_device_that_answers_nothing_holds_nothing_for_ever() {
+    let mut bench = bench();
+    registered(&mut bench);
+    for id in 1..20 {
+        command(&mut bench, id, json!({"msgType": "observe", "data": {"path": format!("/3/0/{id}")}}));
+        bench.advance(100 * SECOND);
+        if bench.closed.is_some() {
+            break;
+        }
+        assert_eq!(answered(&mut bench)["msgType"], "coap_timeout");
+    }
+    assert_eq!(bench.closed, Some(Reason::IdleTimeout), "its lifetime was 300 s");
+}
