@@ -18,11 +18,11 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
             bus::Transport::Stream => "tcp",
             bus::Transport::Datagram => "udp",
         };
-        let (name, protocol, address) = (&open.name, open.protocol.name, open.address);
-        let _ = writeln!(text, "  {name:width$}  {protocol:8}  {carrier}  {address}");
+        let (name, protocol, address) = (&open.name, open.protocol.names.join("+"), open.address);
+        let _ = writeln!(text, "  {name:width$}  {protocol:10}  {carrier}  {address}");
     }
     if let Some(address) = http {
-        let _ = writeln!(text, "  {:width$}  {:8}  tcp  {address}", "http", "http");
+        let _ = writeln!(text, "  {:width$}  {:10}  tcp  {address}", "http", "http");
     }
     let _ = write!(text, "\nTry it from another terminal ({INSTALL}):\n\n");
     for open in listeners {

@@ -21,6 +21,7 @@ pub(crate) struct Open {
 /// A listener that takes clients in.
 pub(crate) struct Served {
     pub(crate) name: Arc<str>,
+    /// The protocol's name in metrics.
     pub(crate) protocol: &'static str,
     pub(crate) running: Running,
 }
@@ -77,6 +78,7 @@ impl Open {
             rebind: limits.rebind,
         };
         let protocol = (self.protocol.new)(config);
+        let label = protocol.label();
         let running = self.bound.serve(
             self.name.clone(),
             protocol,
@@ -85,6 +87,6 @@ impl Open {
             config.limits.clone(),
             stop,
         );
-        Served { name: self.name, protocol: self.protocol.name, running }
+        Served { name: self.name, protocol: label, running }
     }
 }

@@ -8,8 +8,8 @@ use crate::config::Config;
 
 /// One protocol.
 pub(crate) struct Entry {
-    /// What `protocol = "…"` of a listener says.
-    pub(crate) name: &'static str,
+    /// What `protocol = "…"` of a listener says: any of these.
+    pub(crate) names: &'static [&'static str],
     /// What carries it.
     pub(crate) transport: Transport,
     /// Makes it as configured.
@@ -20,7 +20,7 @@ pub(crate) struct Entry {
 
 const PROTOCOLS: [Entry; 4] = [
     Entry {
-        name: "mqtt",
+        names: &["mqtt"],
         transport: Transport::Stream,
         new: |config| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), config.limits.clone())),
         examples: &[
@@ -29,19 +29,25 @@ const PROTOCOLS: [Entry; 4] = [
         ],
     },
     Entry {
-        name: "mqtt-sn",
+        names: &["mqtt-sn"],
         transport: Transport::Datagram,
         new: |config| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), config.limits.clone())),
         examples: &["mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5"],
     },
     Entry {
-        name: "coap",
+        names: &["coap", "lwm2m"],
         transport: Transport::Datagram,
-        new: |config| Arc::new(coap::Coap::new(config.coap.clone(), config.limits.clone())),
-        examples: &["coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature"],
+        new: |config| {
+            let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
+            Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, config.limits.clone()))
+        },
+        examples: &[
+            "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature",
+            "coap-client-notls -m post -e '</3/0>' 'coap://ADDRESS/rd?ep=demo&lt=300&lwm2m=1.0&b=U'",
+        ],
     },
     Entry {
-        name: "stomp",
+        names: &["stomp"],
         transport: Transport::Stream,
         new: |config| Arc::new(stomp::Stomp::new(config.stomp.clone(), config.limits.clone())),
         examples: &["stomp -H HOST -P PORT -L demo/temperature"],
@@ -50,10 +56,10 @@ const PROTOCOLS: [Entry; 4] = [
 
 /// The protocol of this name.
 pub(crate) fn find(name: &str) -> Option<&'static Entry> {
-    PROTOCOLS.iter().find(|entry| entry.name == name)
+    PROTOCOLS.iter().find(|entry| entry.names.contains(&name))
 }
 
 /// All names.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    PROTOCOLS.iter().map(|entry| entry.name)
+    PROTOCOLS.iter().flat_map(|entry| entry.names).copied()
 }

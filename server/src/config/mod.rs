@@ -43,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) mqtt_sn: mqtt_sn::Config,
     /// What CoAP offers.
     pub(crate) coap: coap::Config,
+    /// What LwM2M offers, on the same port as CoAP.
+    pub(crate) lwm2m: lwm2m::Config,
     /// What STOMP offers.
     pub(crate) stomp: stomp::Config,
     /// The ports that clients reach, by name.

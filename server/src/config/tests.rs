@@ -231,8 +231,11 @@ fn the_examples_of_the_reference_file_can_be_used() {
     let uncommented = |line| if is_example(line) { line.trim_start_matches('#') } else { line };
     let text: Vec<_> = REFERENCE.lines().filter(example).map(uncommented).collect();
     let config = load(&text.join("\n")).unwrap().config;
-    assert_eq!(
-        (config.access.users.len(), config.access.rules.len(), config.mqtt_sn.predefined.len()),
-        (1, 1, 1)
-    );
+    let examples = [
+        config.access.users.len(),
+        config.access.rules.len(),
+        config.mqtt_sn.predefined.len(),
+        config.lwm2m.objects.len(),
+    ];
+    assert_eq!(examples, [1; 4]);
 }
