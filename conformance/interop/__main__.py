@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import crossing, delivery, lwm2m
+from . import crossing, delivery, lifecycle, lwm2m
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -17,7 +17,7 @@ def main() -> int:
     subject.add_argument("--server", help="path of our server; everything is checked")
     subject.add_argument("--mosquitto", help="path of mosquitto; the MQTT cells are checked")
     subject.add_argument("--subject", help="host:port of any MQTT broker on this machine; the MQTT cells are checked")
-    parser.add_argument("--only", help="run only the tables and checks whose title has this text")
+    parser.add_argument("--only", help="run only the tables and checks whose title matches this regular expression")
     parser.add_argument("--count", type=Path, help="file to write 'PASSED FAILED' to")
     arguments = parser.parse_args()
 
@@ -44,6 +44,8 @@ def main() -> int:
 def everything(board, binary, node, loop):
     with Watersmeet(binary) as server:
         tables(board, server.ports, node, loop)
+        lifecycle.checks(board, server.ports, crossing.clients(server.ports, node, loop))
+    lifecycle.ending(board, binary)
 
 
 def tables(board, ports, node, loop):

@@ -1,5 +1,6 @@
 """Runs checks and shows what became of them."""
 
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,11 @@ class Board:
 
     def __init__(self, only: str | None = None):
         self.passed, self.failures = 0, []
-        self._only = only
+        self._only, self._section = only, None
 
-    def wants(self, group: str) -> bool:
-        """Whether a group of checks was asked for."""
-        return self._only is None or self._only in group
+    def wants(self, title: str) -> bool:
+        """Whether a table or check was asked for."""
+        return self._only is None or re.search(self._only, title) is not None
 
     def table(self, title: str, rows: list, columns: list, check: Callable, corner: str = ""):
         """Runs `check(row, column)` for every cell, several at once, and prints the table.
@@ -47,10 +48,17 @@ class Board:
             print(f"  {row[0]:<{first}}" + "".join(f"{text:>{w}}" for text, w in zip(line, widths)), flush=True)
         self._explain(title)
 
+    def section(self, title: str):
+        """Puts a title over the checks that follow."""
+        self._section = title
+
     def check(self, title: str, check: Callable, *arguments):
         """Runs one check and prints its line."""
         if not self.wants(title):
             return
+        if self._section:
+            print(f"\n{self._section}")
+            self._section = None
         print(f"  {self._cell(title, check, *arguments):>9}  {title}", flush=True)
         self._explain(title)
 

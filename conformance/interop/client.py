@@ -3,6 +3,7 @@
 import itertools
 import queue
 import threading
+import time
 from dataclasses import dataclass
 
 TIMEOUT = 10.0
@@ -91,3 +92,31 @@ def wait(event: threading.Event, what: str, timeout: float = TIMEOUT):
     """Waits for the event or raises Silence."""
     if not event.wait(timeout):
         raise Silence(f"no {what} within {timeout:g} s")
+
+
+class Lines:
+    """The lines a program prints, as they come."""
+
+    def __init__(self, stream):
+        self.seen = []
+        self._taken = 0
+        self._more = threading.Condition()
+        threading.Thread(target=self._read, args=(stream,), daemon=True).start()
+
+    def until(self, wanted, what: str, timeout: float = TIMEOUT) -> str:
+        """Takes lines up to the first that is wanted; raises Silence if none is."""
+        end = time.monotonic() + timeout
+        with self._more:
+            while True:
+                while self._taken < len(self.seen):
+                    self._taken += 1
+                    if wanted(self.seen[self._taken - 1]):
+                        return self.seen[self._taken - 1]
+                if not self._more.wait(end - time.monotonic()):
+                    raise Silence(f"{what} did not come within {timeout:g} s, but {self.seen}")
+
+    def _read(self, stream):
+        for line in stream:
+            with self._more:
+                self.seen.append(line.rstrip("\n"))
+                self._more.notify_all()

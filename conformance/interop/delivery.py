@@ -10,7 +10,7 @@ PAYLOAD = b"exactly this"
 
 def checks(board, ports):
     mqtt = ports["mqtt"]
-    print("\nguarantees and acknowledgements")
+    board.section("guarantees and acknowledgements")
     for publisher in (4, 5):
         for subscriber in (4, 5):
             names = {4: "3.1.1", 5: "5"}

@@ -13,35 +13,32 @@ from .client import Silence
 START = 20.0
 """How long a server may take to start or to stop, in seconds."""
 
-CONFIG = """
-[listeners.mqtt]
-bind = "127.0.0.1:0"
-
-[listeners.mqtt-sn]
-bind = "127.0.0.1:0"
-
-[listeners.coap]
-bind = "127.0.0.1:0"
-
-[listeners.stomp]
-bind = "127.0.0.1:0"
-
-[http]
-bind = "127.0.0.1:0"
-"""
+LISTENERS = {
+    "mqtt": "listeners.mqtt",
+    "mqtt-sn": "listeners.mqtt-sn",
+    "coap": "listeners.coap",
+    "stomp": "listeners.stomp",
+    "http": "http",
+}
+"""The name of each listener in the ready file, and its section of the configuration."""
 
 
 class Watersmeet:
     """One run of our server; `folder` holds its data and outlives it."""
 
-    def __init__(self, binary: str, folder: Path | None = None):
+    def __init__(self, binary: str, folder: Path | None = None, ports: dict | None = None):
+        """Starts it on these ports, or on any that are free."""
         self._temporary = None
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="watersmeet-")
             folder = Path(self._temporary.name)
         ready, config = folder / "ready.json", folder / "watersmeet.toml"
         ready.unlink(missing_ok=True)
-        config.write_text(CONFIG)
+        binds = [
+            f'[{section}]\nbind = "127.0.0.1:{(ports or {}).get(name, 0)}"\n'
+            for name, section in LISTENERS.items()
+        ]
+        config.write_text("".join(binds))
         self.log = folder / "log.txt"
         with self.log.open("ab") as log:
             command = [binary, "serve", "--config", str(config), "--ready-file", str(ready)]
@@ -62,11 +59,7 @@ class Watersmeet:
         """Ends the server with SIGTERM and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        try:
-            return self.process.wait(START)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            raise Silence(f"the server does not end within {START:g} s of SIGTERM") from None
+        return ends_in_time(self.process)
 
 
 class Broker:
@@ -88,8 +81,18 @@ class Broker:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(START)
+        ends_in_time(self.process)
         self._temporary.cleanup()
+
+
+def ends_in_time(process) -> int:
+    """Waits for a process that was told to end, and returns its exit code."""
+    try:
+        return process.wait(START)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise Silence(f"{process.args} does not end within {START:g} s of SIGTERM") from None
 
 
 def free_port() -> int:
