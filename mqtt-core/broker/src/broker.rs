@@ -393,11 +393,20 @@ impl Shared {
         Some(subscription)
     }
 
-    pub(crate) fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission> {
+    /// Asks the authorizer, and counts what it said.
+    pub(crate) fn authorize(self: &Arc<Self>, client: &Client, access: Access<'_>) -> Answer<Permission> {
         if client.identity.superuser {
             return Answer::Now(Permission::Allow);
         }
-        self.hooks.authorizer.authorize(client, access)
+        let shared = self.clone();
+        self.hooks.authorizer.authorize(client, access).map(move |permission| {
+            let counter = match permission {
+                Permission::Allow => &shared.counters.allowed,
+                Permission::Deny => &shared.counters.denied,
+            };
+            counter.fetch_add(1, Ordering::Relaxed);
+            permission
+        })
     }
 
     pub(crate) fn defer(&self, work: Answer<()>) {

@@ -30,7 +30,6 @@ impl Shared {
         };
         let (shared, client) = (self.clone(), client.clone());
         permission.then(move |permission| {
-            shared.count(permission);
             if permission == Permission::Deny {
                 shared.deny(&client, "publish", publish.topic.as_str());
                 return Answer::Now(Err(Reason::NotAuthorized));
@@ -145,14 +144,6 @@ impl Shared {
 
     pub(crate) fn deny(&self, client: &Arc<Client>, action: &'static str, on: &str) {
         self.emit(|| BrokerEvent::Denied { client: client.clone(), action, on: on.into() });
-    }
-
-    pub(crate) fn count(&self, permission: Permission) {
-        let counter = match permission {
-            Permission::Allow => &self.counters.allowed,
-            Permission::Deny => &self.counters.denied,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn lost(&self, record: &Record, queued: &Queued, reason: Reason) {

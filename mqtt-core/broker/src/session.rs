@@ -133,7 +133,6 @@ impl Session {
     pub fn read(&mut self, topic: Topic, now: Instant) -> Answer<Result<Reply, Reason>> {
         let (shared, client) = (self.shared.clone(), self.client.clone());
         self.shared.authorize(&self.client, Access::Read { topic: &topic }).map(move |permission| {
-            shared.count(permission);
             if permission == Permission::Deny {
                 shared.deny(&client, "read", topic.as_str());
                 return Err(Reason::NotAuthorized);
@@ -249,7 +248,6 @@ impl Session {
         let permission = self.shared.authorize(&self.client, access);
         let (shared, client) = (self.shared.clone(), self.client.clone());
         permission.then(move |permission| {
-            shared.count(permission);
             if permission == Permission::Deny {
                 shared.deny(&client, "subscribe", subscription.filter.as_str());
                 return Answer::Now(Err(Reason::NotAuthorized));

@@ -1,0 +1,207 @@
+//! Every request a connection can make is authenticated or authorized: the list is the enum itself.
+
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use broker::{
+    Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Broker, Client, Config, Hooks,
+    Identity, Open, Permission,
+};
+use bus::{
+    Address, Connection, Disconnect, EnhancedAuthentication, Event, Filter, Outbox, Peer, Protocol,
+    ProtocolError, Qos, Reason, Reply, Request, Subscription, SubscriptionId, Ticket, Topic, Transport,
+    Unsubscribe, Will,
+};
+use net::Driver;
+
+/// A protocol whose peers ask for whatever the test puts in its hand.
+#[derive(Clone, Default)]
+struct Scripted(Arc<Mutex<Script>>);
+
+#[derive(Default)]
+struct Script {
+    request: Option<Request>,
+    replies: Vec<Result<&'static str, Reason>>,
+}
+
+impl Protocol for Scripted {
+    fn label(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn accept(&self, _peer: Peer) -> Box<dyn Connection> {
+        Box::new(self.clone())
+    }
+}
+
+impl Connection for Scripted {
+    fn receive(&mut self, input: &[u8], _: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
+        let request = self.0.lock().unwrap().request.take().unwrap();
+        out.request(Ticket(1), request);
+        Ok(input.len())
+    }
+
+    fn handle(&mut self, event: Event, _: Instant, _: &mut Outbox) {
+        if let Event::Reply(_, result) = event {
+            self.0.lock().unwrap().replies.push(result.and_then(|reply| outcome(&reply)));
+        }
+    }
+
+    fn room(&self) -> usize {
+        0
+    }
+}
+
+/// Lets nobody in.
+struct Closed;
+
+impl Authenticator for Closed {
+    fn authenticate(&self, _: &Attempt) -> Answer<Authentication> {
+        Answer::Now(Authentication::Refuse(Reason::BadCredentials))
+    }
+}
+
+/// Allows nothing.
+struct Nothing;
+
+impl Authorizer for Nothing {
+    fn authorize(&self, _: &Client, _: Access<'_>) -> Answer<Permission> {
+        Answer::Now(Permission::Deny)
+    }
+}
+
+/// Lets everybody in under one name.
+struct Everybody;
+
+impl Authenticator for Everybody {
+    fn authenticate(&self, _: &Attempt) -> Answer<Authentication> {
+        Answer::Now(Authentication::Accept(Identity::default()))
+    }
+}
+
+/// Every kind of request. A new kind does not compile until it is listed here.
+fn every_request() -> Vec<Request> {
+    let topic = || Topic::parse("t").unwrap();
+    let will = || Will { publish: harness::publish("t", "x", Qos::AtMostOnce), delay: Default::default() };
+    let all = vec![
+        Request::Connect(Box::new(bus::Connect { will: Some(will()), ..harness::connect("c") })),
+        Request::Authenticate(EnhancedAuthentication { method: "m".into(), data: Default::default() }),
+        Request::Publish(harness::publish("t", "x", Qos::AtMostOnce).retained()),
+        Request::Release(1),
+        Request::Subscribe(vec![Subscription {
+            id: SubscriptionId(1),
+            filter: Filter::parse("#").unwrap(),
+            options: Default::default(),
+            keyed: Default::default(),
+        }]),
+        Request::Unsubscribe(vec![Unsubscribe::Id(SubscriptionId(1))]),
+        Request::Read(topic()),
+        Request::SetWill(Some(will())),
+        Request::Disconnect(Disconnect { publish_will: true, session_expiry: None }),
+    ];
+    let mut kinds: Vec<usize> = all.iter().map(kind).collect();
+    kinds.dedup();
+    assert_eq!(kinds, (0..all.len()).collect::<Vec<_>>());
+    all
+}
+
+fn kind(request: &Request) -> usize {
+    match request {
+        Request::Connect(_) => 0,
+        Request::Authenticate(_) => 1,
+        Request::Publish(_) => 2,
+        Request::Release(_) => 3,
+        Request::Subscribe(_) => 4,
+        Request::Unsubscribe(_) => 5,
+        Request::Read(_) => 6,
+        Request::SetWill(_) => 7,
+        Request::Disconnect(_) => 8,
+    }
+}
+
+/// What a reply grants; a refusal inside it is a refusal.
+fn outcome(reply: &Reply) -> Result<&'static str, Reason> {
+    match reply {
+        Reply::Connected(_) => Ok("connected"),
+        Reply::Challenge(_) => Ok("challenged"),
+        Reply::Authenticated(_) => Ok("authenticated"),
+        Reply::Published { .. } => Ok("published"),
+        Reply::Released { .. } => Ok("released"),
+        Reply::Subscribed(results) => results[0].map(|_| "subscribed"),
+        Reply::Unsubscribed(results) => results[0].map(|()| "unsubscribed"),
+        Reply::Read(_) => Ok("read"),
+        Reply::WillSet => Ok("will set"),
+        Reply::Disconnected => Ok("disconnected"),
+    }
+}
+
+/// Makes one request after the other on a fresh connection, and tells what each came to.
+fn ask(broker: &Broker, requests: Vec<Request>) -> Vec<Result<&'static str, Reason>> {
+    let scripted = Scripted::default();
+    let protocol: Arc<dyn Protocol> = Arc::new(scripted.clone());
+    let peer =
+        Peer { address: Address::Internal, listener: "test".into(), transport: Transport::Stream, seed: 1 };
+    let mut out = Outbox::new(Transport::Stream);
+    let now = Instant::now();
+    let mut driver = Driver::new(&protocol, peer, broker, now, &mut out);
+    let cx = &mut Context::from_waker(Waker::noop());
+    for request in requests {
+        scripted.0.lock().unwrap().request = Some(request);
+        driver.receive(b"!", now, &mut out, &mut (), cx);
+    }
+    driver.end(Reason::PeerClosed, now);
+    let script = scripted.0.lock().unwrap();
+    script.replies.clone()
+}
+
+fn broker(authenticator: impl Authenticator, authorizer: impl Authorizer) -> Broker {
+    let hooks = Hooks {
+        authenticator: Arc::new(authenticator),
+        authorizer: Arc::new(authorizer),
+        interceptors: Vec::new(),
+    };
+    Broker::new(Config::default(), hooks, Vec::new())
+}
+
+#[test]
+fn nothing_can_be_asked_without_a_session() {
+    let broker = broker(Open, Open);
+    for request in every_request().into_iter().skip(1) {
+        let kind = kind(&request);
+        assert_eq!(ask(&broker, vec![request]), [Err(Reason::NotConnected)], "request {kind}");
+    }
+    assert_eq!(broker.stats().received, [0; 3]);
+}
+
+#[test]
+fn who_is_not_let_in_can_ask_for_nothing() {
+    let broker = broker(Closed, Open);
+    let results = ask(&broker, every_request());
+    assert_eq!(results[0], Err(Reason::BadCredentials));
+    assert!(results[1..].iter().all(|result| *result == Err(Reason::NotConnected)), "{results:?}");
+    assert_eq!((broker.stats().sessions, broker.stats().received), (0, [0; 3]));
+}
+
+#[test]
+fn who_may_do_nothing_publishes_subscribes_and_reads_nothing() {
+    let broker = broker(Everybody, Nothing);
+    let connect = || Request::Connect(Box::new(harness::connect("c")));
+    let results: Vec<_> =
+        every_request().into_iter().map(|request| ask(&broker, vec![connect(), request])[1]).collect();
+    let denied = Err(Reason::NotAuthorized);
+    let expected = [
+        denied,                      // a connect with a will
+        Ok("authenticated"),         // tells nothing and changes nothing
+        denied,                      // publish
+        Ok("released"),              // of its own ids
+        denied,                      // subscribe
+        Err(Reason::NoSubscription), // of its own subscriptions
+        denied,                      // read
+        denied,                      // set the will
+        Ok("disconnected"),
+    ];
+    assert_eq!(results, expected);
+    let stats = broker.stats();
+    assert_eq!((stats.received, stats.retained, stats.subscriptions), ([0; 3], 0, 0));
+}
