@@ -5,7 +5,13 @@ use crate::codec::{Kind, ReasonCode};
 /// The code of MQTT 5 for a reason, as far as a packet of `kind` can say it.
 pub(super) fn code(reason: Reason, kind: Kind) -> ReasonCode {
     let code = general_code(reason);
-    if code.belongs(kind) {
+    // A refusal must not look like success. The list of DISCONNECT [MQTT5 3.14.2.1] lacks the bad method.
+    let misleads = match kind {
+        Kind::Disconnect => code == ReasonCode::BAD_AUTHENTICATION_METHOD,
+        Kind::UnsubAck => code == ReasonCode::SUCCESS,
+        _ => !code.is_error(),
+    };
+    if code.belongs(kind) && !misleads {
         return code;
     }
     let near = match code {
