@@ -46,7 +46,7 @@ fn message(datagram: &[u8]) -> Parsed<'_, Packet<'_>> {
     let (behind_length, length) = length(datagram)?;
     let (body, kind) = be_u8(behind_length)?;
     if kind == 0xFE {
-        return encapsulated(datagram, length, body); // its length ends with the node id [5.5]
+        return encapsulated(datagram, length, body);
     }
     if length != datagram.len() {
         return fail(if length > datagram.len() { DecodeError::Truncated } else { DecodeError::Length });
@@ -65,9 +65,11 @@ fn length(input: &[u8]) -> Parsed<'_, usize> {
     }
 }
 
-fn encapsulated<'a>(datagram: &'a [u8], length: usize, body: &'a [u8]) -> Parsed<'a, Packet<'a>> {
+/// Its length is one octet and counts up to the end of the node id [5.5].
+fn encapsulated<'a>(datagram: &[u8], length: usize, body: &'a [u8]) -> Parsed<'a, Packet<'a>> {
     let header = datagram.len() - body.len();
-    let node_length = length.checked_sub(header + 1).ok_or(nom::Err::Failure(DecodeError::Length))?;
+    let node_length = length.checked_sub(header + 1).filter(|_| header == 2);
+    let node_length = node_length.ok_or(nom::Err::Failure(DecodeError::Length))?;
     (be_u8, take(node_length), rest)
         .map(|(ctrl, node, message)| Packet::Encapsulated { ctrl, node, message })
         .parse(body)

@@ -178,7 +178,7 @@ fn a_will_topic_of_flags_alone_removes_the_will() {
 
 #[test]
 fn what_is_wrong_is_told() {
-    let cases: [(&[u8], DecodeError); 17] = [
+    let cases: [(&[u8], DecodeError); 18] = [
         (&[], DecodeError::Truncated),
         (&[0], DecodeError::Length),
         (&[2], DecodeError::Truncated),
@@ -196,6 +196,7 @@ fn what_is_wrong_is_told() {
         (&[4, 0x07, 0x60, b'w'], DecodeError::WillQos),
         (&[2, 0xFE, 0], DecodeError::Length),
         (&[9, 0xFE, 0, 1], DecodeError::Truncated),
+        (&[1, 0, 5, 0xFE, 0], DecodeError::Length),
     ];
     for (bytes, error) in cases {
         assert_eq!(decode(bytes), Err(error), "{bytes:?}");
