@@ -134,11 +134,10 @@ impl Connection for MqttConnection {
                     return Ok(input.len());
                 }
                 Err(error) => {
-                    match (&self.state, version_asked(rest)) {
-                        (State::ExpectConnect { .. }, Some(version)) => {
-                            Terms::new(version).refuse(out, error.reason);
-                        }
-                        _ => self.tell(error.reason, out),
+                    if matches!(self.state, State::ExpectConnect { .. }) {
+                        refuse_connect(rest, error.reason, out);
+                    } else {
+                        self.tell(error.reason, out);
                     }
                     self.state = State::Closed;
                     return Err(error);
@@ -196,6 +195,15 @@ impl Connection for MqttConnection {
             State::Connected(_) => usize::MAX,
             State::ExpectConnect { .. } | State::Opening(_) | State::Closed => 0,
         }
+    }
+}
+
+/// Says what is wrong with a CONNECT. An MQTT 3 client hears of its version and id; what breaks the format ends
+/// the connection without a word [MQTT-3.1.4-1].
+fn refuse_connect(input: &[u8], reason: Reason, out: &mut Outbox) {
+    let Some(version) = version_asked(input) else { return };
+    if version == Version::V5 || matches!(reason, Reason::UnsupportedVersion | Reason::ClientIdInvalid) {
+        Terms::new(version).refuse(out, reason);
     }
 }
 

@@ -190,6 +190,8 @@ fn a_malformed_connect_of_mqtt_5_gets_its_code_and_one_of_mqtt_3_gets_none() {
     assert_eq!((sent_code(&mut bench), bench.closed), (0x81, Some(Reason::Malformed)));
     let mut bench = connecting(&connect(4, 3, b"\x00\x01c"));
     assert_eq!((bench.take_sent(), bench.closed), (Vec::new(), Some(Reason::Malformed)));
+    let mut bench = connecting(&connect(4, 6, b"\x00\x01c\x00\x00\x00\x00"));
+    assert_eq!((bench.take_sent(), bench.closed), (Vec::new(), Some(Reason::TopicInvalid)));
     let mut bench = connecting(&connect(5, 6, b"\x00\x00\x01c\x00\x00\x01#\x00\x00"));
     assert_eq!((sent_code(&mut bench), bench.closed), (0x90, Some(Reason::TopicInvalid)));
     let mut bench = connecting(&connect(5, 6, b"\x00\x00\x01c\x02\x01\x01\x00\x01w\x00\x01\xFF"));
