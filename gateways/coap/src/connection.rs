@@ -5,7 +5,7 @@ use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolE
 
 use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence, peer_name};
 
-/// CoAP over datagrams [RFC7252], with observe [RFC7641] and topics as resources.
+/// CoAP over datagrams (RFC 7252), with observe (RFC 7641) and topics as resources.
 pub struct Coap {
     config: Arc<Config>,
     limits: Limits,

@@ -5,7 +5,9 @@ use bus::{Limits, Outbox};
 
 use crate::received::{Received, State};
 use crate::transmission::Chance;
-use crate::{Code, DecodeError, Kind, Message, Token, Transmission};
+use crate::{
+    Code, DecodeError, ExchangeId, Incoming, Kind, Message, ReplyTo, Request, SendError, Token, Transmission,
+};
 
 /// The largest body of a UDP datagram over IPv4.
 const LARGEST_DATAGRAM: usize = 65_507;
@@ -43,73 +45,6 @@ pub struct Endpoint {
     most_queued: usize,
     most_observed: usize,
     largest: usize,
-}
-
-/// What came from the peer, as far as it concerns whoever uses the endpoint.
-#[derive(Debug)]
-pub enum Incoming {
-    /// A request, to be answered with [`Endpoint::respond`] now or later.
-    Request(Request),
-    /// The answer to our request. If both have the Observe option, notifications follow.
-    Response {
-        /// What [`Endpoint::request`] returned.
-        exchange: ExchangeId,
-        /// The answer.
-        message: Message,
-    },
-    /// A further answer to our request with Observe 0. Without the Observe option it is the last.
-    Notification {
-        /// What [`Endpoint::request`] returned.
-        exchange: ExchangeId,
-        /// The notification.
-        message: Message,
-    },
-    /// The peer has our request, the answer follows; or it has our notification or late answer.
-    Acknowledged {
-        /// What was sent.
-        exchange: ExchangeId,
-    },
-    /// The peer does not want our message, is alive (after [`Endpoint::ping`]), or answered with a critical
-    /// option that is unknown. The exchange is over.
-    Reset {
-        /// What was sent.
-        exchange: ExchangeId,
-    },
-}
-
-/// A request from the peer.
-#[derive(Debug)]
-pub struct Request {
-    /// What it says.
-    pub message: Message,
-    /// Where the answer goes.
-    pub reply_to: ReplyTo,
-}
-
-/// Where the answer to a request goes; small enough to be kept until the broker has spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplyTo {
-    /// The token of the request.
-    pub token: Token,
-    /// Whether the request was confirmable.
-    pub confirmable: bool,
-    id: u16,
-    digest: u64,
-}
-
-/// The number of something that we sent and that the peer may answer, acknowledge or reset.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ExchangeId(u64);
-
-/// Why a message is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Too much waits already; see [`Endpoint::can_send`].
-    #[error("too many messages wait for the peer")]
-    Full,
-    /// It does not fit into a datagram.
-    #[error("the message does not fit into a datagram")]
-    TooLarge,
 }
 
 #[derive(Debug)]
@@ -422,6 +357,9 @@ impl Endpoint {
         };
         self.received.insert(id, digest, now + lifetime, State::Pending, now);
         if confirmable {
+            if self.unacknowledged.len() >= 2 * self.most_outstanding {
+                self.drop_acknowledged_everywhere(now);
+            }
             self.unacknowledged.push_back((now + self.transmission.acknowledge_within(), id, digest));
         }
         let reply_to = ReplyTo { token: message.token(), confirmable, id, digest };
@@ -581,6 +519,13 @@ impl Endpoint {
             received.state(*id, *digest, now) != Some(&State::Pending)
         };
         while self.unacknowledged.pop_front_if(over).is_some() {}
+    }
+
+    /// Does the same behind a request that is slow to be answered, when there are too many.
+    fn drop_acknowledged_everywhere(&mut self, now: Instant) {
+        let received = &self.received;
+        self.unacknowledged
+            .retain(|(_, id, digest)| received.state(*id, *digest, now) == Some(&State::Pending));
     }
 
     fn remember_unconfirmed(&mut self, id: u16, exchange: ExchangeId) {

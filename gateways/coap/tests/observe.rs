@@ -287,3 +287,27 @@ fn a_silent_observer_is_asked_whether_it_is_there() {
     bench.advance(100 * SECOND);
     assert_eq!((bench.sent.len(), bench.closed), (5, Some(Reason::NotAcknowledged)));
 }
+
+#[test]
+fn what_a_member_of_a_share_group_does_not_take_goes_to_another() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/$share/g/a");
+    bench.deliver(delivery(7, id, "a", "x", Qos::AtLeastOnce, bench.now));
+    let notification = sent(&mut bench);
+    assert_eq!(notification.location_path(), ["ps", "a"]);
+    bench.receive(&reset(notification.id()));
+    assert_eq!(bench.acks, [(DeliveryId::new(7).unwrap(), Ack::Return)]);
+}
+
+#[test]
+fn a_reset_to_the_first_answer_ends_the_observation_too() {
+    let mut bench = bench();
+    let get = request(Kind::NonConfirmable, Code::GET, 1, b"t", "ps/#").with_observe(0);
+    bench.receive(&get.encode());
+    accept(&mut bench);
+    let id = granted(&mut bench);
+    let answer = sent(&mut bench);
+    assert_eq!((answer.kind(), answer.observe()), (Kind::NonConfirmable, Some(1)));
+    bench.receive(&reset(answer.id()));
+    assert_eq!(unsubscribed(&mut bench), [id]);
+}

@@ -4,7 +4,7 @@ use bus::ContentFormat;
 
 use crate::{Code, Message};
 
-/// A resource that `/.well-known/core` tells of [RFC6690].
+/// A resource that `/.well-known/core` tells of (RFC 6690).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// The path, with its leading slash.

@@ -2,7 +2,8 @@ use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bus::{
-    Ack, ContentFormat, Delivery, DeliveryId, Message as Published, Outbox, Qos, Reason, SubscriptionId,
+    Ack, ContentFormat, Delivery, DeliveryId, Filter, Message as Published, Outbox, Qos, Reason,
+    SubscriptionId,
 };
 
 use super::operation::Preference;
@@ -34,7 +35,9 @@ pub(crate) struct Observations {
 pub(crate) struct Observation {
     pub(crate) token: Token,
     /// Whether notifications must say which topic they are of.
-    wildcard: bool,
+    names_topic: bool,
+    /// Whether what it does not take is for another member of its share group.
+    shared: bool,
     preference: Preference,
     /// When the peer last showed that it wants it.
     confirmed: Instant,
@@ -44,6 +47,7 @@ pub(crate) struct Observation {
 struct Sent {
     observation: SubscriptionId,
     delivery: Option<DeliveryId>,
+    shared: bool,
 }
 
 /// What became of one notification.
@@ -85,7 +89,7 @@ impl Observations {
     pub(crate) fn register(
         &mut self,
         token: Token,
-        wildcard: bool,
+        filter: &Filter,
         preference: Preference,
         now: Instant,
     ) -> Option<SubscriptionId> {
@@ -95,7 +99,8 @@ impl Observations {
             None => self.unused_id(),
         };
         self.by_token.insert(token, id);
-        self.by_id.insert(id, Observation { token, wildcard, preference, confirmed: now });
+        let (names_topic, shared) = (filter.as_topic().is_none(), filter.share().is_some());
+        self.by_id.insert(id, Observation { token, names_topic, shared, preference, confirmed: now });
         Some(id)
     }
 
@@ -116,7 +121,7 @@ impl Observations {
     /// Watches for what the peer says of the answer that opened an observation.
     pub(crate) fn watch(&mut self, id: SubscriptionId, exchange: ExchangeId, confirmable: bool) {
         if confirmable {
-            self.unacknowledged.insert(exchange, Sent { observation: id, delivery: None });
+            self.unacknowledged.insert(exchange, Sent { observation: id, delivery: None, shared: false });
         } else {
             self.remember_unconfirmed(exchange, id);
         }
@@ -178,7 +183,7 @@ impl Observations {
             return Outcome::Failed(Reason::PacketTooLarge);
         }
         let mut message = representation(published, now).with_observe(sequence);
-        if observation.wildcard {
+        if observation.names_topic {
             let levels: Vec<&str> = published.topic.levels().collect();
             if levels.iter().any(|level| level.len() > 255) {
                 return Outcome::Failed(Reason::TopicInvalid); // no option can name the topic [RFC7252 5.10.7]
@@ -191,7 +196,10 @@ impl Observations {
             Ok(exchange) if confirmable => {
                 // Asked once, not for each message until it answers.
                 observation.confirmed = now;
-                self.unacknowledged.insert(exchange, Sent { observation: id, delivery: delivery.id });
+                self.unacknowledged.insert(
+                    exchange,
+                    Sent { observation: id, delivery: delivery.id, shared: observation.shared },
+                );
                 Outcome::Awaited
             }
             Ok(exchange) => {
@@ -218,7 +226,7 @@ impl Observations {
         out: &mut Outbox,
     ) -> Option<SubscriptionId> {
         if let Some(sent) = self.unacknowledged.remove(&exchange) {
-            self.settle(sent.delivery, Ack::Reject(reason), out);
+            self.settle(sent.delivery, sent.refused(reason), out);
             return Some(sent.observation);
         }
         self.unconfirmed.iter().find(|(sent, _)| *sent == exchange).map(|(_, id)| *id)
@@ -234,7 +242,7 @@ impl Observations {
         for exchange in exchanges {
             endpoint.forget(exchange);
             if let Some(sent) = self.unacknowledged.remove(&exchange) {
-                self.settle(sent.delivery, Ack::Reject(Reason::NoSubscription), out);
+                self.settle(sent.delivery, sent.refused(Reason::NoSubscription), out);
             }
         }
         true
@@ -270,6 +278,13 @@ impl Observations {
                 return id;
             }
         }
+    }
+}
+
+impl Sent {
+    /// What the session is told of a delivery that the peer did not take.
+    fn refused(&self, reason: Reason) -> Ack {
+        if self.shared { Ack::Return } else { Ack::Reject(reason) }
     }
 }
 

@@ -123,8 +123,7 @@ impl PubSub {
     ) {
         let topic = filter.as_topic();
         let known = self.observations.find(reply_to.token).is_some();
-        let Some(id) = self.observations.register(reply_to.token, topic.is_none(), preference.clone(), now)
-        else {
+        let Some(id) = self.observations.register(reply_to.token, &filter, preference.clone(), now) else {
             // [RFC7641 4.1]: an answer without Observe says that there will be no notifications
             return match topic {
                 Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, out),

@@ -1,0 +1,70 @@
+#[cfg(doc)]
+use crate::Endpoint;
+use crate::{Message, Token};
+
+/// What came from the peer, as far as it concerns whoever uses the endpoint.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A request, to be answered with [`Endpoint::respond`] now or later.
+    Request(Request),
+    /// The answer to our request. If both have the Observe option, notifications follow.
+    Response {
+        /// What [`Endpoint::request`] returned.
+        exchange: ExchangeId,
+        /// The answer.
+        message: Message,
+    },
+    /// A further answer to our request with Observe 0. Without the Observe option it is the last.
+    Notification {
+        /// What [`Endpoint::request`] returned.
+        exchange: ExchangeId,
+        /// The notification.
+        message: Message,
+    },
+    /// The peer has our request, the answer follows; or it has our notification or late answer.
+    Acknowledged {
+        /// What was sent.
+        exchange: ExchangeId,
+    },
+    /// The peer does not want our message, is alive (after [`Endpoint::ping`]), or answered with a critical
+    /// option that is unknown. The exchange is over.
+    Reset {
+        /// What was sent.
+        exchange: ExchangeId,
+    },
+}
+
+/// A request from the peer.
+#[derive(Debug)]
+pub struct Request {
+    /// What it says.
+    pub message: Message,
+    /// Where the answer goes.
+    pub reply_to: ReplyTo,
+}
+
+/// Where the answer to a request goes; small enough to be kept until the broker has spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplyTo {
+    /// The token of the request.
+    pub token: Token,
+    /// Whether the request was confirmable.
+    pub confirmable: bool,
+    pub(crate) id: u16,
+    pub(crate) digest: u64,
+}
+
+/// The number of something that we sent and that the peer may answer, acknowledge or reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ExchangeId(pub(crate) u64);
+
+/// Why a message is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Too much waits already; see [`Endpoint::can_send`].
+    #[error("too many messages wait for the peer")]
+    Full,
+    /// It does not fit into a datagram.
+    #[error("the message does not fit into a datagram")]
+    TooLarge,
+}
