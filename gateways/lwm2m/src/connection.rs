@@ -8,11 +8,12 @@ use bus::{
     ProtocolError, Qos, Reason, Reply, Request, RetainHandling, SessionExpiry, SubscribeOptions,
     Subscription, SubscriptionId, Ticket,
 };
-use coap::{Code, Endpoint, Incoming, Message, OptionNumber, PubSub, ReplyTo, Silence};
+use coap::{Block, Code, Endpoint, Incoming, Message, OptionNumber, PubSub, ReplyTo, Silence};
 
 use crate::Shared;
 use crate::device::{Device, Turn};
 use crate::registration::{Identity, Registration};
+use crate::upload::{Received, Upload, acknowledged};
 
 /// One peer.
 pub(crate) struct Lwm2mConnection {
@@ -21,6 +22,7 @@ pub(crate) struct Lwm2mConnection {
     pubsub: PubSub,
     silence: Silence,
     state: State,
+    upload: Upload,
     seed: u64,
     /// How many registrations there were, so that no two have one location.
     registrations: u64,
@@ -33,15 +35,23 @@ enum State {
     /// The broker was asked to open the device's session.
     Connecting {
         device: Box<Device>,
-        reply_to: ReplyTo,
+        asker: Asker,
     },
     /// The broker was asked for the device's commands.
     Subscribing {
         device: Box<Device>,
-        reply_to: ReplyTo,
+        asker: Asker,
         session_present: bool,
     },
     Registered(Box<Device>),
+}
+
+/// Whom a registration is answered to.
+#[derive(Clone, Copy)]
+struct Asker {
+    reply_to: ReplyTo,
+    /// The last block of the request, if it came in blocks.
+    block: Option<Block>,
 }
 
 const CONNECT: Ticket = Ticket(0);
@@ -57,6 +67,7 @@ impl Lwm2mConnection {
             pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone()),
             silence: Silence::new(coap, limits),
             state: State::Unregistered,
+            upload: Upload::default(),
             seed: peer.seed,
             registrations: 0,
             shared,
@@ -66,11 +77,19 @@ impl Lwm2mConnection {
     /// Answers a request on a resource of LwM2M.
     fn handle_request(&mut self, request: coap::Request, now: Instant, out: &mut Outbox) {
         let coap::Request { message, reply_to } = request;
+        let asker = Asker { reply_to, block: message.block1() };
+        let message = match self.upload.receive(message, self.shared.limits.packet_before_connect) {
+            Received::Whole(message) => message,
+            Received::Answer(answer) => {
+                self.endpoint.respond(&reply_to, answer, now, out);
+                return;
+            }
+        };
         let path: Vec<String> = message.uri_path().into_iter().map(str::to_owned).collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let refused = |code, text| Some(Message::diagnostic(code, text));
         let answer = match (message.code(), path.as_slice()) {
-            (Code::POST, ["rd"]) => self.register(&message, reply_to, now, out),
+            (Code::POST, ["rd"]) => self.register(&message, asker, now, out),
             (Code::POST, ["rd", location]) => self.update(location, &message, now, out),
             (Code::DELETE, ["rd", location]) => self.deregister(location, now, out),
             (_, ["rd"]) => refused(Code::METHOD_NOT_ALLOWED, "A registration is a POST."),
@@ -80,15 +99,19 @@ impl Lwm2mConnection {
             _ => refused(Code::NOT_FOUND, "There is no such resource; registrations are at rd."),
         };
         if let Some(answer) = answer {
-            self.endpoint.respond(&reply_to, answer, now, out);
+            self.respond(asker, answer, now, out);
         }
+    }
+
+    fn respond(&mut self, asker: Asker, answer: Message, now: Instant, out: &mut Outbox) {
+        self.endpoint.respond(&asker.reply_to, acknowledged(answer, asker.block), now, out);
     }
 
     /// Begins a registration, in place of the one there may be; the answer may come later.
     fn register(
         &mut self,
         message: &Message,
-        reply_to: ReplyTo,
+        asker: Asker,
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Message> {
@@ -115,7 +138,7 @@ impl Lwm2mConnection {
         self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
         let connect = self.connect(client_id, identity, version, &device.registration);
         out.request(CONNECT, Request::Connect(Box::new(connect)));
-        self.state = State::Connecting { device: Box::new(device), reply_to };
+        self.state = State::Connecting { device: Box::new(device), asker };
         None
     }
 
@@ -160,7 +183,7 @@ impl Lwm2mConnection {
     /// Handles the broker's reply to an attempt to open the session.
     fn connected(&mut self, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
         match (std::mem::replace(&mut self.state, State::Unregistered), reply) {
-            (State::Connecting { device, reply_to }, Ok(Reply::Connected(connected))) => {
+            (State::Connecting { device, asker }, Ok(Reply::Connected(connected))) => {
                 let session_present = connected.session_present;
                 let options = SubscribeOptions {
                     qos: Qos::AtLeastOnce,
@@ -171,12 +194,12 @@ impl Lwm2mConnection {
                 let filter = device.topics().command.clone();
                 let commands = Subscription { id: COMMANDS, filter, options, keyed: Keyed::ByFilter };
                 out.request(SUBSCRIBE, Request::Subscribe(vec![commands]));
-                self.state = State::Subscribing { device, reply_to, session_present };
+                self.state = State::Subscribing { device, asker, session_present };
             }
-            (State::Connecting { reply_to, .. }, Ok(_)) => {
-                self.refuse(&reply_to, Reason::BadAuthenticationMethod, now, out);
+            (State::Connecting { asker, .. }, Ok(_)) => {
+                self.refuse(asker, Reason::BadAuthenticationMethod, now, out);
             }
-            (State::Connecting { reply_to, .. }, Err(reason)) => self.refuse(&reply_to, reason, now, out),
+            (State::Connecting { asker, .. }, Err(reason)) => self.refuse(asker, reason, now, out),
             (state, _) => self.state = state,
         }
     }
@@ -184,7 +207,7 @@ impl Lwm2mConnection {
     /// Handles the broker's reply to the wish for commands: the device is registered.
     fn subscribed(&mut self, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
         let state = std::mem::replace(&mut self.state, State::Unregistered);
-        let State::Subscribing { mut device, reply_to, session_present } = state else {
+        let State::Subscribing { mut device, asker, session_present } = state else {
             self.state = state;
             return;
         };
@@ -200,7 +223,7 @@ impl Lwm2mConnection {
                 Ticket::NONE,
                 Request::Disconnect(Disconnect { publish_will: false, session_expiry }),
             );
-            return self.refuse(&reply_to, reason, now, out);
+            return self.refuse(asker, reason, now, out);
         }
         let location = device.registration.location.clone();
         out.claim(name(&location));
@@ -209,15 +232,15 @@ impl Lwm2mConnection {
             .fold(Message::response(Code::CREATED), |answer, segment| {
                 answer.with_option(OptionNumber::LOCATION_PATH, segment)
             });
-        self.endpoint.respond(&reply_to, created, now, out);
+        self.respond(asker, created, now, out);
         device.heard(now);
         device.registered(&mut turn(&mut self.endpoint, now, out));
         self.state = State::Registered(device);
     }
 
-    fn refuse(&mut self, reply_to: &ReplyTo, reason: Reason, now: Instant, out: &mut Outbox) {
+    fn refuse(&mut self, asker: Asker, reason: Reason, now: Instant, out: &mut Outbox) {
         self.pubsub.lend_session(None, &mut self.endpoint, now, out);
-        self.endpoint.respond(reply_to, coap::refusal(reason), now, out);
+        self.respond(asker, coap::refusal(reason), now, out);
     }
 
     fn update(
@@ -355,9 +378,8 @@ impl Connection for Lwm2mConnection {
             Event::Release(_) | Event::Idle => {}
             Event::Close(reason) => {
                 self.pubsub.close(reason, &mut self.endpoint, now, out);
-                if let State::Connecting { reply_to, .. } | State::Subscribing { reply_to, .. } = &self.state
-                {
-                    self.endpoint.respond(reply_to, coap::refusal(reason), now, out);
+                if let State::Connecting { asker, .. } | State::Subscribing { asker, .. } = &self.state {
+                    self.respond(*asker, coap::refusal(reason), now, out);
                 }
                 self.state = State::Unregistered;
                 out.close(reason);
@@ -410,9 +432,16 @@ pub(crate) fn name(location: &str) -> PeerName {
     PeerName(format!("rd/{location}").into())
 }
 
-/// Whether a request is for a resource of LwM2M.
+/// Whether a request is for a resource of LwM2M. What no resource here understands is for coap to refuse.
 fn is_lwm2m(message: &Message) -> bool {
-    matches!(message.uri_path().first(), Some(&("rd" | "dp" | "bs" | "bspack")))
+    let foreign = [
+        OptionNumber::PROXY_URI,
+        OptionNumber::PROXY_SCHEME,
+        OptionNumber::IF_MATCH,
+        OptionNumber::IF_NONE_MATCH,
+    ];
+    foreign.iter().all(|number| message.option(*number).is_none())
+        && matches!(message.uri_path().first(), Some(&("rd" | "dp" | "bs" | "bspack")))
 }
 
 fn no_registration() -> Message {

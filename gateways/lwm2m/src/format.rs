@@ -1,5 +1,6 @@
 //! The data formats of payloads, and what they say: values by path.
 
+mod cbor;
 mod json;
 mod senml;
 pub(crate) mod tlv;
@@ -29,7 +30,10 @@ pub enum DecodeError {
     /// The text is no OMA LwM2M JSON.
     #[error("the payload is not valid LwM2M JSON")]
     Json,
-    /// The text is no SenML.
+    /// The bytes are no single value in CBOR.
+    #[error("the payload is not a single CBOR value")]
+    Cbor,
+    /// The text or bytes are no SenML.
     #[error("the payload is not valid SenML")]
     SenMl,
     /// The text is no list of links.
@@ -83,6 +87,8 @@ pub fn decode(
         // 1542 and 1543 were the numbers of TLV and JSON before their registration.
         ContentFormat::LWM2M_TLV | ContentFormat(1_542) => tlv::decode(path, payload, model),
         ContentFormat::LWM2M_JSON | ContentFormat(1_543) => json::decode(path, payload, model),
+        ContentFormat::CBOR => Ok(vec![Node::new(path, cbor::decode(payload, model.data_type(path))?)]),
+        ContentFormat::SENML_CBOR => senml::decode_cbor(path, payload, model),
         ContentFormat::SENML_JSON => senml::decode(path, payload, model),
         ContentFormat(other) => Err(DecodeError::Format(other)),
     }

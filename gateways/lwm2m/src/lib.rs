@@ -20,6 +20,7 @@ mod path;
 mod protocol;
 mod registration;
 mod transfer;
+mod upload;
 mod value;
 
 pub use config::{Config, Topics};

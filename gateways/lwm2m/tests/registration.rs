@@ -3,7 +3,7 @@
 mod common;
 
 use bus::{Ack, DeliveryId, PeerName, Protocol, Qos, Reason, Reply, Request, SessionExpiry, Ticket};
-use coap::{Code, Kind, Message};
+use coap::{Block, Code, Kind, Message, OptionNumber};
 use common::*;
 use harness::delivery;
 use lwm2m::{Config, Lwm2m};
@@ -313,4 +313,53 @@ fn a_registration_that_is_not_confirmable_is_answered_in_kind() {
     grant(&mut bench);
     let created = sent(&mut bench);
     assert_eq!((created.kind(), created.code()), (Kind::NonConfirmable, Code::CREATED));
+}
+
+#[test]
+fn a_long_list_of_objects_comes_in_blocks() {
+    let mut bench = bench();
+    let block = |number, more| Block { number, more, exponent: 0 }.to_uint();
+    let part = |id, number, more, text: &str| {
+        let message = Message::decode(&register(id, "ep=dev&lwm2m=1.0", text)).unwrap();
+        message.with_uint(OptionNumber::BLOCK1, block(number, more)).encode()
+    };
+    bench.receive(&part(1, 0, true, "</1/0>,</3/0>,</"));
+    let go_on = sent(&mut bench);
+    assert_eq!((go_on.code(), go_on.uint(OptionNumber::BLOCK1)), (Code::CONTINUE, Some(block(0, true))));
+    bench.receive(&part(2, 2, false, "4/0>"));
+    assert_eq!(sent(&mut bench).code(), Code::REQUEST_ENTITY_INCOMPLETE);
+    bench.receive(&part(3, 1, false, "3303/0>"));
+    bench.accept_connect(false);
+    grant(&mut bench);
+    let created = sent(&mut bench);
+    assert_eq!((created.code(), created.uint(OptionNumber::BLOCK1)), (Code::CREATED, Some(block(1, false))));
+    assert_eq!(published(&mut bench).2["data"]["objectList"], json!(["/1/0", "/3/0", "/3303/0"]));
+}
+
+#[test]
+fn blocks_without_end_are_refused_at_the_limit() {
+    let mut bench = bench();
+    let mut codes = Vec::new();
+    for number in 0..70 {
+        let message =
+            Message::decode(&register(number as u16, "ep=dev&lwm2m=1.0", &"x".repeat(1_024))).unwrap();
+        let block = Block { number, more: true, exponent: 6 };
+        bench.receive(&message.with_uint(OptionNumber::BLOCK1, block.to_uint()).encode());
+        codes.push(sent(&mut bench).code());
+    }
+    assert!(codes[..64].iter().all(|code| *code == Code::CONTINUE));
+    assert_eq!(codes[64], Code::REQUEST_ENTITY_TOO_LARGE);
+    assert_eq!(codes[65], Code::REQUEST_ENTITY_INCOMPLETE);
+}
+
+#[test]
+fn a_request_for_a_proxy_or_on_a_condition_is_refused() {
+    for (option, code) in
+        [(OptionNumber::PROXY_URI, Code::PROXYING_NOT_SUPPORTED), (OptionNumber::IF_MATCH, Code::BAD_OPTION)]
+    {
+        let mut bench = bench();
+        let message = Message::decode(&register(1, "ep=dev&lwm2m=1.0", "</3/0>")).unwrap();
+        bench.receive(&message.with_option(option, "x").encode());
+        assert_eq!(sent(&mut bench).code(), code);
+    }
 }

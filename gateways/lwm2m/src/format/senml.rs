@@ -1,8 +1,8 @@
-//! SenML in JSON, as LwM2M 1.1 uses it [RFC8428] [LwM2M 1.1 Core 7.4.4].
+//! SenML in JSON and CBOR, as LwM2M 1.1 uses it [RFC8428] [LwM2M 1.1 Core 7.4.4].
 
 use serde_json::{Map, Value as Json};
 
-use super::{DecodeError, Item, MAX_NODES, Node, number, relative_name};
+use super::{DecodeError, Item, MAX_NODES, Node, cbor, number, relative_name};
 use crate::value::{from_base64, to_base64_url};
 use crate::{DataType, Lwm2mPath, ObjectModel, Value};
 
@@ -15,7 +15,23 @@ struct Base {
 }
 
 pub(super) fn decode(path: Lwm2mPath, payload: &[u8], model: &ObjectModel) -> Result<Vec<Node>, DecodeError> {
-    let records: Vec<Map<String, Json>> = serde_json::from_slice(payload).map_err(|_| DecodeError::SenMl)?;
+    read(serde_json::from_slice(payload).map_err(|_| DecodeError::SenMl)?, path, model)
+}
+
+/// Reads a pack in CBOR.
+pub(super) fn decode_cbor(
+    path: Lwm2mPath,
+    payload: &[u8],
+    model: &ObjectModel,
+) -> Result<Vec<Node>, DecodeError> {
+    read(cbor::senml_records(payload)?, path, model)
+}
+
+fn read(
+    records: Vec<Map<String, Json>>,
+    path: Lwm2mPath,
+    model: &ObjectModel,
+) -> Result<Vec<Node>, DecodeError> {
     if records.len() > MAX_NODES {
         return Err(DecodeError::TooMany);
     }
@@ -162,6 +178,19 @@ mod tests {
         ];
         assert_eq!(values, expected);
         assert_eq!(read("/3/0/9", r#"[{"v":95}]"#).unwrap()[0].value, Value::Integer(95));
+    }
+
+    #[test]
+    fn a_pack_in_cbor_says_the_same() {
+        // [{-2: "/3/0/", 0: "9", 2: 95}, {0: "0", 3: "A"}]
+        let bytes = b"\x82\xA3\x21\x65/3/0/\x00\x619\x02\x18\x5F\xA2\x00\x610\x03\x61A";
+        let nodes = decode_cbor(Lwm2mPath::object(3), bytes, &ObjectModel::standard()).unwrap();
+        let seen: Vec<(String, Value)> =
+            nodes.into_iter().map(|node| (node.path.to_string(), node.value)).collect();
+        assert_eq!(
+            seen,
+            [("/3/0/9".into(), Value::Integer(95)), ("/3/0/0".into(), Value::String("A".into()))]
+        );
     }
 
     #[test]
