@@ -146,6 +146,20 @@ fn a_protocol_level_to_come_is_not_let_in() {
     }
 }
 
+/// MQTT 3.1, whose CONNECT differs from that of 3.1.1 in the protocol name and level only.
+#[test]
+fn a_client_of_mqtt_3_1_is_let_in() {
+    let v = Version::V3;
+    let topic = unique("t");
+    let mut peer = Peer::open(v);
+    let connack = peer.ask(&connect_by_hand(v, "MQIsdp", 3, 0x02, &text(unique("c")))).connack();
+    assert_eq!((connack.session_present, connack.code), (false, 0));
+    peer.subscribe(&topic, 2);
+    Peer::new(Version::V5).publish(Publish::new(Version::V5, &topic, "from a later version").qos(2, 1));
+    assert_eq!(peer.receive().text(), "from a later version");
+    peer.leave();
+}
+
 /// [MQTT-3.1.3-5]
 fn client_ids_of_letters_and_digits_are_taken(v: Version) {
     let short = ["0", "Z", "q"];

@@ -112,6 +112,33 @@ fn no_answer_is_larger_than_the_client_takes() {
     }
 }
 
+/// 5 [MQTT-3.2.2-15] [MQTT-4.13.1-1]
+#[test]
+fn a_packet_larger_than_the_server_takes_ends_the_connection() {
+    let (mut peer, connack) = Peer::accepted(Connect::new(V, &unique("c")));
+    let Some(maximum) = connack.properties.number(0x27) else { return };
+    let too_large = Publish::new(V, &unique("t"), vec![b'x'; maximum as usize]).bytes();
+    peer.send(&too_large);
+    super::ended("a packet too large", V, &peer.end(), &[0x95]);
+}
+
+/// 5 [MQTT-3.3.4-7] [MQTT-4.13.1-1]
+#[test]
+fn more_messages_under_way_than_the_server_takes_end_the_connection() {
+    let (mut peer, connack) = Peer::accepted(Connect::new(V, &unique("c")));
+    let Some(maximum) = connack.properties.number(0x21) else { return };
+    for id in 1..=maximum as u16 {
+        peer.send(&Publish::new(V, "under/way", "x").qos(2, id).bytes());
+    }
+    for id in 1..=maximum as u16 {
+        let answer = peer.next();
+        assert_eq!((answer.kind(), answer.id()), (5, id));
+    }
+    peer.idle();
+    peer.send(&Publish::new(V, "under/way", "x").qos(2, maximum as u16 + 1).bytes());
+    super::ended("one more than the Receive Maximum", V, &peer.end(), &[0x93]);
+}
+
 /// A topic of its own, a client that watches it with a Receive Maximum, and one to publish with.
 fn limited(receive_maximum: u16) -> (String, Peer, Peer) {
     let topic = unique("t");

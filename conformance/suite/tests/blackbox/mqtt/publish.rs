@@ -1,8 +1,8 @@
 //! PUBLISH and the exchanges its QoS asks for.
 
 use suite::for_both;
-use suite::mqtt::wire::pubrel;
-use suite::mqtt::{Peer, Publish, Version, unique};
+use suite::mqtt::wire::{puback, pubcomp, pubrel};
+use suite::mqtt::{Peer, Publish, Version, property, unique};
 
 for_both!(
     every_qos_is_answered_in_its_way,
@@ -11,6 +11,7 @@ for_both!(
     a_message_at_qos_2_is_delivered_once_however_often_it_comes,
     a_packet_id_is_free_again_after_pubcomp,
     a_pubrel_of_an_unknown_packet_id_is_answered,
+    acknowledgements_of_nothing_change_nothing,
     a_delivery_has_the_lower_of_both_qos,
     dup_is_not_passed_on,
     overlapping_subscriptions_are_served_at_the_highest_qos,
@@ -85,6 +86,19 @@ fn a_pubrel_of_an_unknown_packet_id_is_answered(v: Version) {
     let answer = peer.ask(&pubrel(77));
     assert_eq!((answer.kind(), answer.id()), (7, 77));
     peer.idle();
+}
+
+/// 3.1.1 [MQTT-4.3.2-1], 5 [MQTT-4.3.2-3] [MQTT-3.6.2-1]
+fn acknowledgements_of_nothing_change_nothing(v: Version) {
+    let (topic, mut watcher, mut publisher) = watched(v);
+    watcher.send(&[puback(99), pubcomp(98)].concat());
+    publisher.publish(Publish::new(v, &topic, "x").qos(1, 1));
+    let delivery = watcher.delivery();
+    assert_eq!(delivery.text(), "x");
+    watcher.send(&[puback(delivery.id), puback(delivery.id)].concat());
+    publisher.publish(Publish::new(v, &topic, "y").qos(1, 1));
+    assert_eq!(watcher.receive().text(), "y");
+    watcher.idle();
 }
 
 /// 3.1.1 [MQTT-3.8.4-6] [MQTT-2.3.1-5] [MQTT-4.3.1-1], 5 [MQTT-3.8.4-8] [MQTT-2.2.1-2] [MQTT-4.3.1-1]
@@ -276,6 +290,25 @@ fn a_long_topic_is_passed_on_whole(v: Version) {
     publisher.publish(Publish::new(v, &topic, "long").qos(1, 1));
     let delivery = watcher.delivery();
     assert!(delivery.topic == topic && delivery.text() == "long");
+}
+
+/// 3.1.1 [MQTT-7.0.0-2], 5 [MQTT-3.3.2-17]
+#[test]
+fn clients_of_both_versions_understand_each_other() {
+    let (topic, mut new, mut old) = watched(Version::V5);
+    old.leave();
+    old = Peer::new(Version::V3);
+    old.subscribe(&topic, 2);
+    for qos in 0..=2 {
+        old.publish(Publish::new(Version::V3, &topic, "from the old").qos(qos, 1));
+        assert_eq!(
+            [new.receive(), old.receive()].map(|it| (it.qos, it.properties.0)),
+            [(qos, vec![]), (qos, vec![])]
+        );
+        let publish = Publish::new(Version::V5, &topic, "from the new").qos(qos, 1);
+        new.publish(publish.property(property::user_property("a", "b")));
+        assert_eq!([new.receive(), old.receive()].map(|it| it.properties.all(0x26).len()), [1, 0]);
+    }
 }
 
 /// A topic of its own, a client that watches it at QoS 2, and one to publish with.

@@ -1,7 +1,7 @@
 //! Retained messages.
 
 use suite::for_both;
-use suite::mqtt::{Peer, Publish, Version, unique};
+use suite::mqtt::{Peer, Publish, Version, property, unique};
 
 use super::forget;
 
@@ -171,4 +171,20 @@ fn retain_as_published_passes_retain_on() {
         assert!(!peer.receive().retain);
         forget(v, &topic);
     }
+}
+
+/// 5 [MQTT-3.3.4-3] [MQTT-3.3.2-17] [MQTT-3.3.2-20]
+#[test]
+fn a_retained_message_keeps_its_properties_and_carries_the_identifier() {
+    let (v, topic) = (Version::V5, unique("t"));
+    let kept = Publish::new(v, &topic, "kept").qos(1, 1).retain();
+    let kept = kept.property(property::content_type("text")).property(property::user_property("a", "b"));
+    Peer::new(v).publish(kept);
+    let mut peer = Peer::new(v);
+    peer.subscribe_with(&property::subscription_identifier(77), &topic, 1);
+    let sent = peer.receive().properties;
+    assert_eq!(sent.one(0x03), Some(&b"text"[..]));
+    assert_eq!(sent.all(0x26), [b"a=b"]);
+    assert_eq!(sent.number(0x0B), Some(77));
+    forget(v, &topic);
 }

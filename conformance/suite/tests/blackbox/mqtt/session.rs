@@ -271,6 +271,18 @@ fn a_disconnect_may_shorten_the_expiry_interval() {
     assert!(!connack.session_present);
 }
 
+/// 5 [MQTT-3.1.2-23]
+#[test]
+fn a_disconnect_may_lengthen_the_expiry_interval() {
+    let (v, name) = (Version::V5, unique("c"));
+    let (mut peer, _) = Peer::accepted(Connect::new(v, &name).property(property::session_expiry(1)));
+    peer.send(&[0xE0, 7, 0, 5, 0x11, 0, 0, 1, 0]);
+    assert_eq!(peer.end(), []);
+    super::passed(3);
+    let (_, connack) = Peer::accepted(Connect::new(v, &name).clean(false));
+    assert!(connack.session_present);
+}
+
 /// 5 [MQTT-4.13.1-1]
 #[test]
 fn a_disconnect_may_not_begin_an_expiry_interval() {

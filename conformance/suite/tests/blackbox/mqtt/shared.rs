@@ -1,6 +1,6 @@
 //! Shared subscriptions.
 
-use suite::mqtt::wire::{pubcomp, pubrec, subscribe};
+use suite::mqtt::wire::{pubcomp, pubrec, subscribe, unsubscribe};
 use suite::mqtt::{Connect, Peer, Publish, Version, property, unique};
 
 const V: Version = Version::V5;
@@ -131,6 +131,46 @@ fn a_refused_shared_delivery_is_offered_to_nobody_else() {
         assert_eq!(refusals, 1);
         members.iter_mut().for_each(|member| member.nothing_from(&mut publisher));
     }
+}
+
+/// 5 [MQTT-3.10.4-1] [MQTT-3.10.4-2]
+#[test]
+fn a_shared_subscription_ends_with_its_unsubscribe() {
+    let topic = unique("t");
+    let filter = format!("$share/group/{topic}");
+    let (mut first, mut second, mut publisher) = (Peer::new(V), Peer::new(V), Peer::new(V));
+    first.subscribe(&filter, 1);
+    second.subscribe(&filter, 1);
+    let (_, _, codes) = first.ask(&unsubscribe(V, 1, &[&topic, &filter, "$share/other/x"])).codes();
+    assert_eq!(codes, [0x11, 0x00, 0x11]);
+    for count in 1..=6 {
+        publisher.publish(Publish::new(V, &topic, count.to_string()).qos(1, count));
+        assert_eq!(second.receive().text(), count.to_string());
+    }
+    first.nothing_from(&mut publisher);
+}
+
+/// 5 [MQTT-4.8.2-3] [MQTT-3.3.4-2]
+#[test]
+fn a_client_with_a_subscription_of_its_own_and_a_shared_one_gets_both() {
+    let topic = unique("t");
+    let (mut peer, mut publisher) = (Peer::new(V), Peer::new(V));
+    peer.subscribe_with(&property::subscription_identifier(1), &topic, 1);
+    peer.subscribe_with(&property::subscription_identifier(2), &format!("$share/group/{topic}"), 1);
+    publisher.publish(Publish::new(V, &topic, "x").qos(1, 1));
+    let end = format!("{topic}/end");
+    peer.subscribe(&end, 0);
+    publisher.publish(Publish::new(V, &end, "end"));
+    let mut identifiers = Vec::new();
+    loop {
+        let delivery = peer.receive();
+        if delivery.topic == end {
+            break;
+        }
+        identifiers.extend(delivery.properties.all(0x0B).iter().map(|bytes| bytes[3]));
+    }
+    identifiers.sort_unstable();
+    assert_eq!(identifiers, [1, 2]);
 }
 
 /// 5 [MQTT-3.3.1-9]

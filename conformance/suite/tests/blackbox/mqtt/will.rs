@@ -10,6 +10,7 @@ for_both!(
     a_client_silent_for_too_long_loses_its_connection_and_its_will_is_published,
     a_disconnect_throws_the_will_away,
     a_will_is_published_once,
+    a_connection_that_is_pushed_out_publishes_its_will,
     without_a_will_nothing_is_published,
     a_will_has_its_qos,
     a_will_is_retained_only_if_it_asks_for_it,
@@ -70,6 +71,17 @@ fn a_will_is_published_once(v: Version) {
     peer.vanish();
     Peer::accepted(connect).0.leave();
     watcher.nothing_from(&mut Peer::new(v));
+}
+
+/// 3.1.1 [MQTT-3.1.2-8], 5 [MQTT-3.1.2-8]
+fn a_connection_that_is_pushed_out_publishes_its_will(v: Version) {
+    let (topic, mut watcher) = watched(v);
+    let connect = Connect::new(v, &unique("c"));
+    let (mut old, _) = Peer::accepted(connect.clone().will(Will::new(&topic, "pushed out")));
+    let (new, _) = Peer::accepted(connect);
+    old.end();
+    assert_eq!(watcher.delivery().text(), "pushed out");
+    new.leave();
 }
 
 /// 3.1.1 [MQTT-3.1.2-12], 5 [MQTT-3.1.2-7]
@@ -139,6 +151,21 @@ fn a_connection_within_the_will_delay_keeps_the_will_unsent() {
     Peer::accepted(Connect::to_session(v, &unique("c")).will(later)).0.vanish();
     assert_eq!(watcher.delivery().text(), "another");
     peer.send(&DISCONNECT);
+}
+
+/// 5 [MQTT-3.1.2-8] [MQTT-3.1.2-4]
+#[test]
+fn a_clean_start_ends_the_session_whose_will_was_delayed() {
+    let v = Version::V5;
+    let (topic, mut watcher) = watched(v);
+    let connect = Connect::to_session(v, &unique("c"));
+    let will = Will::new(&topic, "session ended").property(property::will_delay(600));
+    Peer::accepted(connect.clone().will(will)).0.vanish();
+    watcher.idle();
+    let (new, connack) = Peer::accepted(connect.clean(true));
+    assert!(!connack.session_present);
+    assert_eq!(watcher.delivery().text(), "session ended");
+    new.leave();
 }
 
 /// 5 [MQTT-3.1.2-8]
