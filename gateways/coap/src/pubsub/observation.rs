@@ -238,7 +238,8 @@ impl Observations {
         self.by_token.remove(&observation.token);
         self.unconfirmed.retain(|(_, sent)| *sent != id);
         let of_it = |(exchange, sent): (&ExchangeId, &Sent)| (sent.observation == id).then_some(*exchange);
-        let exchanges: Vec<ExchangeId> = self.unacknowledged.iter().filter_map(of_it).collect();
+        let mut exchanges: Vec<ExchangeId> = self.unacknowledged.iter().filter_map(of_it).collect();
+        exchanges.sort_unstable(); // what happens never hangs on the order of a table
         for exchange in exchanges {
             endpoint.forget(exchange);
             if let Some(sent) = self.unacknowledged.remove(&exchange) {
