@@ -12,6 +12,16 @@ const MOST_SENT: usize = 256 << 10;
 /// The most one call may want done.
 const MOST_REQUESTS: usize = 4096;
 
+/// What is delivered: a value, and what a device takes for commands.
+pub(crate) const PAYLOADS: [&str; 6] = [
+    "21.5",
+    r#"{"msgType":"read","data":{"path":"/3/0/0"}}"#,
+    r#"{"msgType":"observe","data":{"path":"/3303/0/5700"}}"#,
+    r#"{"msgType":"discover","data":{"path":"/3"}}"#,
+    r#"{"msgType":"write","data":{"path":"/3/0/14","type":"String","value":"+02"}}"#,
+    r#"{"msgType":"execute","data":{"path":"/3/0/4"}}"#,
+];
+
 /// How often a stream is asked for what a full outbox made it leave.
 const MOST_TURNS: usize = 64;
 
@@ -211,7 +221,8 @@ impl OtherSide {
         self.id = self.id % 1000 + 1;
         let id = if qos == Qos::AtMostOnce { 0 } else { self.id };
         self.deliveries += 1;
-        self.bench.deliver(delivery(id, subscription.0, &topic, "{\"v\":21.5}", qos, self.bench.now));
+        let payload = PAYLOADS[self.draw(PAYLOADS.len())];
+        self.bench.deliver(delivery(id, subscription.0, &topic, payload, qos, self.bench.now));
     }
 
     /// Nothing has grown beyond its bound.
