@@ -71,19 +71,26 @@ impl Bench {
         if self.closed.is_some() {
             return;
         }
-        let mut out = Outbox::new(self.transport);
-        out.switch_lane(lane);
         self.unread.extend_from_slice(bytes);
-        let result = self.connection.receive(&self.unread, self.now, &mut out);
-        match result {
-            Ok(taken) if self.transport == Transport::Stream => drop(self.unread.drain(..taken)),
-            Ok(_) => self.unread.clear(),
-            Err(_) => {}
-        }
-        self.perform(out);
-        if let Err(error) = result {
-            self.error = Some(error);
-            self.closed = Some(error.reason);
+        while self.closed.is_none() {
+            let mut out = Outbox::new(self.transport);
+            out.switch_lane(lane);
+            let result = self.connection.receive(&self.unread, self.now, &mut out);
+            match result {
+                Ok(taken) if self.transport == Transport::Stream => drop(self.unread.drain(..taken)),
+                Ok(_) => self.unread.clear(),
+                Err(_) => {}
+            }
+            self.perform(out);
+            match result {
+                Err(error) => {
+                    self.error = Some(error);
+                    self.closed = Some(error.reason);
+                }
+                // A stream's connection stops while the outbox is full, and is called again.
+                Ok(taken) if taken > 0 && !self.unread.is_empty() => {}
+                Ok(_) => return,
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use bus::{Connection, Limits, Peer, PeerName, Protocol};
 
 use crate::config::{Config, PredefinedTopics};
 use crate::connection::MqttSnConnection;
-use crate::turn::{Shared, client_name, node_name};
+use crate::turn::{Shared, client_name, is_node_name, node_name};
 use crate::{Packet, decode};
 
 /// MQTT-SN 1.2, as a gateway speaks it.
@@ -38,6 +38,11 @@ impl Protocol for MqttSn {
             Packet::PingReq { client_id: Some(client_id) } => Some(client_name(client_id)),
             _ => None,
         }
+    }
+
+    /// Many nodes send through one forwarder; a client that sends by itself has its address to itself.
+    fn shares_address(&self, name: &PeerName) -> bool {
+        is_node_name(name)
     }
 
     /// Whatever wants an answer; a stray acknowledgement does not, nor does what only gateways send.

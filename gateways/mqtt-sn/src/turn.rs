@@ -84,9 +84,17 @@ impl Node {
     }
 }
 
+/// What the names of nodes begin with.
+const NODE: &[u8] = b"node:";
+
 /// The name of a node behind a forwarder; never that of a client.
 pub(crate) fn node_name(node: &[u8]) -> PeerName {
-    PeerName([b"node:", node].concat().into())
+    PeerName([NODE, node].concat().into())
+}
+
+/// Whether it is the name of a wireless node.
+pub(crate) fn is_node_name(name: &PeerName) -> bool {
+    name.0.starts_with(NODE)
 }
 
 /// The name of a client; never that of a node.

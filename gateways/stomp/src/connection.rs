@@ -92,7 +92,7 @@ impl Connection for StompConnection {
             self.heartbeat.heard(now);
         }
         let mut taken = 0;
-        while self.reads() {
+        while self.reads() && !out.is_full() {
             let rest = input.get(taken..).unwrap_or_default();
             taken += newlines(rest);
             let rest = input.get(taken..).unwrap_or_default();

@@ -15,6 +15,12 @@ pub trait Protocol: Send + Sync + 'static {
         None
     }
 
+    /// Whether several peers with such names may share one address, as nodes behind a forwarder do. A peer
+    /// with another name at a known address is the known peer under a new name otherwise.
+    fn shares_address(&self, _name: &PeerName) -> bool {
+        false
+    }
+
     /// Whether a datagram may make a connection for a peer that was not there before. A stray
     /// acknowledgement, say, need not cost a table entry.
     fn admits(&self, _datagram: &[u8]) -> bool {

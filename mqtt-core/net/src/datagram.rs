@@ -46,7 +46,7 @@ pub(crate) struct Datagrams {
 struct Remote {
     driver: Driver,
     address: SocketAddr,
-    names: Vec<PeerName>,
+    names: Vec<Known>,
     waker: Waker,
     deadline: Option<Instant>,
     /// When a peer that opened no session is forgotten.
@@ -54,11 +54,14 @@ struct Remote {
     _place: Place,
 }
 
+/// A name, and the address it is bound to.
+type Known = (PeerName, Option<SocketAddr>);
+
 /// Which connection a datagram goes to.
 #[derive(Default)]
 struct Index {
     by_address: HashMap<SocketAddr, usize>,
-    by_name: HashMap<PeerName, usize>,
+    by_name: HashMap<Known, usize>,
 }
 
 /// The connections that were woken since the task last ran.
@@ -75,7 +78,9 @@ struct WakePeer {
 /// What one connection may change of the index.
 struct Claims<'a> {
     key: usize,
-    names: &'a mut Vec<PeerName>,
+    /// Where a name counts; `None` is everywhere.
+    address: Option<SocketAddr>,
+    names: &'a mut Vec<Known>,
     index: &'a mut Index,
 }
 
@@ -139,7 +144,8 @@ impl Datagrams {
         remote.address = address;
         self.index.by_address.insert(address, key);
         let waker = remote.waker.clone();
-        let names = &mut Claims { key, names: &mut remote.names, index: &mut self.index };
+        let address = (!self.shared.config.rebind).then_some(remote.address);
+        let names = &mut Claims { key, address, names: &mut remote.names, index: &mut self.index };
         let datagram = self.input.get(..length).unwrap_or_default();
         let cx = &mut Context::from_waker(&waker);
         // A datagram that meets an unanswered request is lost: its protocol sends it again.
@@ -150,13 +156,13 @@ impl Datagrams {
     fn find(&self, name: Option<&PeerName>, address: SocketAddr) -> Option<usize> {
         let here = self.index.by_address.get(&address).copied();
         let Some(name) = name else { return here };
-        let named = self.index.by_name.get(name).copied().filter(|key| {
-            let at = self.peers.get(*key).map(|remote| remote.address);
-            self.shared.config.rebind || at == Some(address)
-        });
-        // A name that is new may be the first one of the peer at this address; a peer with other names stays apart.
-        named
-            .or_else(|| here.filter(|key| self.peers.get(*key).is_some_and(|remote| remote.names.is_empty())))
+        let named = self.index.by_name.get(&self.known(name.clone(), address)).copied();
+        named.or_else(|| here.filter(|_| !self.shared.protocol.shares_address(name)))
+    }
+
+    /// A name counts anywhere if the listener rebinds, else at the address that claimed it.
+    fn known(&self, name: PeerName, address: SocketAddr) -> Known {
+        (name, (!self.shared.config.rebind).then_some(address))
     }
 
     fn begin(&mut self, address: SocketAddr, now: Instant) -> Option<usize> {
@@ -183,7 +189,8 @@ impl Datagrams {
         loop {
             let Some(remote) = self.peers.get_mut(key) else { return };
             let waker = remote.waker.clone();
-            let names = &mut Claims { key, names: &mut remote.names, index: &mut self.index };
+            let address = (!self.shared.config.rebind).then_some(remote.address);
+            let names = &mut Claims { key, address, names: &mut remote.names, index: &mut self.index };
             let cx = &mut Context::from_waker(&waker);
             let flow = remote.driver.turn(true, now, &mut self.out, names, cx);
             let silent = !remote.driver.has_session()
@@ -343,21 +350,24 @@ impl Wake for WakePeer {
 
 impl Names for Claims<'_> {
     fn claim(&mut self, name: PeerName) {
-        if self.names.contains(&name) {
+        let known = (name, self.address);
+        if self.names.contains(&known) {
+            self.index.by_name.insert(known, self.key);
             return;
         }
         if self.names.len() >= NAMES {
             let oldest = self.names.remove(0);
             self.index.by_name.remove(&oldest);
         }
-        self.index.by_name.insert(name.clone(), self.key);
-        self.names.push(name);
+        self.index.by_name.insert(known.clone(), self.key);
+        self.names.push(known);
     }
 
     fn disclaim(&mut self, name: PeerName) {
-        self.names.retain(|claimed| *claimed != name);
-        if self.index.by_name.get(&name) == Some(&self.key) {
-            self.index.by_name.remove(&name);
+        let known = (name, self.address);
+        self.names.retain(|claimed| *claimed != known);
+        if self.index.by_name.get(&known) == Some(&self.key) {
+            self.index.by_name.remove(&known);
         }
     }
 }

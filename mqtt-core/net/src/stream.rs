@@ -26,7 +26,8 @@ pub(crate) struct Stream<S> {
     driver: Option<Driver>,
     /// Input that was not taken yet: the beginning of a frame, or what waits for an answer.
     unread: Vec<u8>,
-    /// Whether `unread` waits for an answer, so that it is to be given again without more behind it.
+    /// Whether `unread` waits for an answer or for room in the outbox, so that it is to be given again without
+    /// more behind it.
     held: bool,
     /// What the socket did not take yet.
     unsent: Option<Box<Unsent>>,
@@ -147,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     fn read(&mut self, now: Instant, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Reason> {
         for _ in 0..READS {
             let Some(driver) = &mut self.driver else { return Ok(false) };
-            if driver.is_blocked() || driver.is_closing() {
+            if self.held || driver.is_blocked() || driver.is_closing() {
                 return Ok(false);
             }
             let mut buffer = ReadBuf::new(&mut scratch.input);
@@ -165,7 +166,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
             if self.unread.is_empty() {
                 let taken = driver.receive(fresh, now, &mut scratch.out, &mut (), cx);
-                self.held = driver.is_blocked();
+                self.held = driver.is_blocked() || scratch.out.is_full();
                 self.unread = fresh.get(taken..).unwrap_or_default().to_vec();
             } else {
                 self.unread.extend_from_slice(fresh);
@@ -179,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     fn take(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) {
         let Some(driver) = &mut self.driver else { return };
         let taken = driver.receive(&self.unread, now, out, &mut (), cx);
-        self.held = driver.is_blocked();
+        self.held = driver.is_blocked() || out.is_full();
         if taken < self.unread.len() {
             self.unread.drain(..taken);
         } else {
@@ -187,10 +188,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
     }
 
-    /// Gives the driver what waited for an answer that has come.
+    /// Gives the driver what waited for an answer that has come, or for room in the outbox.
     fn take_held(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> bool {
         let blocked = self.driver.as_ref().is_none_or(Driver::is_blocked);
-        if !self.held || blocked {
+        if !self.held || blocked || self.unsent.is_some() {
             return false;
         }
         self.held = false;

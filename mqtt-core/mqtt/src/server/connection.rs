@@ -125,6 +125,9 @@ impl Connection for MqttConnection {
         }
         let mut taken = 0;
         loop {
+            if out.is_full() {
+                return Ok(taken);
+            }
             let rest = input.get(taken..).unwrap_or_default();
             match self.step(rest, now, out) {
                 Ok(Step::Took(length)) => taken += length,
