@@ -19,8 +19,9 @@ use crate::denial::DenialLog;
 use crate::password::Hash;
 use crate::rules::Rules;
 
-/// How many clients may wait for their password to be checked; the next is told to come again.
-const MOST_WAITING: usize = 10_000;
+/// How many clients may wait for their password to be checked; the next is told to come again. One core gets
+/// through so many in the time that a client has for its handshake, and a password may have 64 KiB.
+const MOST_WAITING: usize = 1_000;
 
 /// Tells who a client is by its user name and password, and by the rules what it may do.
 ///

@@ -200,7 +200,8 @@ fn a_rule_or_user_that_cannot_be_used_is_named_with_its_place() {
 #[test]
 fn what_is_shown_can_be_read_again_and_holds_no_secret() {
     let text = "[access]\nanonymous = \"everywhere\"\n[[access.rules]]\npermit = \"deny\"\ntopics = [\"a/#\"]\n\
-                [listeners.extra]\nprotocol = \"mqtt\"\nbind = \"[::1]:0\"\n";
+                [[lwm2m.objects]]\nid = 1\nname = \"x\"\nresources = [{ id = 2, name = \"y\" }, { id = 3, name = \"z\" }]\n\
+                [listeners.\"an extra\"]\nprotocol = \"mqtt\"\nbind = \"[::1]:0\"\n";
     let loaded = load(text).unwrap();
     let again = load(&show(&loaded, Detail::Origins)).unwrap();
     assert_eq!(toml::to_string(&loaded.config).unwrap(), toml::to_string(&again.config).unwrap());
