@@ -25,10 +25,15 @@ impl Connected {
             Ok(read) => read,
             Err(error) => return self.refuse(packet, error, out),
         };
-        let mut publish = bus::Publish::new(topic, Bytes::copy_from_slice(packet.payload), packet.qos);
-        publish.retain = packet.retain;
-        publish.once = packet.id.filter(|_| packet.qos == Qos::ExactlyOnce).map(PacketId::get);
-        let publish = said.apply(publish);
+        let publish = bus::Publish {
+            topic,
+            payload: Bytes::copy_from_slice(packet.payload),
+            qos: packet.qos,
+            retain: packet.retain,
+            expiry: said.expiry,
+            metadata: said.metadata,
+            once: packet.id.filter(|_| packet.qos == Qos::ExactlyOnce).map(PacketId::get),
+        };
         out.request(self.expect_reply(packet, out.lane()), Request::Publish(publish));
         Ok(true)
     }
