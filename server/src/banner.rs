@@ -1,10 +1,10 @@
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use access::Anonymous;
 
 use crate::config::Config;
-use crate::listeners::Open;
+use crate::listeners::{Open, reachable};
 
 /// What brings the clients of the examples.
 const INSTALL: &str = "apt install mosquitto-clients libcoap3-bin curl; pip install mqtt-sn-12 stomp.py";
@@ -41,14 +41,9 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
 
 /// Puts in an address that a client on this machine reaches.
 fn fill_in(example: &str, address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    let address = SocketAddr::new(ip, address.port());
+    let address = reachable(address);
     example
         .replace("ADDRESS", &address.to_string())
-        .replace("HOST", &ip.to_string())
+        .replace("HOST", &address.ip().to_string())
         .replace("PORT", &address.port().to_string())
 }

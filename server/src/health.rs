@@ -1,10 +1,11 @@
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 
 use crate::config::Http;
+use crate::listeners::reachable;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -18,16 +19,6 @@ pub(crate) fn ask(http: &Http) -> anyhow::Result<()> {
         Some(line) => bail!("http://{address}/livez answers {line:?}"),
         None => bail!("http://{address}/livez answers nothing"),
     }
-}
-
-/// A listener on all addresses is asked on this machine's own.
-fn reachable(bind: SocketAddr) -> SocketAddr {
-    let ip = match bind.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, bind.port())
 }
 
 fn request(address: SocketAddr) -> std::io::Result<String> {

@@ -1,5 +1,5 @@
 use std::io::ErrorKind;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -66,6 +66,16 @@ pub(crate) fn explain(
         _ => (error.to_string(), format!("set {what}.bind")),
     };
     format!("{what}: cannot bind {address}: {cause}; fix: {fix}")
+}
+
+/// Where a client on this machine reaches a listener that is bound there.
+pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
+    let ip = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, bound.port())
 }
 
 impl Open {

@@ -58,10 +58,10 @@ impl Metrics {
 
 impl Collector for Source {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut page = Page(encoder);
+        let (mut page, stats) = (Page(encoder), self.broker.stats());
         self.write_server(&mut page)?;
-        self.write_connections(&mut page, &self.broker.stats())?;
-        write_messages(&mut page, &self.broker.stats())
+        self.write_connections(&mut page, &stats)?;
+        write_messages(&mut page, &stats)
     }
 }
 

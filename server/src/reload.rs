@@ -11,16 +11,21 @@ const AT_ONCE: [&str; 2] = ["access.", "log.level"];
 /// Reads the configuration again and puts in force what can be. A fault changes nothing.
 pub(crate) fn reload(
     source: &Source,
-    old: &Loaded,
+    began_with: &Loaded,
+    last: &Loaded,
     access: &AuthChain,
     logging: &Logging,
 ) -> anyhow::Result<Loaded> {
     let new = source.read()?;
     access.reload(&new.config.access)?;
     logging.set_level(&new.config.log.level)?;
-    let (applied, waiting): (Vec<_>, Vec<_>) =
-        new.changed(old).into_iter().partition(|key| AT_ONCE.iter().any(|prefix| key.starts_with(prefix)));
+    let at_once = |key: &String| AT_ONCE.iter().any(|prefix| key.starts_with(prefix));
+    let mut applied = new.changed(last);
+    applied.retain(at_once);
     info!(config = %source.name(), applied = applied.join(", "), "The configuration was read again.");
+    // What waits is what differs from the start, however often the file was read since.
+    let mut waiting = new.changed(began_with);
+    waiting.retain(|key| !at_once(key));
     if !waiting.is_empty() {
         warn!(keys = waiting.join(", "), "These keys were changed, but wait for a restart.");
     }

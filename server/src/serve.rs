@@ -75,25 +75,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), files, "Watersmeet serves.");
 
-    let mut running = loaded;
-    loop {
-        match signals.next().await {
-            Wish::End(name) => {
-                info!(signal = name, "Watersmeet stops.");
-                break;
-            }
-            Wish::Reload => match reload::reload(source, &running, &access, &logging) {
-                Ok(loaded) => {
-                    running = loaded;
-                    reloads.good.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(error) => {
-                    reloads.failed.fetch_add(1, Ordering::Relaxed);
-                    error!(%error, "The configuration could not be read again; the old one stays in force.");
-                }
-            },
-        }
-    }
+    obey(&mut signals, source, loaded, &access, &logging, &reloads).await;
 
     phase.begin_draining();
     drop(ready_file);
@@ -105,6 +87,33 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
         name = signals.next_end() => warn!(signal = name, "Watersmeet stops at once."),
     }
     Ok(())
+}
+
+/// Reads the configuration again whenever a signal asks for it, until one asks for the end.
+async fn obey(
+    signals: &mut Signals,
+    source: &Source,
+    began_with: Loaded,
+    access: &AuthChain,
+    logging: &Logging,
+    reloads: &Reloads,
+) {
+    let mut last = began_with.clone();
+    loop {
+        match signals.next().await {
+            Wish::End(name) => return info!(signal = name, "Watersmeet stops."),
+            Wish::Reload => match reload::reload(source, &began_with, &last, access, logging) {
+                Ok(loaded) => {
+                    last = loaded;
+                    reloads.good.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    reloads.failed.fetch_add(1, Ordering::Relaxed);
+                    error!(%error, "The configuration could not be read again; the old one stays in force.");
+                }
+            },
+        }
+    }
 }
 
 /// Waits until no listener has a connection left.

@@ -21,6 +21,8 @@ fn a_hangup_puts_new_rules_in_force_for_clients_that_are_there() {
     client.write_all(SUBSCRIBE_TO_A).unwrap();
     assert_eq!(receive(&mut client, 5), b"\x90\x03\x00\x01\x80");
     server.wait_for_log("Access was denied.");
+    server.signal("-HUP");
+    server.wait_for_count("wait for a restart", 2);
     assert!(server.room.read("err").contains("access.rules[1]"));
 }
 

@@ -121,7 +121,12 @@ impl Server {
 
     /// Waits until the log holds the text.
     pub(crate) fn wait_for_log(&self, text: &str) {
-        wait_for(|| self.room.read("err").contains(text));
+        self.wait_for_count(text, 1);
+    }
+
+    /// Waits until the log holds the text so often.
+    pub(crate) fn wait_for_count(&self, text: &str, count: usize) {
+        wait_for(|| self.room.read("err").matches(text).count() >= count);
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
