@@ -17,11 +17,13 @@ pub(crate) struct Said {
 
 impl Said {
     /// Takes the properties, of which at most `user_properties` may be user properties.
+    #[inline]
     pub(crate) fn read(properties: Properties<'_>, user_properties: usize) -> Result<Self, Reason> {
+        if properties.is_empty() { Ok(Self::default()) } else { Self::read_some(properties, user_properties) }
+    }
+
+    fn read_some(properties: Properties<'_>, user_properties: usize) -> Result<Self, Reason> {
         let mut said = Self::default();
-        if properties.is_empty() {
-            return Ok(said);
-        }
         let mut metadata = Metadata::default();
         for property in properties.iter() {
             match property {

@@ -18,29 +18,67 @@ pub fn decode(
     version: Version,
     max: usize,
 ) -> Result<Option<(Packet<'_>, usize)>, DecodeError> {
-    let Some((first, rest)) = input.split_first() else { return Ok(None) };
-    let kind = Kind::of(*first, version).ok_or(DecodeError::ReservedType)?;
-    let Some(Variable { value, length, minimal }) = variable(rest)? else { return Ok(None) };
-    let end = 1 + length + value as usize;
-    if end > max {
-        return Err(DecodeError::PacketTooLarge);
+    let Some(frame) = Frame::find(input, version, max)? else { return Ok(None) };
+    Ok(Some((frame.packet(version)?, frame.length)))
+}
+
+/// A whole packet, of which only the fixed header was read.
+pub(crate) struct Frame<'a> {
+    kind: Kind,
+    flags: u8,
+    /// Whether the remaining length has no more bytes than it needs.
+    minimal: bool,
+    /// All bytes of the packet.
+    pub(crate) length: usize,
+    body: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// The first packet of `input`; `None` if it is not complete.
+    pub(crate) fn find(input: &'a [u8], version: Version, max: usize) -> Result<Option<Self>, DecodeError> {
+        let Some((first, rest)) = input.split_first() else { return Ok(None) };
+        let kind = Kind::of(*first, version).ok_or(DecodeError::ReservedType)?;
+        let Some(Variable { value, length, minimal }) = variable(rest)? else { return Ok(None) };
+        let end = 1 + length + value as usize;
+        if end > max {
+            return Err(DecodeError::PacketTooLarge);
+        }
+        let Some(body) = input.get(1 + length..end) else { return Ok(None) };
+        Ok(Some(Self { kind, flags: first & 0x0F, minimal, length: end, body }))
     }
-    let Some(body) = input.get(1 + length..end) else { return Ok(None) };
-    let mut body = Reader::new(body);
-    let packet = match kind {
-        Kind::Connect => Packet::Connect(connect(&mut body)?),
-        Kind::Publish => Packet::Publish(publish(first & 0x0F, &mut body, version)?),
-        kind => other(kind, &mut body, version)?,
-    };
-    body.end()?;
-    let version = if let Packet::Connect(connect) = &packet { connect.version } else { version };
-    if kind != Kind::Publish && !fixed_flags_are_right(kind, first & 0x0F, version) {
-        return Err(DecodeError::FixedFlags); // [MQTT-2.1.3-1]
+
+    pub(crate) fn is_publish(&self) -> bool {
+        self.kind == Kind::Publish
     }
-    if !minimal && version == Version::V5 {
-        return Err(DecodeError::VariableInteger); // [MQTT-1.5.5-1]; MQTT 3 has no such rule
+
+    /// The PUBLISH that it is; most packets are, and go without the detour of a [`Packet`].
+    pub(crate) fn publish(&self, version: Version) -> Result<Publish<'a>, DecodeError> {
+        self.check_length(version)?;
+        publish(self.flags, &mut Reader::new(self.body), version)
     }
-    Ok(Some((packet, end)))
+
+    pub(crate) fn packet(&self, version: Version) -> Result<Packet<'a>, DecodeError> {
+        if self.is_publish() {
+            return self.publish(version).map(Packet::Publish);
+        }
+        let mut body = Reader::new(self.body);
+        let packet = other(self.kind, &mut body, version)?;
+        body.end()?;
+        let version = if let Packet::Connect(connect) = &packet { connect.version } else { version };
+        if !fixed_flags_are_right(self.kind, self.flags, version) {
+            return Err(DecodeError::FixedFlags); // [MQTT-2.1.3-1]
+        }
+        self.check_length(version)?;
+        Ok(packet)
+    }
+
+    /// MQTT 3 has no such rule.
+    fn check_length(&self, version: Version) -> Result<(), DecodeError> {
+        if !self.minimal && version == Version::V5 {
+            return Err(DecodeError::VariableInteger); // [MQTT-1.5.5-1]
+        }
+        Ok(())
+    }
 }
 
 /// MQTT 3.1 gives these bits no meaning, and its clients set the duplicate flag in some packets.

@@ -25,4 +25,5 @@ pub use property::Property;
 pub use reason_code::ReasonCode;
 
 pub(crate) use connect::Level;
+pub(crate) use decode::Frame;
 pub(crate) use packet::Kind;

@@ -12,7 +12,7 @@ use super::reason::rejection;
 use super::terms::Terms;
 use super::ticket::Asked;
 use crate::aliases::{Incoming, Outgoing};
-use crate::codec::{self, Ack, Auth, Packet, Property, ReasonCode, Version, decode};
+use crate::codec::{self, Ack, Auth, Frame, Packet, Property, ReasonCode, Version};
 
 /// An open session's connection. It is kept small, for most of them are idle.
 #[derive(Debug)]
@@ -126,10 +126,16 @@ impl Connected {
         shared: &Shared,
         out: &mut Outbox,
     ) -> Result<Step, ProtocolError> {
-        let Some((packet, taken)) = decode(input, self.version, shared.limits.packet)? else {
+        let Some(frame) = Frame::find(input, self.version, shared.limits.packet)? else {
             return Ok(Step::Wait);
         };
-        match packet {
+        let taken = frame.length;
+        if frame.is_publish() {
+            // The same as below, without moving the packet about.
+            let is_taken = self.publish(&frame.publish(self.version)?, shared, out)?;
+            return Ok(if is_taken { Step::Took(taken) } else { Step::Wait });
+        }
+        match frame.packet(self.version)? {
             Packet::Publish(packet) => {
                 if !self.publish(&packet, shared, out)? {
                     return Ok(Step::Wait);
@@ -145,6 +151,7 @@ impl Connected {
             Packet::Subscribe(packet) => self.subscribe(&packet, shared, out)?,
             Packet::Unsubscribe(packet) => self.unsubscribe(&packet, shared, out)?,
             Packet::PingReq => self.terms().answer(out, &Packet::PingResp), // [MQTT-3.12.4-1]
+            Packet::Disconnect(_) if self.unanswered > 0 => return Ok(Step::Wait),
             Packet::Disconnect(packet) => return self.disconnect(&packet, shared, out),
             Packet::Auth(packet) => self.authenticate(&packet, out)?,
             Packet::Connect(_) => return Err(ProtocolError::violation("a second CONNECT")), // [MQTT-3.1.0-2]
