@@ -26,9 +26,12 @@ struct Entry {
 /// The largest id; 0 and 0xFFFF are kept by the standard [5.3.11].
 const LAST: u16 = 0xFFFE;
 
+/// The largest id to begin at: some clients read ids as signed numbers, and this keeps them positive for long.
+const LAST_BEGINNING: u16 = 0x3FFF;
+
 impl TopicIds {
     pub(crate) fn new(limit: u16, seed: u64) -> Self {
-        let next = (seed % u64::from(LAST)) as u16 + 1;
+        let next = (seed % u64::from(LAST_BEGINNING)) as u16 + 1;
         Self {
             by_id: HashMap::new(),
             by_topic: HashMap::new(),

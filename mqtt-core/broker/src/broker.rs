@@ -124,7 +124,7 @@ impl Broker {
         self.0.counters.close(protocol, reason);
     }
 
-    /// Counts a connection that was refused before it began.
+    /// Counts a connection that was refused, before it began or when it wanted a session.
     pub fn count_refusal(&self, protocol: &'static str, reason: Reason) {
         self.0.counters.refuse(protocol, reason);
     }
@@ -447,7 +447,6 @@ impl Shared {
     }
 
     fn refuse(&self, attempt: &Attempt, reason: Reason, now: Instant) -> Reason {
-        self.counters.refuse(attempt.protocol, reason);
         self.emit(|| BrokerEvent::Refused {
             client_id: attempt.client_id.clone(),
             address: attempt.peer.address,

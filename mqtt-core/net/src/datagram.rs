@@ -49,6 +49,8 @@ struct Remote {
     names: Vec<Known>,
     waker: Waker,
     deadline: Option<Instant>,
+    /// What came while an answer of the broker was awaited.
+    waiting: VecDeque<Vec<u8>>,
     /// When a peer that opened no session is forgotten.
     begun: Instant,
     _place: Place,
@@ -92,6 +94,9 @@ const BURST: usize = 64;
 
 /// How many datagrams may wait for a full socket; further ones are lost, as on any network.
 const UNSENT: usize = 4_096;
+
+/// How many datagrams of one peer may wait for the broker's answer to an earlier one.
+const WAITING: usize = 16;
 
 /// How many names one peer may claim.
 const NAMES: usize = 16;
@@ -143,13 +148,16 @@ impl Datagrams {
         }
         remote.address = address;
         self.index.by_address.insert(address, key);
-        let waker = remote.waker.clone();
-        let address = (!self.shared.config.rebind).then_some(remote.address);
-        let names = &mut Claims { key, address, names: &mut remote.names, index: &mut self.index };
         let datagram = self.input.get(..length).unwrap_or_default();
-        let cx = &mut Context::from_waker(&waker);
-        // A datagram that meets an unanswered request is lost: its protocol sends it again.
-        remote.driver.receive(datagram, now, &mut self.out, names, cx);
+        if remote.driver.is_blocked() {
+            // Its protocol sends again what does not fit.
+            if remote.waiting.len() < WAITING {
+                remote.waiting.push_back(datagram.to_vec());
+            }
+            return;
+        }
+        let (rebind, index, out) = (self.shared.config.rebind, &mut self.index, &mut self.out);
+        remote.with(key, rebind, index, |driver, names, cx| driver.receive(datagram, now, out, names, cx));
         self.turn(key, now);
     }
 
@@ -178,6 +186,7 @@ impl Datagrams {
             names: Vec::new(),
             waker,
             deadline: None,
+            waiting: VecDeque::new(),
             begun: now,
             _place: place,
         });
@@ -188,21 +197,27 @@ impl Datagrams {
     fn turn(&mut self, key: usize, now: Instant) {
         loop {
             let Some(remote) = self.peers.get_mut(key) else { return };
-            let waker = remote.waker.clone();
-            let address = (!self.shared.config.rebind).then_some(remote.address);
-            let names = &mut Claims { key, address, names: &mut remote.names, index: &mut self.index };
-            let cx = &mut Context::from_waker(&waker);
-            let flow = remote.driver.turn(true, now, &mut self.out, names, cx);
+            let (rebind, index, out) = (self.shared.config.rebind, &mut self.index, &mut self.out);
+            let (flow, more) = remote.with(key, rebind, index, |driver, names, cx| {
+                let flow = driver.turn(true, now, out, names, cx);
+                (flow, !driver.is_blocked())
+            });
+            let waiting = if more { remote.waiting.pop_front() } else { None };
+            if let Some(datagram) = &waiting {
+                remote.with(key, rebind, index, |driver, names, cx| {
+                    driver.receive(datagram, now, out, names, cx)
+                });
+            }
             let silent = !remote.driver.has_session()
                 && !remote.driver.is_blocked()
                 && now.saturating_duration_since(remote.begun) >= self.shared.limits.handshake;
             let address = remote.address;
             self.send(address);
             match flow {
-                Flow::More => {}
                 Flow::Close(reason) => return self.end(key, reason, now),
                 Flow::Continue if silent => return self.end(key, Reason::HandshakeTimeout, now),
-                Flow::Continue => return self.schedule(key),
+                Flow::Continue if waiting.is_none() => return self.schedule(key),
+                Flow::More | Flow::Continue => {}
             }
         }
     }
@@ -307,6 +322,21 @@ impl Future for Datagrams {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.run(cx)
+    }
+}
+
+impl Remote {
+    /// Lends the connection what it needs for a call.
+    fn with<R>(
+        &mut self,
+        key: usize,
+        rebind: bool,
+        index: &mut Index,
+        call: impl FnOnce(&mut Driver, &mut dyn Names, &mut Context<'_>) -> R,
+    ) -> R {
+        let address = (!rebind).then_some(self.address);
+        let mut names = Claims { key, address, names: &mut self.names, index };
+        call(&mut self.driver, &mut names, &mut Context::from_waker(&self.waker))
     }
 }
 

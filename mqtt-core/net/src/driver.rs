@@ -335,7 +335,11 @@ impl Driver {
                 let empty = || EnhancedAuthentication { method: "".into(), data: Default::default() };
                 Ok(Reply::Authenticated(step.unwrap_or_else(empty)))
             }
-            Settle::Opened(Err(reason)) | Settle::Reauthentication(Err(reason)) => Err(reason),
+            Settle::Opened(Err(reason)) => {
+                self.broker.count_refusal(self.protocol, reason);
+                Err(reason)
+            }
+            Settle::Reauthentication(Err(reason)) => Err(reason),
         };
         if ticket != Ticket::NONE {
             self.connection.handle(Event::Reply(ticket, result), now, out);
