@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::answer::event;
 use crate::command::{DownlinkRequest, Envelope, Operation, parse};
-use crate::registration::Registration;
+use crate::registration::{LONGEST, Registration};
 use crate::transfer::{Step, Transfer};
 use crate::{Lwm2mPath, Shared};
 
@@ -174,7 +174,7 @@ impl Device {
     /// The device sent something, so that it listens for a while.
     pub(crate) fn heard(&mut self, now: Instant) {
         self.awake = match self.registration.queue_mode {
-            true => Awake::Until(now + self.shared.config.qmode_time_window),
+            true => Awake::Until(now + self.shared.config.qmode_time_window.min(LONGEST)),
             false => Awake::Always,
         };
     }

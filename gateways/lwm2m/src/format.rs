@@ -59,6 +59,12 @@ pub(crate) enum EncodeError {
     /// A format for one value got none or several.
     #[error("the format takes exactly one value")]
     NotOne,
+    /// One value would be written over another.
+    #[error("content names something twice, or both as a whole and in part")]
+    Twice,
+    /// The name of a new instance's resource begins with the instance, in all formats but TLV.
+    #[error("the format needs the id of the new instance")]
+    NoInstance,
     /// A value is longer than the format can say.
     #[error("a value is too long for the format")]
     TooLong,
@@ -96,6 +102,7 @@ pub fn decode(
 
 /// Writes values below `base`.
 pub(crate) fn encode(format: WriteFormat, base: Lwm2mPath, items: &[Item]) -> Result<Vec<u8>, EncodeError> {
+    check(format, base, items)?;
     match (format, items) {
         (WriteFormat::Tlv, items) => tlv::encode(base, items),
         (WriteFormat::Json, items) => Ok(json::encode(base, items)),
@@ -104,6 +111,21 @@ pub(crate) fn encode(format: WriteFormat, base: Lwm2mPath, items: &[Item]) -> Re
         (WriteFormat::Opaque, [Item { value: Value::Opaque(bytes), .. }]) => Ok(bytes.to_vec()),
         (WriteFormat::Opaque, [item]) => Ok(item.value.to_text().into_bytes()),
         (WriteFormat::Text | WriteFormat::Opaque, _) => Err(EncodeError::NotOne),
+    }
+}
+
+/// Nothing may get lost: each value has a place of its own, and all are of one depth's making.
+fn check(format: WriteFormat, base: Lwm2mPath, items: &[Item]) -> Result<(), EncodeError> {
+    let mut places: Vec<&[u16]> = items.iter().map(|item| item.ids.as_slice()).collect();
+    places.sort_unstable();
+    if places.windows(2).any(|pair| matches!(pair, [one, next] if next.starts_with(one))) {
+        return Err(EncodeError::Twice);
+    }
+    let nameless = items.iter().filter(|item| base.levels() == 1 && item.ids.len() == 1).count();
+    match (format, nameless) {
+        (_, 0) => Ok(()),
+        (WriteFormat::Tlv, nameless) if nameless == items.len() => Ok(()),
+        (_, _) => Err(EncodeError::NoInstance),
     }
 }
 

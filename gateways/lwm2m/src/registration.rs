@@ -41,6 +41,9 @@ pub(crate) struct Identity {
 /// Why a registration is refused: the code, and why in words.
 pub(crate) type Refusal = (Code, &'static str);
 
+/// Whatever is configured, so that the end of every time is a time: a hundred years.
+pub(crate) const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// The names of the query arguments with a meaning here; `imei` is EMQX's name of the user name.
 const USERNAME: &[&str] = &["u", "username", "imei"];
 const PASSWORD: &[&str] = &["p", "password"];
@@ -58,7 +61,7 @@ impl Registration {
         check_version(message.query(&["lwm2m"]))?;
         let lifetime = match message.query(&["lt"]) {
             Some(text) => lifetime(text, config)?,
-            None => config.lifetime,
+            None => within_bounds(config.lifetime, config),
         };
         let known = |name: &str| [OWN, USERNAME, PASSWORD].concat().contains(&name);
         let others = message.queries().filter(|(name, _)| !known(name));
@@ -190,7 +193,11 @@ fn lifetime(text: &str, config: &Config) -> Result<Duration, Refusal> {
     let seconds =
         text.parse().map_err(|_| (Code::BAD_REQUEST, "The lifetime (lt) is no number of seconds."))?;
     let asked = if seconds == 0 { Duration::MAX } else { Duration::from_secs(seconds) };
-    Ok(asked.min(config.lifetime_max).max(config.lifetime_min))
+    Ok(within_bounds(asked, config))
+}
+
+fn within_bounds(lifetime: Duration, config: &Config) -> Duration {
+    lifetime.min(config.lifetime_max).max(config.lifetime_min).min(LONGEST)
 }
 
 #[cfg(test)]

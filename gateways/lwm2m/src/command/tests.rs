@@ -172,6 +172,21 @@ fn a_command_that_cannot_be_carried_out_says_why() {
                 "content": [{"path": "1", "value": 1}, {"path": "2", "value": 1}]}}),
             BadCommand::Encode(EncodeError::NotOne),
         ),
+        (
+            json!({"msgType": "write", "data": {"basePath": "/3/0",
+                "content": [{"path": "7", "value": 1}, {"path": "6", "value": 1}, {"path": "7/0", "value": 1}]}}),
+            BadCommand::Encode(EncodeError::Twice),
+        ),
+        (
+            json!({"msgType": "create", "data": {"basePath": "/9",
+                "content": [{"path": "1", "value": 1}, {"path": "7/1", "value": 1}]}}),
+            BadCommand::Encode(EncodeError::NoInstance),
+        ),
+        (
+            json!({"msgType": "create", "data": {"basePath": "/9", "format": "senml-json",
+                "content": [{"path": "1", "value": 1}]}}),
+            BadCommand::Encode(EncodeError::NoInstance),
+        ),
         (json!({"msgType": "write-attr", "data": {"path": "/3/0/9"}}), BadCommand::NoAttribute),
         (
             json!({"msgType": "write-attr", "data": {"path": "/3/0/9", "pmin": -1}}),
