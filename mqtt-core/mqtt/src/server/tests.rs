@@ -12,6 +12,7 @@ mod delivering;
 mod ending;
 mod foreign_input;
 mod publishing;
+mod states;
 mod subscribing;
 
 /// A CONNECT of MQTT 3.1: clean session, keep alive 10 s, client id `c`.
