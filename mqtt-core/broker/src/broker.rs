@@ -373,6 +373,7 @@ impl Shared {
     fn forget(&self, record: &Arc<Record>, now: Instant) {
         let mut state = record.lock();
         let subscriptions = std::mem::take(&mut state.subscriptions);
+        state.subscription_bytes = 0;
         let owed: Vec<_> = state.inflight.drain().collect();
         let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
         drop(state);
@@ -387,7 +388,10 @@ impl Shared {
     }
 
     pub(crate) fn unsubscribe(&self, record: &Arc<Record>, key: &Key) -> Option<bus::Subscription> {
-        let subscription = record.lock().subscriptions.remove(key)?;
+        let mut state = record.lock();
+        let subscription = state.subscriptions.remove(key)?;
+        state.subscription_bytes -= subscription.filter.as_str().len();
+        drop(state);
         self.router.remove(&subscription.filter, record, subscription.id);
         self.counters.subscriptions.fetch_sub(1, Ordering::Relaxed);
         Some(subscription)

@@ -24,6 +24,9 @@ pub struct Config {
     pub max_received: usize,
     /// How many subscriptions one session may hold.
     pub max_subscriptions: usize,
+    /// How many bytes the filters of one session's subscriptions may hold.
+    #[serde(with = "units::size")]
+    pub subscription_bytes: usize,
     /// How many retained messages one session may have waiting before its next subscription is refused.
     pub max_replay: usize,
     /// How many retained messages there may be.
@@ -67,6 +70,7 @@ impl Default for Config {
             max_inflight: 1_000,
             max_received: 1_000,
             max_subscriptions: 10_000,
+            subscription_bytes: 4 << 20,
             max_replay: 1_000_000,
             max_retained: 1_000_000,
             retained_bytes: 1 << 30,

@@ -16,8 +16,9 @@ use crate::inflight::Inflight;
 use crate::queue::{Queue, Queued};
 use crate::stats::Counters;
 
-/// How many deliveries are taken under one lock.
+/// How many deliveries are taken under one lock, and of how many bytes together.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 64 * 1024;
 
 /// What the broker keeps of a client: it outlives connections, and one connection at most holds it.
 pub(crate) struct Record {
@@ -34,6 +35,8 @@ pub(crate) struct State {
     /// Ids of exactly-once publishes that were routed and not yet released.
     pub(crate) received: HashSet<u16>,
     pub(crate) subscriptions: HashMap<Key, Subscription>,
+    /// What their filters hold.
+    pub(crate) subscription_bytes: usize,
     pub(crate) will: Option<(Will, Arc<Client>)>,
     pub(crate) expiry: SessionExpiry,
     pub(crate) holder: Option<Holder>,
@@ -152,17 +155,22 @@ impl Record {
             return pulled;
         }
         let before = events.len();
+        let mut bytes = 0;
         let limit = room.min(BATCH);
-        while events.len() - before < limit {
+        while events.len() - before < limit && bytes < BATCH_BYTES {
             match next(&mut state.queue, &mut state.inflight, holder.window, now, &mut pulled.expired) {
-                Some(event) => events.push(event),
+                Some(event) => {
+                    bytes += payload(&event);
+                    events.push(event);
+                }
                 None => break,
             }
         }
-        count(counters, events.get(before..).unwrap_or_default());
-        let full = events.len() - before == limit;
+        let taken = events.get(before..).unwrap_or_default();
+        count(counters, taken);
+        let full = taken.len() == limit || bytes >= BATCH_BYTES;
         let waiting = state.inflight.has_again() || !state.queue.is_empty();
-        pulled.more = full && room > BATCH && waiting;
+        pulled.more = full && room > taken.len() && waiting;
         holder.hungry = !full && !waiting;
         if !holder.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
             holder.waker = Some(waker.clone());
@@ -266,6 +274,13 @@ fn next(
     }
     let id = inflight.hand(queued.clone())?;
     Some(Event::Deliver(queued.into_delivery(Some(id))))
+}
+
+fn payload(event: &Event) -> usize {
+    match event {
+        Event::Deliver(delivery) => delivery.message.payload.len(),
+        _ => 0,
+    }
 }
 
 fn count(counters: &Counters, events: &[Event]) {

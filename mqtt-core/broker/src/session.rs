@@ -305,13 +305,18 @@ fn register(
     options.qos = options.qos.min(shared.config.max_qos());
     let key = Key::of(&subscription);
     let mut state = record.lock();
-    let fresh = !state.subscriptions.contains_key(&key);
-    if fresh && state.subscriptions.len() >= shared.config.max_subscriptions {
+    let replaced = state.subscriptions.get(&key).map(|old| old.filter.as_str().len());
+    let fresh = replaced.is_none();
+    let bytes = state.subscription_bytes - replaced.unwrap_or(0) + filter.as_str().len();
+    if fresh && state.subscriptions.len() >= shared.config.max_subscriptions
+        || bytes > shared.config.subscription_bytes
+    {
         return Err(Reason::QuotaExceeded);
     }
     if state.queue.replay_len() >= shared.config.max_replay {
         return Err(Reason::QuotaExceeded);
     }
+    state.subscription_bytes = bytes;
     let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
     drop(state);
     if old.is_none() {

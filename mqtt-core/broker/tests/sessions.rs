@@ -159,3 +159,19 @@ fn the_number_of_sessions_is_bounded() {
     assert!(matches!(world.open(durable("3")), Err(Reason::QuotaExceeded)));
     assert!(world.open(harness::connect("2")).is_ok(), "a known client may come again");
 }
+
+#[test]
+fn the_subscriptions_of_a_session_are_bounded_by_count_and_by_bytes() {
+    let config = Config { max_subscriptions: 3, subscription_bytes: 20, ..Config::default() };
+    let world = World::with(config, Hooks::open());
+    let mut guest = world.connect("c");
+    for filter in ["1", "2", "3"] {
+        world.subscribe(&mut guest, 1, filter, AtMostOnce).unwrap();
+    }
+    assert_eq!(world.subscribe(&mut guest, 1, "4", AtMostOnce), Err(Reason::QuotaExceeded));
+    guest.session.unsubscribe(vec![bus::Unsubscribe::Filter(bus::Filter::parse("3").unwrap())]).unwrap();
+    let long = "a/very/long/filter/1";
+    assert_eq!(world.subscribe(&mut guest, 1, long, AtMostOnce), Err(Reason::QuotaExceeded));
+    assert!(world.subscribe(&mut guest, 1, &long[..18], AtMostOnce).is_ok());
+    assert!(world.subscribe(&mut guest, 2, &long[..18], AtMostOnce).is_ok(), "it replaces itself");
+}
