@@ -16,6 +16,8 @@ pub(crate) struct Transfer {
     exponent: u8,
     /// What has come of the answer's body.
     answer: Vec<u8>,
+    /// The Observe option of the answer, which only its first block has.
+    observe: Option<u32>,
     /// How much an answer may have.
     most: usize,
 }
@@ -36,7 +38,15 @@ impl Transfer {
     pub(crate) fn new(request: Message, most: usize) -> Self {
         let body = request.payload().to_vec();
         let request = request.with_payload("");
-        Self { request, body, delivered: 0, exponent: LARGEST_EXPONENT, answer: Vec::new(), most }
+        Self {
+            request,
+            body,
+            delivered: 0,
+            exponent: LARGEST_EXPONENT,
+            answer: Vec::new(),
+            observe: None,
+            most,
+        }
     }
 
     /// The first message.
@@ -88,12 +98,16 @@ impl Transfer {
         {
             return Step::Failed("the blocks of the answer do not fit together");
         }
+        self.observe = self.observe.or(answer.observe());
         self.answer.extend_from_slice(answer.payload());
         if self.answer.len() > self.most {
             return Step::Failed("the answer is larger than the limit");
         }
         if !block.more {
-            return Step::Done(answer.with_payload(std::mem::take(&mut self.answer)));
+            let whole = std::mem::take(&mut self.answer);
+            let missing = self.observe.filter(|_| answer.observe().is_none());
+            let answer = missing.into_iter().fold(answer, Message::with_observe);
+            return Step::Done(answer.with_payload(whole));
         }
         let next = Block { number: block.number + 1, more: false, exponent: block.exponent };
         // [RFC7959 3.4]: later blocks are asked for without Observe; the body was sent with the first.

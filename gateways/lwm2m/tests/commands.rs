@@ -360,6 +360,29 @@ fn a_large_write_and_a_large_answer_go_in_blocks() {
 }
 
 #[test]
+fn a_large_first_value_is_fetched_and_the_observation_stands() {
+    let mut bench = bench();
+    registered(&mut bench);
+    command(&mut bench, 5, json!({"msgType": "observe", "data": {"path": "/3/0/0", "format": "text"}}));
+    let request = sent(&mut bench);
+    let block = |number, more| Block { number, more, exponent: 0 }.to_uint();
+    let part = |text: &str, option| {
+        Message::response(Code::CONTENT).with_payload(text).with_uint(OptionNumber::BLOCK2, option)
+    };
+    answer(&mut bench, &request, part("0123456789abcdef", block(0, true)).with_observe(4));
+    let fetch = sent(&mut bench);
+    assert_eq!((fetch.observe(), fetch.accept()), (None, Some(ContentFormat::TEXT)));
+    answer(&mut bench, &fetch, part("g", block(1, false)));
+    let json = answered(&mut bench);
+    assert_eq!(
+        (&json["data"]["content"][0]["value"], &json["data"]["reason"]),
+        (&json!("0123456789abcdefg"), &Json::Null)
+    );
+    bench.receive(&numbered(notification(&request, 5, "x"), Kind::NonConfirmable, 0x200).encode());
+    assert_eq!(published(&mut bench).2["data"]["content"][0]["value"], "x");
+}
+
+#[test]
 fn a_large_notification_is_fetched_to_its_end() {
     let mut bench = bench();
     registered(&mut bench);
@@ -375,7 +398,7 @@ fn a_large_notification_is_fetched_to_its_end() {
         Message::response(Code::CONTENT).with_payload("5").with_uint(OptionNumber::BLOCK2, block(1, false));
     answer(&mut bench, &fetch, rest);
     let (_, topic, json) = published(&mut bench);
-    assert_eq!(topic, "lwm2m/dev/up/notify");
+    assert_eq!((topic.as_str(), &json["seqNum"]), ("lwm2m/dev/up/notify", &json!(20)));
     assert_eq!(json["data"]["content"][0]["value"], 1.000_000_000_000_005);
 }
 

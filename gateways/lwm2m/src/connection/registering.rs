@@ -1,0 +1,268 @@
+//! How a peer becomes a registered device, and ceases to be one [LwM2M 1.1 Core 6.2].
+
+use std::time::Instant;
+
+use bus::{
+    ClientId, Connect, Credentials, Disconnect, Keyed, Outbox, PeerName, Qos, Reason, Reply, Request,
+    RetainHandling, SessionExpiry, SubscribeOptions, Subscription, Ticket,
+};
+use coap::{Code, Message, OptionNumber};
+
+use super::{Asker, COMMANDS, CONNECT, Lwm2mConnection, SUBSCRIBE, State, turn};
+use crate::device::Device;
+use crate::registration::{Identity, Registration};
+use crate::upload::{Received, acknowledged};
+
+impl Lwm2mConnection {
+    /// Answers a request on a resource of LwM2M.
+    pub(super) fn handle_request(&mut self, request: coap::Request, now: Instant, out: &mut Outbox) {
+        let coap::Request { message, reply_to } = request;
+        let asker = Asker { reply_to, block: message.block1() };
+        let message = match self.upload.receive(message, self.shared.limits.packet_before_connect) {
+            Received::Whole(message) => message,
+            Received::Answer(answer) => {
+                self.endpoint.respond(&reply_to, answer, now, out);
+                return;
+            }
+        };
+        let path: Vec<String> = message.uri_path().into_iter().map(str::to_owned).collect();
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let refused = |code, text| Some(Message::diagnostic(code, text));
+        let answer = match (message.code(), path.as_slice()) {
+            (Code::POST, ["rd"]) => self.register(&message, asker, now, out),
+            (Code::POST, ["rd", location]) => self.update(location, &message, now, out),
+            (Code::DELETE, ["rd", location]) => self.deregister(location, now, out),
+            (_, ["rd"]) => refused(Code::METHOD_NOT_ALLOWED, "A registration is a POST."),
+            (_, ["rd", _]) => refused(Code::METHOD_NOT_ALLOWED, "A registration takes POST and DELETE."),
+            (_, ["dp", ..]) => refused(Code::NOT_FOUND, "The Send operation is not offered."),
+            (_, ["bs" | "bspack", ..]) => refused(Code::NOT_FOUND, "This is no bootstrap server."),
+            _ => refused(Code::NOT_FOUND, "There is no such resource; registrations are at rd."),
+        };
+        if let Some(answer) = answer {
+            self.respond(asker, answer, now, out);
+        }
+    }
+
+    pub(super) fn respond(&mut self, asker: Asker, answer: Message, now: Instant, out: &mut Outbox) {
+        self.endpoint.respond(&asker.reply_to, acknowledged(answer, asker.block), now, out);
+    }
+
+    /// Begins a registration, in place of the one there may be; the answer may come later.
+    fn register(
+        &mut self,
+        message: &Message,
+        asker: Asker,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Message> {
+        if matches!(self.state, State::Connecting { .. } | State::Subscribing { .. }) {
+            let text = "The registration before this one is not finished.";
+            return Some(Message::diagnostic(Code::SERVICE_UNAVAILABLE, text));
+        }
+        let location = location(self.seed, self.registrations);
+        let config = &self.shared.config;
+        let (registration, identity) = match Registration::from_request(message, location, config, now) {
+            Ok(found) => found,
+            Err((code, text)) => return Some(Message::diagnostic(code, text)),
+        };
+        let client_id = ClientId::parse(&registration.endpoint);
+        let version = registration.protocol();
+        let Some((client_id, device)) =
+            client_id.zip(Device::new(registration, self.registrations, self.shared.clone(), now))
+        else {
+            let text = "The endpoint name (ep) makes no valid topic.";
+            return Some(Message::diagnostic(Code::BAD_REQUEST, text));
+        };
+        self.registrations += 1;
+        self.replace(&client_id, now, out);
+        self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
+        let connect = self.connect(client_id, identity, version, &device.registration);
+        out.request(CONNECT, Request::Connect(Box::new(connect)));
+        self.state = State::Connecting { device: Box::new(device), asker };
+        None
+    }
+
+    /// Ends the registration there may be, because the peer registers again.
+    fn replace(&mut self, client_id: &ClientId, now: Instant, out: &mut Outbox) {
+        let State::Registered(mut device) = std::mem::replace(&mut self.state, State::Unregistered) else {
+            return;
+        };
+        out.disclaim(name(&device.registration.location));
+        if *device.registration.endpoint == *client_id.as_str() {
+            device.forget(&mut self.endpoint);
+        } else {
+            device.deregistered("replaced", &mut turn(&mut self.endpoint, now, out));
+        }
+        self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+        let farewell = Disconnect { publish_will: false, session_expiry: None };
+        out.request(Ticket::NONE, Request::Disconnect(farewell));
+    }
+
+    fn connect(
+        &self,
+        client_id: ClientId,
+        identity: Identity,
+        protocol: &'static str,
+        registration: &Registration,
+    ) -> Connect {
+        let Identity { username, password } = identity;
+        let lifetime = registration.lifetime;
+        Connect {
+            client_id: Some(client_id),
+            credentials: Credentials { username: Some(username), password, enhanced: None },
+            // The commands that came between two registrations wait in the session.
+            clean_start: false,
+            session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),
+            will: None,
+            receive_maximum: 1,
+            keep_alive: Some(lifetime),
+            protocol,
+        }
+    }
+
+    /// Handles the broker's reply to an attempt to open the session.
+    pub(super) fn connected(&mut self, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
+        match (std::mem::replace(&mut self.state, State::Unregistered), reply) {
+            (State::Connecting { device, asker }, Ok(Reply::Connected(connected))) => {
+                let session_present = connected.session_present;
+                let options = SubscribeOptions {
+                    qos: Qos::AtLeastOnce,
+                    no_local: false,
+                    retain_as_published: false,
+                    retain_handling: RetainHandling::IfNew,
+                };
+                let filter = device.topics().command.clone();
+                let commands = Subscription { id: COMMANDS, filter, options, keyed: Keyed::ByFilter };
+                out.request(SUBSCRIBE, Request::Subscribe(vec![commands]));
+                self.state = State::Subscribing { device, asker, session_present };
+            }
+            (State::Connecting { asker, .. }, Ok(_)) => {
+                self.refuse(asker, Reason::BadAuthenticationMethod, now, out);
+            }
+            (State::Connecting { asker, .. }, Err(reason)) => self.refuse(asker, reason, now, out),
+            (state, _) => self.state = state,
+        }
+    }
+
+    /// Handles the broker's reply to the wish for commands: the device is registered.
+    pub(super) fn subscribed(&mut self, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
+        let state = std::mem::replace(&mut self.state, State::Unregistered);
+        let State::Subscribing { mut device, asker, session_present } = state else {
+            self.state = state;
+            return;
+        };
+        let granted = match reply {
+            Ok(Reply::Subscribed(results)) => results.into_iter().next().unwrap_or(Err(Reason::Internal)),
+            Ok(_) => Err(Reason::Internal),
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = granted {
+            // A session that was there before keeps its commands; the administrator may allow it again.
+            let session_expiry = (!session_present).then_some(SessionExpiry::AtOnce);
+            out.request(
+                Ticket::NONE,
+                Request::Disconnect(Disconnect { publish_will: false, session_expiry }),
+            );
+            return self.refuse(asker, reason, now, out);
+        }
+        let location = device.registration.location.clone();
+        out.claim(name(&location));
+        let created = ["rd", location.as_str()]
+            .into_iter()
+            .fold(Message::response(Code::CREATED), |answer, segment| {
+                answer.with_option(OptionNumber::LOCATION_PATH, segment)
+            });
+        self.respond(asker, created, now, out);
+        device.heard(now);
+        device.registered(&mut turn(&mut self.endpoint, now, out));
+        self.state = State::Registered(device);
+    }
+
+    fn refuse(&mut self, asker: Asker, reason: Reason, now: Instant, out: &mut Outbox) {
+        self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+        self.respond(asker, coap::refusal(reason), now, out);
+    }
+
+    fn update(
+        &mut self,
+        location: &str,
+        message: &Message,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Message> {
+        let shared = self.shared.clone();
+        let Some(device) = self.device_at(location) else { return Some(no_registration()) };
+        Some(match device.registration.update(message, &shared.config, now) {
+            Ok(()) => {
+                device.heard(now);
+                device.updated(out);
+                Message::response(Code::CHANGED)
+            }
+            Err((code, text)) => Message::diagnostic(code, text),
+        })
+    }
+
+    fn deregister(&mut self, location: &str, now: Instant, out: &mut Outbox) -> Option<Message> {
+        if self.device_at(location).is_none() {
+            return Some(no_registration());
+        }
+        self.end("deregistered", Some(SessionExpiry::AtOnce), now, out);
+        Some(Message::response(Code::DELETED))
+    }
+
+    /// Ends the registration and leaves the session.
+    pub(super) fn end(
+        &mut self,
+        why: &str,
+        session_expiry: Option<SessionExpiry>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        if let State::Registered(mut device) = std::mem::replace(&mut self.state, State::Unregistered) {
+            device.deregistered(why, &mut turn(&mut self.endpoint, now, out));
+            out.disclaim(name(&device.registration.location));
+            self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+            out.request(
+                Ticket::NONE,
+                Request::Disconnect(Disconnect { publish_will: false, session_expiry }),
+            );
+        }
+    }
+
+    fn device_at(&mut self, location: &str) -> Option<&mut Device> {
+        match &mut self.state {
+            State::Registered(device) if device.registration.location == location => Some(device),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a registration among all peers of a listener.
+pub(crate) fn name(location: &str) -> PeerName {
+    PeerName(format!("rd/{location}").into())
+}
+
+/// Whether a request is for a resource of LwM2M. What no resource here understands is for coap to refuse.
+pub(super) fn is_lwm2m(message: &Message) -> bool {
+    let foreign = [
+        OptionNumber::PROXY_URI,
+        OptionNumber::PROXY_SCHEME,
+        OptionNumber::IF_MATCH,
+        OptionNumber::IF_NONE_MATCH,
+    ];
+    foreign.iter().all(|number| message.option(*number).is_none())
+        && matches!(message.uri_path().first(), Some(&("rd" | "dp" | "bs" | "bspack")))
+}
+
+fn no_registration() -> Message {
+    Message::diagnostic(Code::NOT_FOUND, "There is no such registration; register again.")
+}
+
+/// The last segment of a registration's location: 16 digits that only who knows the seed can foresee
+/// (SplitMix64, with another increment than the endpoint's tokens).
+fn location(seed: u64, count: u64) -> String {
+    let mut mixed = seed.wrapping_add((count + 1).wrapping_mul(0xD134_2543_DE82_EF95));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    format!("{:016x}", mixed ^ (mixed >> 31))
+}

@@ -1,0 +1,42 @@
+//! Where a device's commands come from, and where all that it says goes.
+
+use bus::{ContentFormat, Filter, Metadata, Outbox, Publish, Qos, Request, Ticket, Topic};
+use bytes::Bytes;
+
+use crate::Shared;
+
+/// The topics of one device.
+#[derive(Debug)]
+pub(crate) struct DeviceTopics {
+    pub(crate) command: Filter,
+    pub(super) response: Topic,
+    pub(super) notify: Topic,
+    pub(super) register: Topic,
+    pub(super) update: Topic,
+    pub(super) deregister: Topic,
+}
+
+impl DeviceTopics {
+    pub(super) fn of(endpoint: &str, shared: &Shared) -> Option<Self> {
+        let topics = &shared.config.topics;
+        let topic = |name: &str| Topic::parse(&topics.of(endpoint, name)).ok();
+        Some(Self {
+            command: Filter::parse(&topics.of(endpoint, &topics.command)).ok()?,
+            response: topic(&topics.response)?,
+            notify: topic(&topics.notify)?,
+            register: topic(&topics.register)?,
+            update: topic(&topics.update)?,
+            deregister: topic(&topics.deregister)?,
+        })
+    }
+}
+
+/// Publishes JSON.
+pub(super) fn publish(topic: &Topic, payload: Bytes, ticket: Ticket, out: &mut Outbox) {
+    let mut publish = Publish::new(topic.clone(), payload, Qos::AtLeastOnce);
+    let json = ContentFormat::JSON;
+    let content_type = json.media_type().map(Into::into);
+    publish.metadata =
+        Metadata { content_type, content_format: Some(json), utf8: true, ..Default::default() }.boxed();
+    out.request(ticket, Request::Publish(publish));
+}
