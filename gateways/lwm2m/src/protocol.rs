@@ -54,7 +54,10 @@ impl Protocol for Lwm2m {
 /// The name of the registration that a datagram updates or ends.
 fn registration_name(datagram: &[u8]) -> Option<PeerName> {
     let code = Code(*datagram.get(1)?);
-    if code != Code::POST && code != Code::DELETE {
+    // Publishes are POSTs too, and need not be decoded twice.
+    let may_be =
+        (code == Code::POST || code == Code::DELETE) && datagram.windows(2).any(|pair| pair == b"rd");
+    if !may_be {
         return None;
     }
     match Message::decode(datagram).ok()?.uri_path().as_slice() {

@@ -164,6 +164,7 @@ fn any_datagram_command_and_time_in_any_order_do_no_harm() {
         json!({"msgType": "write-attr", "data": {"path": "/3/0/9", "pmin": 1}}),
         json!({"msgType": "create", "data": {"basePath": "/9", "content": [{"path": "1/2", "value": 3}]}}),
     ];
+    let mut ended = 0;
     for seed in 0..60 {
         let mut chance = Chance(seed);
         let mut bench = bench_with(Config { auto_observe: vec![Lwm2mPath::object(3)], ..Config::default() });
@@ -194,12 +195,17 @@ fn any_datagram_command_and_time_in_any_order_do_no_harm() {
                     asked.push(message);
                 }
             }
+            let mut acked: Vec<u16> = bench.acks.iter().map(|(id, _)| id.get()).collect();
+            acked.sort_unstable();
+            assert!(acked.windows(2).all(|pair| pair[0] != pair[1]), "a command ends once");
             if bench.closed.is_some() {
                 break;
             }
         }
+        ended += bench.acks.len();
         bench.handle(Event::Close(Reason::ShuttingDown));
     }
+    assert!(ended > 100, "the test must get as far as commands; {ended} ended");
 }
 
 #[test]
