@@ -56,3 +56,24 @@ mod bound {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_is_a_duration_or_none_and_unknown_keys_are_refused() {
+        let config: Config =
+            toml::from_str("keep_alive_maximum = \"30s\"\nsession_expiry_maximum = \"none\"").unwrap();
+        assert_eq!(
+            (config.keep_alive_maximum, config.session_expiry_maximum),
+            (Some(Duration::from_secs(30)), None)
+        );
+        let written = toml::to_string(&config).unwrap();
+        assert_eq!(toml::from_str::<Config>(&written).unwrap(), config);
+        assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
+        for wrong in ["keep_alive = \"30s\"", "keep_alive_maximum = \"soon\"", "topic_aliases_sent = 256"] {
+            assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
+        }
+    }
+}
