@@ -5,6 +5,7 @@ mod expiry;
 mod flow;
 mod format;
 mod load;
+mod lossy;
 mod properties;
 mod publish;
 mod retain;

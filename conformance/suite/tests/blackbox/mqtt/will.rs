@@ -142,12 +142,12 @@ fn a_connection_within_the_will_delay_keeps_the_will_unsent() {
     let v = Version::V5;
     let (topic, mut watcher) = watched(v);
     let connect = Connect::to_session(v, &unique("c"));
-    let will = Will::new(&topic, "late").property(property::will_delay(1));
+    let will = Will::new(&topic, "late").property(property::will_delay(2));
     Peer::accepted(connect.clone().will(will.clone())).0.vanish();
     let (mut peer, connack) = Peer::accepted(connect.clone());
     assert!(connack.session_present);
     // A will of another client with the same delay comes after the one that is not to come.
-    let later = Will::new(&topic, "another").property(property::will_delay(2));
+    let later = Will::new(&topic, "another").property(property::will_delay(3));
     Peer::accepted(Connect::to_session(v, &unique("c")).will(later)).0.vanish();
     assert_eq!(watcher.delivery().text(), "another");
     peer.send(&DISCONNECT);
@@ -173,7 +173,7 @@ fn a_clean_start_ends_the_session_whose_will_was_delayed() {
 fn a_will_waits_for_its_delay() {
     let v = Version::V5;
     let (topic, mut watcher) = watched(v);
-    let will = Will::new(&topic, "late").property(property::will_delay(1));
+    let will = Will::new(&topic, "late").property(property::will_delay(2));
     Peer::accepted(Connect::to_session(v, &unique("c")).will(will)).0.vanish();
     let soon = Will::new(&topic, "soon");
     Peer::accepted(Connect::new(v, &unique("c")).will(soon)).0.vanish();
