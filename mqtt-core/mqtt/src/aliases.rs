@@ -33,7 +33,9 @@ impl Incoming {
 /// The numbers given to topics that a client receives again and again.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
-    /// A topic has only one slot it may take, so that it is found without a search.
+    size: u8,
+    /// A topic has only one slot it may take, so that it is found without a search. There are none before the
+    /// first delivery.
     slots: Box<[Slot]>,
 }
 
@@ -58,11 +60,14 @@ pub(crate) enum Written {
 impl Outgoing {
     /// A table of `size` numbers, at least 1.
     pub(crate) fn new(size: u8) -> Self {
-        Self { slots: vec![Slot::default(); size.max(1).into()].into() }
+        Self { size: size.max(1), slots: Box::default() }
     }
 
     /// How to write `topic` now. Follow with [`Outgoing::wrote`] if it is sent so.
     pub(crate) fn choose(&mut self, topic: &Topic) -> Written {
+        if self.slots.is_empty() {
+            self.slots = vec![Slot::default(); self.size.into()].into();
+        }
         let index = self.index(topic);
         let Some(slot) = self.slots.get_mut(index) else { return Written::Name };
         let alias = index as u16 + 1;
@@ -92,7 +97,7 @@ impl Outgoing {
         let hash = topic.as_str().bytes().fold(0xCBF2_9CE4_8422_2325u64, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
         });
-        (hash ^ hash >> 32) as usize % self.slots.len()
+        (hash ^ hash >> 32) as usize % usize::from(self.size)
     }
 }
 
