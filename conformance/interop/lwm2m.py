@@ -13,6 +13,21 @@ from .mqtt import PahoConnection
 
 MANUFACTURER = "Confluence"
 
+COMMANDS = [
+    ("read", {"path": "/3303/0"}, "2.05", lambda content: {"path": "/3303/0/5701", "value": "Cel"} in content),
+    ("read", {"path": "/3303/0/5700"}, "2.05", lambda content: content[0]["value"] == 21.5),
+    ("read", {"path": "/3303/7/5700"}, "4.04", None),
+    ("discover", {"path": "/3303/0"}, "2.05", lambda content: any("/3303/0/5700" in link for link in content)),
+    ("write", {"path": "/3303/0/5750", "type": "String", "value": "boiler"}, "2.04", None),
+    ("write", {"path": "/3303/0/5701", "type": "String", "value": "Far"}, "4.05", None),
+    ("write-attr", {"path": "/3303/0/5700", "pmin": 1, "pmax": 60}, "2.04", None),
+    ("execute", {"path": "/3303/0/5605"}, "2.04", None),
+    ("execute", {"path": "/3303/0/5700"}, "4.05", None),
+    ("observe", {"path": "/3303/0/5700"}, "2.05", lambda content: content[0]["value"] == 21.5),
+    ("cancel-observe", {"path": "/3303/0/5700"}, "4.04", None),
+]
+"""Each command with the code and the content of its answer."""
+
 
 class CoapNode:
     """A device run by coap-node, an LwM2M 1.0 client."""
@@ -41,7 +56,6 @@ class AioDevice:
         self.loop, self.port, self.endpoint = loop, port, unique("aio-device-")
         self.context = self.location = None
         self.temperature = _Text("21.5")
-        self.executed = []
 
     def register(self):
         self.loop.run(self._register())
@@ -54,10 +68,13 @@ class AioDevice:
         self.loop.run(self._close())
 
     async def _register(self):
+        values = {"5700": self.temperature, "5701": _Text("Cel"), "5750": _Text("", writable=True)}
         site = resource.Site()
         site.add_resource(["3", "0", "0"], _Text(MANUFACTURER))
-        site.add_resource(["3", "0", "4"], _Executable(self.executed))
-        site.add_resource(["3303", "0", "5700"], self.temperature)
+        site.add_resource(["3303", "0"], _Instance("3303/0", values))
+        for number, value in values.items():
+            site.add_resource(["3303", "0", number], value)
+        site.add_resource(["3303", "0", "5605"], _Executable())
         self.context = await aiocoap.Context.create_server_context(site, bind=("127.0.0.1", 0))
         response = await self._request(
             aiocoap.POST, f"rd?ep={self.endpoint}&lt=300&lwm2m=1.1&b=U", b"</1/0>,</3/0>,</3303/0>"
@@ -80,9 +97,11 @@ class AioDevice:
 
 
 class _Text(resource.ObservableResource):
-    def __init__(self, text):
+    """A resource that is plain text."""
+
+    def __init__(self, text, writable=False):
         super().__init__()
-        self.text = text
+        self.text, self.writable = text, writable
 
     def set(self, text):
         self.text = text
@@ -92,33 +111,65 @@ class _Text(resource.ObservableResource):
         return aiocoap.Message(payload=self.text.encode(), content_format=ContentFormat.TEXT)
 
     async def render_put(self, request):
+        if request.opt.uri_query:
+            return aiocoap.Message(code=aiocoap.CHANGED)
+        if not self.writable:
+            return aiocoap.Message(code=aiocoap.METHOD_NOT_ALLOWED)
+        if request.opt.content_format not in (None, ContentFormat.TEXT):
+            return aiocoap.Message(code=aiocoap.UNSUPPORTED_CONTENT_FORMAT)
         self.set(request.payload.decode())
         return aiocoap.Message(code=aiocoap.CHANGED)
 
 
-class _Executable(resource.Resource):
-    def __init__(self, executed):
-        super().__init__()
-        self.executed = executed
+class _Instance(resource.Resource):
+    """An object instance, as links or as LwM2M JSON."""
 
-    async def render_post(self, request):
-        self.executed.append(request.payload)
+    def __init__(self, path, values):
+        super().__init__()
+        self.path, self.values = path, values
+
+    async def render_get(self, request):
+        if request.opt.accept == ContentFormat.LINKFORMAT:
+            links = ",".join(f"</{self.path}/{number}>" for number in self.values)
+            return aiocoap.Message(payload=links.encode(), content_format=ContentFormat.LINKFORMAT)
+        values = [{"n": number, "sv": value.text} for number, value in self.values.items()]
+        text = json.dumps({"bn": f"/{self.path}/", "e": values})
+        return aiocoap.Message(payload=text.encode(), content_format=11543)
+
+
+class _Executable(resource.Resource):
+    """A resource that can be executed."""
+
+    async def render_post(self, _request):
         return aiocoap.Message(code=aiocoap.CHANGED)
 
 
 def tables(board, everyone, ports, node, loop):
     """A device's events reach every protocol, and every protocol's commands reach a device."""
-    everyone = one_each(everyone)
+    everyone, devices = one_each(everyone), []
     columns = [(f"{client.protocol}|{client.name}", client) for client in everyone]
     for name, device in (("coap-node", CoapNode), ("aiocoap", AioDevice)):
 
         def make(device=device):
             return device(node, loop, ports["coap"])
 
+        devices.append((name, make))
         rows = [("registration", _registration), ("notification", _notification), ("read", _read)]
         board.table(
-            f"LwM2M device {name}", rows, columns, lambda run, client: run(make(), client, ports["mqtt"]), "what \\ by"
+            f"LwM2M device {name}",
+            rows,
+            columns,
+            lambda run, client, make=make: run(make(), client, ports["mqtt"]),
+            "what \\ by",
         )
+    rows = [(f"{command} {data['path']}", (command, data, code, wanted)) for command, data, code, wanted in COMMANDS]
+    board.table(
+        "LwM2M commands",
+        rows,
+        devices,
+        lambda row, make: _command(make(), *row, ports["mqtt"]),
+        "command \\ device",
+    )
 
 
 def _registration(device, client, _port):
@@ -164,6 +215,25 @@ def _read(device, client, port):
         seconds = time.perf_counter() - began
         device.close()
     if event["data"].get("code") != "2.05" or _value(event) != MANUFACTURER:
+        raise AssertionError(f"the answer is {event}")
+    return seconds
+
+
+def _command(device, command, data, code, wanted, port):
+    """The device carries the command out, and the answer says so."""
+    topic, request = f"lwm2m/{device.endpoint}", unique("command-")
+    if isinstance(device, AioDevice) and command == "write":
+        data = {**data, "format": "text"}
+    with PahoConnection(port, 5) as app:
+        app.subscribe(f"{topic}/up/resp")
+        device.register()
+        began = time.perf_counter()
+        app.publish(f"{topic}/dn/x", json.dumps({"reqID": request, "msgType": command, "data": data}))
+        event = _event(app.subscription, lambda event: event.get("reqID") == request)
+        seconds = time.perf_counter() - began
+        device.close()
+    answer = event["data"]
+    if answer.get("code") != code or (wanted and not wanted(answer.get("content"))):
         raise AssertionError(f"the answer is {event}")
     return seconds
 

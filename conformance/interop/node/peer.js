@@ -90,7 +90,9 @@ const operations = {
 
   'lwm2m.register': ({ client, port }) => new Promise((resolve, reject) => {
     const objects = new SmartObject();
-    objects.init(3303, 0, { sensorValue: 21.5, units: 'Cel' });
+    objects.init(3303, 0, {
+      5700: 21.5, 5701: 'Cel', 5750: '', 5605: { exec: (done) => done(null) },
+    });
     const device = new CoapNode(client, objects, { lifetime: 300, version: '1.0', manuf: 'Confluence' });
     device.on('error', (error) => say(client, 'error', { text: String(error) }));
     clients.set(client, device);
