@@ -51,6 +51,8 @@ def everything(board, binary, node, loop):
 def tables(board, ports, node, loop):
     everyone = crossing.clients(ports, node, loop)
     crossing.every_cell(board, everyone)
+    crossing.payloads(board, everyone)
+    crossing.wildcards(board, everyone)
     crossing.retained(board, everyone)
     crossing.content_types(board, everyone)
     if "coap" in ports:

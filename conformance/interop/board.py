@@ -40,7 +40,7 @@ class Board:
         first = max(map(len, labels))
         widths = [max(len(word) for word in column[0].split("|")) + 2 for column in columns]
         widths = [max(width, 9) for width in widths]
-        for line in range(2):
+        for line in range(max(column[0].count("|") for column in columns) + 1):
             heads = [(column[0].split("|") + [""])[line] for column in columns]
             start = corner if line == 0 else ""
             print(f"  {start:<{first}}" + "".join(f"{head:>{w}}" for head, w in zip(heads, widths)))

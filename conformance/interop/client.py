@@ -62,7 +62,7 @@ class Subscription:
         """The next message, which must carry this payload."""
         message = self.receive(timeout)
         if message.payload != payload:
-            raise AssertionError(f"expected {payload!r}, got {message.payload!r}")
+            raise AssertionError(f"expected {shorten(payload)}, got {shorten(message.payload)}")
         return message
 
     def expect_none(self):
@@ -86,6 +86,11 @@ class Client:
     def subscribe(self, topic: str) -> Subscription:
         """Subscribes and waits until the server has confirmed it."""
         raise NotImplementedError
+
+
+def shorten(payload: bytes) -> str:
+    """A payload as a failure shows it."""
+    return repr(payload) if len(payload) <= 80 else f"{payload[:60]!r}… of {len(payload)} bytes"
 
 
 def wait(event: threading.Event, what: str, timeout: float = TIMEOUT):

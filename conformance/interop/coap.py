@@ -76,7 +76,7 @@ class AioCoap(Client):
         subscription = Subscription(lambda: self.loop.run(self._unsubscribe(context, request)))
 
         def notified(message):
-            subscription.put(Message(message.payload, topic, content_type=media_type(message)))
+            subscription.put(Message(message.payload, content_type=media_type(message)))
 
         if response.payload:
             notified(response)

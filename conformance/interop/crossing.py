@@ -5,7 +5,7 @@ import time
 
 import aiocoap
 
-from .client import unique
+from .client import shorten, unique
 from .coap import AioCoap, LibCoap
 from .mqtt import Mosquitto, MqttJs, Paho
 from .mqtt_sn import MqttSn12
@@ -52,6 +52,43 @@ def crosses(publisher, subscriber):
     return seconds
 
 
+def payloads(board, everyone):
+    """Every byte value, and a thousand bytes, between all protocols."""
+    everyone = one_each(everyone)
+    rows = [(f"{client.protocol} {client.name}", client) for client in everyone]
+    columns = [(f"{client.protocol}|{client.name}", client) for client in everyone]
+    board.table("binary and long payloads", rows, columns, _payload_crosses, "publisher \\ subscriber")
+
+
+def _payload_crosses(publisher, subscriber):
+    topic = unique("interop/payload/")
+    with subscriber.subscribe(topic) as subscription:
+        for payload in (bytes(range(256)), b"0123456789" * 100):
+            publisher.publish(topic, payload)
+            subscription.expect(payload)
+    subscription.expect_none()
+
+
+def wildcards(board, everyone):
+    """One subscription takes what several topics carry."""
+    rows = [(f"{client.protocol} {client.name}", client) for client in one_each(everyone)]
+    columns = [(f"{client.protocol}|{client.name}", client) for client in everyone]
+    board.table("wildcard subscriptions", rows, columns, _matches, "publisher \\ subscriber")
+
+
+def _matches(publisher, subscriber):
+    root = unique("interop/wildcard/")
+    with subscriber.subscribe(f"{root}/+/temperature") as subscription:
+        publisher.publish(f"{root}/kitchen/humidity", b"of another topic")
+        for room in ("kitchen", "hall"):
+            topic = f"{root}/{room}/temperature"
+            publisher.publish(topic, room.encode())
+            message = subscription.expect(room.encode())
+            if message.topic not in (None, topic):
+                raise AssertionError(f"the topic is {message.topic}, not {topic}")
+    subscription.expect_none()
+
+
 def retained(board, everyone):
     """Each protocol retains, and whoever comes later is given the last value."""
     rows = [(f"{client.protocol} {client.name}", client) for client in one_each(everyone)]
@@ -89,7 +126,7 @@ class _Got:
 
     def expect(self, payload):
         if self.payload != payload:
-            raise AssertionError(f"expected {payload!r}, got {self.payload!r}")
+            raise AssertionError(f"expected {shorten(payload)}, got {shorten(self.payload)}")
 
 
 def _get(client, topic) -> bytes:

@@ -2,9 +2,12 @@
 
 import concurrent.futures
 import select
+import socket
 import threading
 
 from mqttsn12.client.MqttSnClient import MqttSnClient, MqttSnListener
+from mqttsn12.MqttSnConstants import MqttSnConstants
+from mqttsn12.packets import PublishPacket
 
 from .client import TIMEOUT, Client, Message, Silence, Subscription, unique
 
@@ -60,9 +63,20 @@ class MqttSnConnection:
             readable, _, _ = select.select([self.client.datagram_socket], [], [], 0.05)
             try:
                 if readable:
+                    datagram = self.client.datagram_socket.recv(65_536, socket.MSG_PEEK)
                     self.client.polling()
+                    self._acknowledge(datagram)
             except Exception as error:  # whatever the library makes of the server's bytes is the finding
                 self.subscription.put(error)
+
+    def _acknowledge(self, datagram):
+        """Sends the PUBACK that the library forgets: it compares the QoS level with the flag."""
+        type_at = 3 if datagram[0] == 1 else 1
+        if datagram[type_at] == MqttSnConstants.TYPE_PUBLISH:
+            publish = PublishPacket()
+            publish.decode(datagram)
+            if publish.get_qos() == 1:
+                self.client.send_puback(publish, MqttSnConstants.ACCEPTED)
 
     @staticmethod
     def _bounded(what, call, *arguments):
@@ -87,7 +101,7 @@ class _Listener(MqttSnListener):
 
     def message_arrived(self, msg):
         self.subscription.put(
-            Message(bytes(msg.payload), msg.topic_name, bool(msg.retain), (msg.qos >> 5) & 3)
+            Message(bytes(msg.payload), msg.topic_name, bool(msg.retain), msg.qos)
         )
 
 
