@@ -1,7 +1,7 @@
 //! Checks the layer table and the licences.
 //!
 //! The rules are the tests in `tests/`; here is what they read: the workspace as `cargo metadata` tells it, the
-//! layer table of `ARCHITECTURE.md`, licence expressions, and the source files.
+//! layer table of `ARCHITECTURE.md`, the licences of `deny.toml`, and the source files.
 
 mod layers;
 mod licence;
@@ -9,6 +9,6 @@ mod sources;
 mod workspace;
 
 pub use layers::{Layers, TableError};
-pub use licence::is_permissive;
+pub use licence::Allowed;
 pub use sources::{SourceFile, sources};
 pub use workspace::{Dependency, Kind, Package, Workspace};

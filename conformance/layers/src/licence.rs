@@ -1,62 +1,66 @@
-/// Licences that ask for no more than a notice.
-const PERMISSIVE: [&str; 13] = [
-    "0BSD",
-    "Apache-2.0",
-    "BSD-2-Clause",
-    "BSD-3-Clause",
-    "BlueOak-1.0.0",
-    "CC0-1.0",
-    "CDLA-Permissive-2.0",
-    "ISC",
-    "MIT",
-    "MIT-0",
-    "Unicode-3.0",
-    "Unlicense",
-    "Zlib",
-];
+/// The licences that a dependency may have.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Allowed(Vec<String>);
 
-/// Whether an SPDX expression can be met with permissive licences alone. `A/B` is the old way to write `A OR B`.
-/// What cannot be read is not permissive.
-pub fn is_permissive(expression: &str) -> bool {
-    let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
-    let tokens: Vec<&str> = spaced.split_whitespace().collect();
-    let mut parser = Parser { tokens: &tokens };
-    let permissive = parser.any_of();
-    permissive == Some(true) && parser.tokens.is_empty()
+impl Allowed {
+    /// Reads `allow = […]` of the section `[licenses]` of a `deny.toml`; `None` where there is none.
+    pub fn parse(page: &str) -> Option<Self> {
+        let (_, section) = page.split_once("[licenses]")?;
+        let (_, list) = section.split_once("allow = [")?;
+        let (list, _) = list.split_once(']')?;
+        Some(Self(list.split('"').skip(1).step_by(2).map(str::to_owned).collect()))
+    }
+
+    /// Their SPDX identifiers.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether an SPDX expression can be met with allowed licences alone. `A/B` is the old way to write `A OR B`.
+    /// What cannot be read is not allowed.
+    pub fn permits(&self, expression: &str) -> bool {
+        let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
+        let tokens: Vec<&str> = spaced.split_whitespace().collect();
+        let mut parser = Parser { tokens: &tokens, allowed: self };
+        let permitted = parser.any_of();
+        permitted == Some(true) && parser.tokens.is_empty()
+    }
 }
 
-/// Each step returns whether what it read is permissive, or `None` where the grammar is broken.
+/// Each step returns whether what it read is allowed, or `None` where the grammar is broken.
 struct Parser<'a> {
     tokens: &'a [&'a str],
+    allowed: &'a Allowed,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn any_of(&mut self) -> Option<bool> {
-        let mut permissive = self.all_of()?;
+        let mut permitted = self.all_of()?;
         while self.take("OR") {
-            permissive |= self.all_of()?;
+            permitted |= self.all_of()?;
         }
-        Some(permissive)
+        Some(permitted)
     }
 
     fn all_of(&mut self) -> Option<bool> {
-        let mut permissive = self.licence()?;
+        let mut permitted = self.licence()?;
         while self.take("AND") {
-            permissive &= self.licence()?;
+            permitted &= self.licence()?;
         }
-        Some(permissive)
+        Some(permitted)
     }
 
     fn licence(&mut self) -> Option<bool> {
         if self.take("(") {
-            let permissive = self.any_of()?;
-            return self.take(")").then_some(permissive);
+            let permitted = self.any_of()?;
+            return self.take(")").then_some(permitted);
         }
-        let permissive = PERMISSIVE.contains(&self.name()?);
+        let name = self.name()?;
+        let permitted = self.allowed.names().any(|allowed| allowed == name);
         if self.take("WITH") {
             self.name()?; // an exception only permits more
         }
-        Some(permissive)
+        Some(permitted)
     }
 
     fn take(&mut self, token: &str) -> bool {
@@ -67,7 +71,7 @@ impl Parser<'_> {
         found
     }
 
-    fn name(&mut self) -> Option<&str> {
+    fn name(&mut self) -> Option<&'a str> {
         let (name, rest) = self.tokens.split_first()?;
         self.tokens = rest;
         (!["OR", "AND", "WITH", "(", ")"].contains(name)).then_some(*name)
@@ -79,16 +83,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_expression_is_permissive_if_one_choice_is_wholly_so() {
+    fn an_expression_is_permitted_if_one_choice_is_wholly_allowed() {
+        let page = "[graph]\nall-features = true\n[licenses]\n# why\nallow = [\n    \"MIT\",\n    \"Apache-2.0\", \"ISC\",\n]\n";
+        let allowed = Allowed::parse(page).unwrap();
+        assert_eq!(allowed.names().collect::<Vec<_>>(), ["MIT", "Apache-2.0", "ISC"]);
         for expression in [
             "MIT",
             "MIT/Apache-2.0",
             "MPL-2.0 OR MIT",
-            "(MIT OR Apache-2.0) AND Unicode-3.0",
+            "(MIT OR MPL-2.0) AND ISC",
             "Apache-2.0 WITH LLVM-exception",
             "Apache-2.0 AND ISC OR GPL-3.0-only",
         ] {
-            assert!(is_permissive(expression), "{expression}");
+            assert!(allowed.permits(expression), "{expression}");
         }
         for expression in [
             "",
@@ -101,7 +108,13 @@ mod tests {
             "GPL-3.0-only WITH x",
             "BUSL-1.1",
         ] {
-            assert!(!is_permissive(expression), "{expression}");
+            assert!(!allowed.permits(expression), "{expression}");
         }
+    }
+
+    #[test]
+    fn a_page_without_a_list_allows_nothing() {
+        assert_eq!(Allowed::parse("[licenses]\n"), None);
+        assert_eq!(Allowed::parse("allow = [\"MIT\"]"), None);
     }
 }
