@@ -21,8 +21,7 @@ pub struct Records {
     cursor: Option<Cursor>,
     space: Space,
     from: Bytes,
-    // Keeps the folder locked while it is read.
-    _engine: Arc<Engine>,
+    engine: Arc<Engine>,
 }
 
 impl Snapshot {
@@ -57,7 +56,7 @@ impl Snapshot {
             Bound::Unbounded => Bytes::new(),
         };
         let cursor = (!is_empty(&bounds)).then(|| self.engine.range(&self.view, space, bounds));
-        Ok(Records { cursor, space: space.clone(), from, _engine: self.engine.clone() })
+        Ok(Records { cursor, space: space.clone(), from, engine: self.engine.clone() })
     }
 }
 
@@ -68,7 +67,7 @@ impl Records {
             Read::Damaged(key) => Some(Err(StoreError::Damaged { space: self.space.name.clone(), key })),
             Read::Stuck(error) => {
                 self.cursor = None;
-                Some(Err(error.blame(&self.space, &self.from)))
+                Some(Err(self.engine.blame(error, &self.space, &self.from)))
             }
         }
     }

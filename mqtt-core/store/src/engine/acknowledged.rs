@@ -56,6 +56,13 @@ impl Acknowledged {
     }
 }
 
+impl Drop for Acknowledged {
+    /// Closing the file is not enough: a process that is just being started still has it open for a moment.
+    fn drop(&mut self) {
+        let _ = self.file.unlock();
+    }
+}
+
 fn decode(content: &[u8]) -> Option<u64> {
     let (group, sum) = content.split_first_chunk::<8>()?;
     (crc32fast::hash(group).to_le_bytes() == sum).then(|| u64::from_le_bytes(*group))

@@ -1,4 +1,4 @@
-use std::fs::{File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,8 @@ pub(super) fn examine(data: &Path, acknowledged: u64) -> Result<(), StoreError> 
     let Some((active, _)) = journals.last() else {
         return Err(StoreError::damaged(data, "there is no journal"));
     };
-    let mut last: Option<Written> = None;
+    // The very first journal begins with group 1; before a later one there may have been any number.
+    let mut last = journals.first().filter(|(_, id)| *id == 0).map(|_| Written::BEFORE_ALL);
     for (path, _) in &journals {
         let file = OpenOptions::new().read(true).write(true).open(path).map_err(StoreError::io(path))?;
         let size = file.metadata().map_err(StoreError::io(path))?.len();
@@ -50,19 +51,32 @@ pub(super) fn examine(data: &Path, acknowledged: u64) -> Result<(), StoreError> 
             whole = size - journal.left;
             last = Some(next);
         }
-        if path != active {
-            continue; // A cut in it shows in the next one, which does not follow.
-        }
-        let number = last.as_ref().map(|last| last.group.number);
-        if number.is_some_and(|number| number < acknowledged) {
-            return Err(StoreError::damaged(path, format!("it cannot be read from byte {whole} on")));
-        }
-        if whole < size {
+        if path == active && whole < size {
+            let torn = match &last {
+                Some(last) => last.group.number >= acknowledged,
+                None => !holds_group(&fs::read(path).map_err(StoreError::io(path))?),
+            };
+            if !torn {
+                return Err(StoreError::damaged(path, format!("it cannot be read from byte {whole} on")));
+            }
             let file = journal.input.into_inner();
             file.set_len(whole).and_then(|()| file.sync_all()).map_err(StoreError::io(path))?;
         }
+        // A cut in another one shows in the next one, which does not follow.
     }
     Ok(())
+}
+
+/// Whether there is a whole group anywhere. It was written after all that lies before it was synced.
+fn holds_group(bytes: &[u8]) -> bool {
+    let mut starts =
+        bytes.windows(START + 1).enumerate().filter(|(_, start)| start[0] == 1 && start[START] == 2);
+    starts.any(|(at, _)| {
+        let input = &bytes[at..];
+        Journal { input, left: input.len() as u64, body: Vec::new() }
+            .group()
+            .is_ok_and(|group| group.is_some())
+    })
 }
 
 impl Group {
@@ -86,6 +100,8 @@ impl Group {
 }
 
 impl Written {
+    const BEFORE_ALL: Self = Self { group: Group { number: 0, floor: 0 }, sequence: 0 };
+
     fn follows(&self, last: &Self) -> bool {
         self.group.number == last.group.number + 1 && self.group.floor > last.sequence
     }
@@ -98,16 +114,16 @@ impl Written {
 /// then per item: 2, kind: u8, compression: u8, tree: u64, size of the key: u16, of the value: u32, on the disk: u32, both
 /// 3, XXH3 of all items: u64, "FJL" 3
 /// ```
-struct Journal {
-    input: BufReader<File>,
+struct Journal<R> {
+    input: R,
     left: u64,
     body: Vec<u8>,
 }
 
-impl Journal {
+impl<R: Read> Journal<R> {
     /// The next group; `None` where there is no whole one.
     fn group(&mut self) -> std::io::Result<Option<Written>> {
-        let Some([1, start @ ..]) = self.take::<13>()? else { return Ok(None) };
+        let Some([1, start @ ..]) = self.take::<START>()? else { return Ok(None) };
         let (items, sequence) = start.split_at(4);
         let (items, sequence) = (number(items), number(sequence));
         let mut hasher = Xxh3::new();
@@ -160,3 +176,6 @@ fn journals(data: &Path) -> Result<Vec<(PathBuf, u64)>, StoreError> {
     journals.sort_by_key(|(_, id)| *id);
     Ok(journals)
 }
+
+/// The bytes before the first item.
+const START: usize = 13;

@@ -158,12 +158,20 @@ impl Engine {
         match view.get(&self.keyspace(space), key) {
             Ok(None) => Ok(None),
             Ok(Some(sealed)) => unseal(&space.name, key, &sealed).map(Some).ok_or_else(damaged),
-            Err(error) => Err(ReadError(error).blame(space, key)),
+            Err(error) => Err(self.blame(ReadError(error), space, key)),
         }
     }
 
     pub(crate) fn range(&self, view: &View, space: &Space, [start, end]: [Bound<Vec<u8>>; 2]) -> Cursor {
         Cursor { records: view.range(&self.keyspace(space), (start, end)), space: space.name.clone() }
+    }
+
+    /// Says what kept a record, or those from `key` on, from being read.
+    pub(crate) fn blame(&self, error: ReadError, space: &Space, key: &[u8]) -> StoreError {
+        match refused_by_system(error.0) {
+            Ok(error) => StoreError::io(&self.data)(error),
+            Err(_) => StoreError::Damaged { space: space.name.clone(), key: Bytes::copy_from_slice(key) },
+        }
     }
 
     fn keyspace(&self, space: &Space) -> Keyspace {
@@ -194,15 +202,6 @@ impl Cursor {
                 value.map_or(Read::Damaged(key.clone()), |value| Read::Record(key, value))
             }
             Err(error) => Read::Stuck(ReadError(error)),
-        }
-    }
-}
-
-impl ReadError {
-    pub(crate) fn blame(self, space: &Space, key: &[u8]) -> StoreError {
-        match refused_by_system(self.0) {
-            Ok(error) => StoreError::Io { path: space.name.as_ref().into(), error: Arc::new(error) },
-            Err(_) => StoreError::Damaged { space: space.name.clone(), key: Bytes::copy_from_slice(key) },
         }
     }
 }
