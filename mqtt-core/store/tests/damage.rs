@@ -226,3 +226,52 @@ fn a_journal_that_lost_everything_is_noticed() {
         assert!(matches!(refused, StoreError::DamagedFile { .. }), "{refused}");
     }
 }
+
+#[test]
+fn a_group_missing_between_two_journals_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("data/0.jnl");
+    let lengths = ["first", "second", "third"].map(|key| {
+        let store = Store::open(folder.path(), Config::default()).unwrap();
+        let space = store.space("a").unwrap();
+        let mut batch = Batch::new();
+        batch.put(&space, key, "v");
+        store.commit(batch).wait().unwrap();
+        store.close().unwrap();
+        drop(Store::open(folder.path(), Config::default()).unwrap());
+        journal.metadata().unwrap().len() as usize
+    });
+    let content = fs::read(&journal).unwrap();
+    let next = folder.path().join("data/1.jnl");
+    fs::write(&journal, &content[..lengths[0]]).unwrap();
+    fs::write(&next, &content[lengths[1]..]).unwrap();
+    let refused = Store::open(folder.path(), Config::default()).unwrap_err();
+    assert!(matches!(&refused, StoreError::DamagedFile { path, .. } if *path == next), "{refused}");
+}
+
+/// The engine believes a manifest as it is, and deletes the tables that it does not name.
+#[test]
+fn no_byte_of_a_manifest_may_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path(), Config::default()).unwrap();
+    store.space("a").unwrap();
+    store.close().unwrap();
+    let tree = folder.path().join("data/keyspaces/0");
+    let current = fs::read(tree.join("current")).unwrap();
+    let manifest = tree.join(format!("v{}", u64::from_le_bytes(current[..8].try_into().unwrap())));
+    for (file, size) in [(&manifest, fs::read(&manifest).unwrap().len()), (&tree.join("current"), 24)] {
+        let sound = fs::read(file).unwrap();
+        for at in 0..size {
+            let mut changed = sound.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(file, changed).unwrap();
+            let refused = Store::open(folder.path(), Config::default()).unwrap_err();
+            assert!(
+                matches!(&refused, StoreError::DamagedFile { path, .. } if path.starts_with(&tree)),
+                "{refused}"
+            );
+        }
+        fs::write(file, sound).unwrap();
+    }
+    Store::open(folder.path(), Config::default()).unwrap();
+}
