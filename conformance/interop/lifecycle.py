@@ -28,6 +28,7 @@ MALFORMED = {
         b"GET / HTTP/1.1\r\n\r\n",
     ],
     "stomp": [b"\x00\x00\x00", b"HELO\n\n\x00", b"CONNECT\nno colon\n\n\x00", b"SEND\ndestination:a\n\nx\x00"],
+    "http": [b"\x00\xff\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"],
     "mqtt-sn": [b"", b"\x00", b"\x01", b"\x02\xff", b"\xff\x04", b"\x01\xff\xff\x0c", b"\x03\xfe\x01\x03\xfe\x01"],
     "coap": [b"", b"\x00", b"\xff\xff\xff\xff", b"\x4f\x01\x00\x01", b"\x40\x01\x00\x01\xff", b"\x40\x01\x00\x01\xf0"],
 }
@@ -47,7 +48,7 @@ def hostile(ports, listener, inputs, everyone):
     with ExitStack() as stack:
         subscriptions = [stack.enter_context(client.subscribe(topic)) for client in one_each(everyone)]
         for malformed in inputs:
-            if listener in ("mqtt", "stomp"):
+            if listener in ("mqtt", "stomp", "http"):
                 _is_closed_upon(ports[listener], malformed)
             else:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
