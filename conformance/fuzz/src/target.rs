@@ -30,3 +30,8 @@ impl Target {
         Self::all().into_iter().find(|target| target.name == name)
     }
 }
+
+/// Seeds as a target wants them.
+pub(crate) fn owned<T: AsRef<[u8]>>(seeds: &[T]) -> Vec<Vec<u8>> {
+    seeds.iter().map(|seed| seed.as_ref().to_vec()).collect()
+}

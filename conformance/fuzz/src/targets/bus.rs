@@ -1,6 +1,7 @@
 use bus::{ContentFormat, Filter, Topic, units};
 
 use crate::Target;
+use crate::target::owned;
 
 pub(crate) const TARGETS: [Target; 2] = [
     Target { name: "bus_topics", run: topics, seeds: topic_seeds },
@@ -33,16 +34,14 @@ fn topics(input: &[u8]) {
 }
 
 fn topic_seeds() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         "sport/tennis/player1\0sport/tennis/+",
         "/finance\0+/+",
         "$SYS/uptime\0$SYS/#",
         "a//b\0a/#",
         "job/7\0$share/workers/job/#",
         "Ätna/21°\0+/21°",
-    ]
-    .map(|seed| seed.as_bytes().to_vec())
-    .to_vec()
+    ])
 }
 
 /// Durations, sizes and media types.
@@ -60,7 +59,7 @@ fn read_units(input: &[u8]) {
 }
 
 fn unit_seeds() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         "30s",
         "250ms",
         "7d",
@@ -71,7 +70,5 @@ fn unit_seeds() -> Vec<Vec<u8>> {
         "512",
         "application/json; charset=utf-8",
         "text/plain",
-    ]
-    .map(|seed| seed.as_bytes().to_vec())
-    .to_vec()
+    ])
 }

@@ -5,6 +5,7 @@ use coap::{Coap, Config, Endpoint, Message, Transmission};
 
 use crate::Target;
 use crate::conversation::{converse, datagrams, joined, small_limits};
+use crate::target::owned;
 
 pub(crate) const TARGETS: [Target; 3] = [
     Target { name: "coap_decode", run: decode, seeds: messages },
@@ -42,7 +43,7 @@ fn connection(input: &[u8]) {
 
 /// Single messages.
 pub(super) fn messages() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         &b"\x41\x01\x00\x01\xAA\xB2ps\x01a\x01b"[..],
         b"\x41\x01\x00\x02\xAA\x60\x52ps\x01a",
         b"\x44\x02\x00\x03abcd\xB2ps\x04temp\x11\x32\x3Dhretain=true\xFF{\"v\":1}",
@@ -55,9 +56,7 @@ pub(super) fn messages() -> Vec<Vec<u8>> {
         b"\x40\x00\x00\x09",
         b"\x61\x45\x00\x0A\xAA\x61\x05\xFFhello",
         b"\x41\x04\x00\x0B\xAA\xB2ps\x01a",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 /// The same as datagrams of one peer.

@@ -7,6 +7,7 @@ use lwm2m::{Config, Link, Lwm2m, Lwm2mPath, ObjectModel};
 use super::coap;
 use crate::Target;
 use crate::conversation::{PAYLOADS, converse, datagrams, joined, small_limits};
+use crate::target::owned;
 
 pub(crate) const TARGETS: [Target; 4] = [
     Target { name: "lwm2m_connection", run: connection, seeds: conversations },
@@ -76,7 +77,7 @@ fn answers(input: &[u8]) {
 }
 
 fn answer_seeds() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         &b"\x01\x45\xC0\xFFConfluence"[..],
         b"\x01\x45\xC2\x2D\x16\xFF\xC8\x00\x0AConfluence",
         b"\x02\x45\x61\x05\x62\x2D\x16\xFF\xE4\x16\x44\x41\xAC\x00\x00",
@@ -87,9 +88,7 @@ fn answer_seeds() -> Vec<Vec<u8>> {
         b"\x01\x84",
         b"\x01\x45\xC0\xB1\x08\xFFpart of it, more to come",
         b"\x00\x00",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 /// The first byte chooses the path, the rest is read in every format.
@@ -112,7 +111,7 @@ fn formats(input: &[u8]) {
 }
 
 fn format_seeds() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         &b"\x02Open Mobile Alliance"[..],
         b"\x01\xC8\x00\x14Open Mobile Alliance\xC1\x0D\x01\x86\x06\x41\x00\x01\x41\x01\x05",
         b"\x00\x08\x00\x11\xC8\x00\x0EWatersmeet dev",
@@ -120,9 +119,7 @@ fn format_seeds() -> Vec<Vec<u8>> {
         b"\x01{\"bn\":\"/3/0/\",\"e\":[{\"n\":\"0\",\"sv\":\"OMA\"},{\"n\":\"9\",\"v\":100},{\"n\":\"6\",\"bv\":true}]}",
         b"\x01[{\"bn\":\"/3/0/\",\"n\":\"0\",\"vs\":\"OMA\"},{\"n\":\"9\",\"v\":95},{\"n\":\"2\",\"vd\":\"AAE\",\"t\":-5}]",
         b"\x0395",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 fn links(input: &[u8]) {
@@ -137,13 +134,11 @@ fn links(input: &[u8]) {
 }
 
 fn link_seeds() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         "</>;rt=\"oma.lwm2m\";ct=110,</1/0>,</3/0>;pmin=5,</3303/0>;ver=1.1",
         "</lwm2m/3/0>",
         "/3/0/7/1",
         "3",
         "<,>;\"",
-    ]
-    .map(|seed| seed.as_bytes().to_vec())
-    .to_vec()
+    ])
 }

@@ -3,6 +3,7 @@ use mqtt::{Config, Mqtt, Packet, Version, decode, encode};
 
 use crate::Target;
 use crate::conversation::{converse, pieces, small_limits};
+use crate::target::owned;
 
 pub(crate) const TARGETS: [Target; 5] = [
     Target { name: "mqtt_decode", run: packets, seeds: every_packet },
@@ -50,7 +51,7 @@ fn connected(connect: &[u8], input: &[u8]) {
 }
 
 fn connects() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         &b"\x10\x0F\0\x06MQIsdp\x03\x02\0\x05\0\x01c\xC0\0"[..],
         b"\x10\x0D\0\x04MQTT\x04\x02\0\x05\0\x01c\xE0\0",
         b"\x10\x1B\0\x04MQTT\x04\xC6\0\x05\0\x01c\0\x01w\0\x03bye\0\x01u\0\x01p\xC0\0",
@@ -58,13 +59,11 @@ fn connects() -> Vec<Vec<u8>> {
         b"\x10\x21\0\x04MQTT\x05\x06\0\x05\0\0\x01c\x0A\x18\0\0\0\x05\x02\0\0\0\x09\0\x01w\0\x03bye\xC0\0",
         b"\x10\x16\0\x04MQTT\x05\x02\0\x05\x08\x15\0\x01m\x16\0\x01d\0\x01c\xF0\x0A\x18\x08\x15\0\x01m\x16\0\x01d",
         CONNECT_5,
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 fn v3() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         &b"\x82\x08\0\x01\0\x03a/b\x01"[..],
         b"\x82\x0D\0\x02\0\x03a/+\x02\0\x02a#\0\x82\x07\0\x03\0\x02+/\x01",
         b"\x30\x07\0\x03a/b21\x31\x05\0\x03a/b",
@@ -73,13 +72,11 @@ fn v3() -> Vec<Vec<u8>> {
         b"\x40\x02\0\x01\x50\x02\0\x02\x70\x02\0\x02",
         b"\xA2\x07\0\x04\0\x03a/b\xC0\0\xE0\0",
         b"\x33\x07\0\x03a/b\0\x05",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 fn v5() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         &b"\x82\x0B\0\x01\x02\x0B\x07\0\x03a/b\x2D"[..],
         b"\x82\x12\0\x01\0\0\x0C$share/g/a/+\x01",
         b"\x30\x08\0\x03a/b\0\x32\x31",
@@ -89,9 +86,7 @@ fn v5() -> Vec<Vec<u8>> {
         b"\x40\x02\0\x01\x40\x04\0\x02\x80\0\x50\x04\0\x03\x10\0\x70\x03\0\x03\x92",
         b"\xA2\x08\0\x04\0\0\x03a/b\xE0\x07\x04\x05\x11\0\0\0\x05",
         b"\xF0\x02\x19\0\xC0\0\xE0\x01\x8E\xE0\0",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 /// What servers send, too.
@@ -105,7 +100,7 @@ fn every_packet() -> Vec<Vec<u8>> {
         b"\xB0\x02\0\x04\xD0\0",
         b"\x32\x0B\0\x03a/b\0\x01\x02\x0B\x0721",
     ];
-    [connects(), v3(), v5(), from_servers.map(<[u8]>::to_vec).to_vec()].concat()
+    [connects(), v3(), v5(), owned(&from_servers)].concat()
 }
 
 #[cfg(test)]

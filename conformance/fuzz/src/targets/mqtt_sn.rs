@@ -3,6 +3,7 @@ use mqtt_sn::{Config, MqttSn, decode};
 
 use crate::Target;
 use crate::conversation::{converse, datagrams, joined, small_limits};
+use crate::target::owned;
 
 pub(crate) const TARGETS: [Target; 3] = [
     Target { name: "mqtt_sn_decode", run: packets, seeds: messages },
@@ -34,7 +35,7 @@ fn connected(input: &[u8]) {
 
 /// Single messages.
 fn messages() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         CONNECT,
         b"\x07\x04\x0C\x01\0\x3Cc",
         b"\x05\x07\x10wt",
@@ -61,9 +62,7 @@ fn messages() -> Vec<Vec<u8>> {
         b"\x03\x01\0",
         b"\x05\xFE\x01n1\x07\x04\x04\x01\0\x3Cc",
         b"\x01\0\x0B\x0C\x20\0\x01\0\x0521",
-    ]
-    .map(<[u8]>::to_vec)
-    .to_vec()
+    ])
 }
 
 /// The same as datagrams of one peer.

@@ -3,6 +3,7 @@ use stomp::{Config, Decoder, FrameLimits, Stomp, Version};
 
 use crate::Target;
 use crate::conversation::{converse, pieces, small_limits};
+use crate::target::owned;
 
 pub(crate) const TARGETS: [Target; 3] = [
     Target { name: "stomp_decode", run: decode, seeds },
@@ -38,7 +39,7 @@ fn connected(input: &[u8]) {
 }
 
 fn seeds() -> Vec<Vec<u8>> {
-    [
+    owned(&[
         "STOMP\naccept-version:1.0,1.1,1.2\nhost:h\nlogin:u\npasscode:p\nheart-beat:500,1000\n\n\0\n",
         "SUBSCRIBE\nid:0\ndestination:a/+\nack:client-individual\nreceipt:1\n\n\0ACK\nid:1\n\n\0NACK\nid:2\n\n\0",
         "SUBSCRIBE\nid:0\ndestination:a/b\nack:client\n\n\0SUBSCRIBE\nid:1\ndestination:a/b\n\n\0UNSUBSCRIBE\nid:0\n\n\0",
@@ -47,7 +48,5 @@ fn seeds() -> Vec<Vec<u8>> {
         "BEGIN\ntransaction:t\n\n\0SEND\ntransaction:t\ndestination:a\n\nx\0COMMIT\ntransaction:t\nreceipt:2\n\n\0",
         "BEGIN\ntransaction:t\n\n\0ACK\nid:1\ntransaction:t\n\n\0ABORT\ntransaction:t\n\n\0DISCONNECT\nreceipt:9\n\n\0",
         "\n\n\n",
-    ]
-    .map(|seed| seed.as_bytes().to_vec())
-    .to_vec()
+    ])
 }
