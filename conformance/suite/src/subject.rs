@@ -1,10 +1,10 @@
 //! The server under test.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How long a started server may take until its listeners are up.
 const START: Duration = Duration::from_secs(20);
 
-/// How a started server is configured, apart from the folder it keeps its data in.
+/// How a started server is configured.
 const CONFIG: &str = include_str!("subject.toml");
 
 /// The server's ports.
@@ -69,33 +69,48 @@ fn binary() -> Result<PathBuf, String> {
     }
 }
 
-/// Starts the server in a folder of its own. It ends with this process: the shell around it reads our end of a pipe.
+/// Starts the server in a folder of its own, where only the file configures it.
 fn start(binary: &Path) -> Result<Subject, String> {
     let folder = env::temp_dir().join(format!("watersmeet-suite-{}", std::process::id()));
-    let unwritable = |error| format!("{}: {error}", folder.display());
-    fs::create_dir_all(&folder).map_err(unwritable)?;
-    let (config, ready) = (folder.join("watersmeet.toml"), folder.join("ready.json"));
-    fs::write(&config, CONFIG.replace("FOLDER", &folder.display().to_string())).map_err(unwritable)?;
-    let mut shell = Command::new("sh")
-        .args(["-c", r#""$0" serve --config "$1" --ready-file "$2" <&- >"$3/log" 2>&1 & cat; kill $!; wait; rm -r "$3""#])
-        .args([binary, &config, &ready, &folder])
-        .current_dir(&folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .map_err(|error| format!("{}: {error}", binary.display()))?;
-    std::mem::forget(shell.stdin.take());
+    let [config, ready, log] = ["watersmeet.toml", "ready.json", "log"].map(|name| folder.join(name));
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&config, CONFIG));
+    let output = written.and_then(|()| File::create(&log)).and_then(|log| Ok((log.try_clone()?, log)));
+    let (output, errors) = output.map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut server = Command::new(binary);
+    for (variable, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WATERSMEET_"))
+    {
+        server.env_remove(variable);
+    }
+    server.arg("serve").arg("--config").arg(&config).arg("--ready-file").arg(&ready);
+    server.current_dir(&folder).stdin(Stdio::null()).stdout(output).stderr(errors);
+    let mut server = server.spawn().map_err(|error| format!("{}: {error}", binary.display()))?;
+    end_with_this_process(&server, &folder)?;
     let began = Instant::now();
     loop {
         if let Some(subject) = fs::read_to_string(&ready).ok().and_then(|text| listening(&text)) {
             return Ok(subject);
         }
-        if began.elapsed() > START {
-            let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
-            return Err(format!("{} was not ready within {START:?}; it said:\n{log}", binary.display()));
+        let ended = server.try_wait().ok().flatten();
+        if ended.is_some() || began.elapsed() > START {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            return Err(format!("{} is not ready ({ended:?}); it said:\n{said}", binary.display()));
         }
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Has a shell end the server and remove its folder once our end of a pipe is gone, however this process ends.
+fn end_with_this_process(server: &Child, folder: &Path) -> Result<(), String> {
+    let mut shell = Command::new("sh")
+        .args(["-c", r#"cat; kill "$1"; rm -r "$2""#, "sh", &server.id().to_string()])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("sh: {error}"))?;
+    std::mem::forget(shell.stdin.take());
+    Ok(())
 }
 
 /// The ports in a ready file: `{"listeners":{"mqtt":"127.0.0.1:1883"}}`.
