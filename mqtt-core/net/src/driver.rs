@@ -134,8 +134,15 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> Flow {
+        let behind = self.is_behind();
         self.settle(now, out, names, cx);
+        if behind {
+            // What the peer sent meanwhile tells whether it is still there; it is read before that is judged.
+            return if self.is_behind() { Flow::Continue } else { Flow::More };
+        }
         if self.closing.is_none() && self.connection.deadline().is_some_and(|deadline| deadline <= now) {
+            // Whoever is still asking to be let in has asked in vain.
+            self.waiting = None;
             self.connection.expire(now, out);
             self.perform(now, out, names, cx);
         }
@@ -149,7 +156,12 @@ impl Driver {
 
     /// When [`Driver::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.connection.deadline()
+        self.connection.deadline().filter(|_| !self.is_behind())
+    }
+
+    /// Whether the peer is not listened to, because the broker has yet to answer.
+    fn is_behind(&self) -> bool {
+        self.is_blocked() && self.session.is_some()
     }
 
     /// Whether an answer is awaited, so that no input is taken.
