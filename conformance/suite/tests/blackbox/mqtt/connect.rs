@@ -169,7 +169,7 @@ fn client_ids_of_letters_and_digits_are_taken(v: Version) {
     }
 }
 
-/// 3.1.1 [MQTT-3.1.3-9] [MQTT-4.8.0-2], 5 [MQTT-3.1.3-8]
+/// 3.1.1 [MQTT-3.1.3-9], 5 [MQTT-3.1.3-8]
 fn a_very_long_client_id_is_taken_or_refused_with_its_code(v: Version) {
     let mut peer = Peer::sending(v, &Connect::new(v, &"long".repeat(4_000)).bytes());
     let connack = peer.next().connack();

@@ -262,7 +262,7 @@ fn a_delivery_bears_the_topic_it_was_published_to(v: Version) {
     }
 }
 
-/// 3.1.1 [MQTT-3.3.5-2], 5 [MQTT-3.4.2-1] [MQTT-3.5.2-1] [MQTT-4.3.3-9]
+/// 3.1.1 [MQTT-3.3.5-2], 5 [MQTT-3.4.2-1] [MQTT-3.5.2-1]
 fn a_publish_that_is_not_permitted_is_delivered_to_nobody(v: Version) {
     let topic = format!("forbidden/{}", unique("t"));
     let mut watcher = Peer::new(v);
@@ -280,6 +280,17 @@ fn a_publish_that_is_not_permitted_is_delivered_to_nobody(v: Version) {
         }
     }
     watcher.nothing_from(&mut Peer::new(v));
+}
+
+/// 5 [MQTT-4.3.3-9]
+#[test]
+fn a_packet_id_is_free_again_after_a_refusing_pubrec() {
+    let v = Version::V5;
+    let (topic, mut watcher, mut publisher) = watched(v);
+    let refused = publisher.ask(&Publish::new(v, "forbidden/t", "no").qos(2, 7).bytes());
+    assert_eq!((refused.kind(), refused.id(), refused.code()), (5, 7, 0x87));
+    publisher.publish(Publish::new(v, &topic, "yes").qos(2, 7));
+    assert_eq!(watcher.receive().text(), "yes");
 }
 
 /// [MQTT-4.7.3-3]

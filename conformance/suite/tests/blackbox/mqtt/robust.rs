@@ -6,7 +6,7 @@ use suite::mqtt::{Connect, Peer, Publish, Version, Will, property, unique};
 
 for_both!(no_bytes_disturb_other_clients);
 
-/// 3.1.1 [MQTT-4.8.0-1] [MQTT-4.8.0-2], 5 [MQTT-4.13.1-1]
+/// 3.1.1 [MQTT-4.8.0-1], 5 [MQTT-4.13.1-1]
 fn no_bytes_disturb_other_clients(v: Version) {
     let (topic, name) = (unique("t"), unique("c"));
     let (mut watcher, mut publisher) = (Peer::new(v), Peer::new(v));
