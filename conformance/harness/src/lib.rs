@@ -24,6 +24,8 @@ pub struct Bench {
     pub requests: VecDeque<(Ticket, Request)>,
     /// What the session was told of its deliveries.
     pub acks: Vec<(DeliveryId, Ack)>,
+    /// Why deliveries without an id could not be had by the peer.
+    pub lost: Vec<Reason>,
     /// The names claimed and not given up.
     pub claims: Vec<PeerName>,
     /// Why the connection ended, once it has.
@@ -49,6 +51,7 @@ impl Bench {
             sent: VecDeque::new(),
             requests: VecDeque::new(),
             acks: Vec::new(),
+            lost: Vec::new(),
             claims: Vec::new(),
             closed: None,
             error: None,
@@ -184,6 +187,7 @@ impl Bench {
             match action {
                 Action::Request(ticket, request) => self.requests.push_back((ticket, request)),
                 Action::Ack(delivery, ack) => self.acks.push((delivery, ack)),
+                Action::Lost(reason) => self.lost.push(reason),
                 Action::Claim(name) => self.claims.push(name),
                 Action::Disclaim(name) => self.claims.retain(|claimed| *claimed != name),
                 Action::Close(reason) => self.closed = Some(self.closed.unwrap_or(reason)),

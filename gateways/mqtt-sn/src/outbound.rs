@@ -288,8 +288,10 @@ fn publish(delivery: &Delivery, topic: TopicId, dup: bool) -> Packet<'_> {
 }
 
 fn ack(id: Option<DeliveryId>, ack: Ack, turn: &mut Turn<'_>) {
-    if let Some(id) = id {
-        turn.out.ack(id, ack);
+    match (id, ack) {
+        (_, Ack::Reject(reason)) => turn.out.reject(id, reason),
+        (Some(id), ack) => turn.out.ack(id, ack),
+        (None, _) => {}
     }
 }
 

@@ -154,8 +154,10 @@ impl StompConnection {
     }
 
     fn give_up(&mut self, delivery: &Delivery, ack: Ack, out: &mut Outbox) {
-        if let Some(id) = delivery.id {
-            out.ack(id, ack);
+        match (delivery.id, ack) {
+            (id, Ack::Reject(reason)) => out.reject(id, reason),
+            (Some(id), ack) => out.ack(id, ack),
+            (None, _) => {}
         }
     }
 }

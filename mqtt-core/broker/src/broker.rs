@@ -280,6 +280,7 @@ impl Shared {
             }
             Entry::Occupied(mut entry) => {
                 let old = entry.get().clone();
+                let turn = old.interrupt();
                 let mut state = old.lock();
                 if state.is_held() {
                     self.counters.connections.fetch_sub(1, Ordering::Relaxed);
@@ -287,12 +288,12 @@ impl Shared {
                 if !clean_start && !state.ended {
                     let old_will = prepare(&mut state);
                     let epoch = old.attach(&mut state, window);
-                    drop(state);
+                    drop((state, turn));
                     return Ok(Attached { record: old, epoch, old_will, replaced: None, resumed: true });
                 }
                 let old_will = state.will.take();
                 old.end(&mut state);
-                drop(state);
+                drop((state, turn));
                 let record = Arc::new(Record::new(client.id.clone()));
                 let mut state = record.lock();
                 prepare(&mut state);
@@ -352,13 +353,14 @@ impl Shared {
 
     fn due(self: &Arc<Self>, timer: Timer, now: Instant) {
         let Some(record) = timer.record.upgrade() else { return };
+        let turn = record.interrupt();
         let mut state = record.lock();
         if record.epoch() != timer.epoch || state.is_held() || state.ended {
             return;
         }
         let will = state.will.take();
         state.ended = timer.what == Due::End;
-        drop(state);
+        drop((state, turn));
         if let Some((will, owner)) = will {
             self.publish_will(will, owner, now);
         }

@@ -25,6 +25,9 @@ pub(crate) struct Record {
     pub(crate) id: ClientId,
     /// Which connection holds it, or held it last. A connection with another number has lost it.
     epoch: AtomicU64,
+    /// Held over each publish and subscribe of the connection, and over a take-over: what the connection that
+    /// is taken over had begun is wholly done before, or refused. Locked before `state`, never after.
+    turn: Mutex<()>,
     state: Mutex<State>,
 }
 
@@ -70,11 +73,32 @@ pub(crate) struct Pulled {
 
 impl Record {
     pub(crate) fn new(id: ClientId) -> Self {
-        Self { id, epoch: AtomicU64::new(0), state: Mutex::default() }
+        Self { id, epoch: AtomicU64::new(0), turn: Mutex::default(), state: Mutex::default() }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Keeps the session with the connection `epoch` for as long as the guard lives.
+    pub(crate) fn hold(&self, epoch: u64) -> Result<MutexGuard<'_, ()>, Reason> {
+        let turn = self.turn.lock();
+        self.check(epoch).map(|()| turn)
+    }
+
+    /// The state, for the connection `epoch`.
+    pub(crate) fn lock_for(&self, epoch: u64) -> Result<MutexGuard<'_, State>, Reason> {
+        let state = self.state.lock();
+        self.check(epoch).map(|()| state)
+    }
+
+    /// Waits until nothing of the connection is half done, so that the session may change hands or end.
+    pub(crate) fn interrupt(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock()
+    }
+
+    fn check(&self, epoch: u64) -> Result<(), Reason> {
+        if self.epoch() == epoch { Ok(()) } else { Err(Reason::TakenOver) }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -181,8 +205,8 @@ impl Record {
 
     /// Notes what the client said of a delivery. Returns a message that came through a share group and was
     /// given back, for another member.
-    pub(crate) fn ack(&self, id: DeliveryId, ack: Ack) -> Option<Queued> {
-        let mut state = self.state.lock();
+    pub(crate) fn ack(&self, epoch: u64, id: DeliveryId, ack: Ack) -> Option<Queued> {
+        let mut state = self.lock_for(epoch).ok()?;
         match ack {
             Ack::Received => {
                 if let Some(entry) = state.inflight.entry(id) {

@@ -59,33 +59,25 @@ impl Session {
         if self.is_lost() {
             return Answer::Now(Err(Reason::TakenOver));
         }
-        if let Some(id) = publish.once {
-            let state = self.record.lock();
-            if state.received.contains(&id) {
-                return Answer::Now(Ok(Reply::Published { matched: 1 })); // [MQTT-4.3.3-10]
-            }
-            if state.received.len() >= self.shared.config.max_received {
-                return Answer::Now(Err(Reason::ReceiveMaximumExceeded));
-            }
-        }
-        let epoch = self.shared.hooks.authorizer.epoch();
+        let rights = self.shared.hooks.authorizer.epoch();
         let allowed = self.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
-            *then == epoch && *qos == publish.qos && *retain == publish.retain && *topic == publish.topic
+            *then == rights && *qos == publish.qos && *retain == publish.retain && *topic == publish.topic
         });
-        let asked = (!allowed).then(|| (publish.topic.clone(), publish.qos, publish.retain, epoch));
+        let asked = (!allowed).then(|| (publish.topic.clone(), publish.qos, publish.retain, rights));
         match self.shared.review(&self.client, publish, allowed) {
             Answer::Now(Ok(publish)) => {
                 self.allowed = asked.or_else(|| self.allowed.take());
                 let (shared, routes) = (&self.shared, &mut self.routes);
-                Answer::Now(commit(shared, &self.client, &self.record, publish, routes, now))
+                Answer::Now(commit(shared, &self.client, &self.record, self.epoch, publish, routes, now))
             }
             Answer::Now(Err(reason)) => Answer::Now(Err(reason)),
             Answer::Later(review) => {
                 let (shared, client, record) =
                     (self.shared.clone(), self.client.clone(), self.record.clone());
+                let epoch = self.epoch;
                 Answer::later(async move {
                     let publish = review.await?;
-                    commit(&shared, &client, &record, publish, &mut None, now)
+                    commit(&shared, &client, &record, epoch, publish, &mut None, now)
                 })
             }
         }
@@ -93,7 +85,7 @@ impl Session {
 
     /// Ends the exactly-once handling of a publish.
     pub fn release(&mut self, id: u16) -> Result<Reply, Reason> {
-        let known = self.record.lock().received.remove(&id);
+        let known = self.record.lock_for(self.epoch)?.received.remove(&id);
         Ok(Reply::Released { known })
     }
 
@@ -109,9 +101,10 @@ impl Session {
         }
         let reviews = subscriptions.into_iter().map(|subscription| self.review(subscription)).collect();
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        let epoch = self.epoch;
         Answer::all(reviews).map(move |reviewed| {
             let grant = |result: Result<Subscription, Reason>| {
-                result.and_then(|subscription| register(&shared, &client, &record, subscription, now))
+                result.and_then(|subscription| register(&shared, &client, &record, epoch, subscription, now))
             };
             Ok(Reply::Subscribed(reviewed.into_iter().map(grant).collect()))
         })
@@ -119,6 +112,7 @@ impl Session {
 
     /// Ends subscriptions; each has its own result.
     pub fn unsubscribe(&mut self, subscriptions: Vec<Unsubscribe>) -> Result<Reply, Reason> {
+        let _turn = self.record.hold(self.epoch)?;
         let end = |subscription| {
             let gone = self.shared.unsubscribe(&self.record, &Key::from(subscription));
             let gone = gone.ok_or(Reason::NoSubscription)?;
@@ -145,12 +139,13 @@ impl Session {
     pub fn set_will(&mut self, will: Option<Will>) -> Answer<Result<Reply, Reason>> {
         let access = will.as_ref().map(|will| self.shared.authorize(&self.client, will_access(will)));
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        let epoch = self.epoch;
         access.unwrap_or(Answer::Now(Permission::Allow)).map(move |permission| {
             if let (Permission::Deny, Some(will)) = (permission, &will) {
                 shared.deny(&client, "publish", will.publish.topic.as_str());
                 return Err(Reason::NotAuthorized);
             }
-            record.lock().will = will.map(|will| (will, client));
+            record.lock_for(epoch)?.will = will.map(|will| (will, client));
             Ok(Reply::WillSet)
         })
     }
@@ -194,10 +189,13 @@ impl Session {
 
     /// Notes what the client said of a delivery.
     pub fn ack(&mut self, id: DeliveryId, ack: Ack) {
-        if self.is_lost() {
+        if !self.open {
             return;
         }
-        if let Some(returned) = self.record.ack(id, ack) {
+        if let Ack::Reject(reason) = ack {
+            self.shared.counters.drop_message(reason);
+        }
+        if let Some(returned) = self.record.ack(self.epoch, id, ack) {
             self.shared.redispatch(returned, &self.record);
         }
     }
@@ -209,10 +207,8 @@ impl Session {
 
     /// The client says how it leaves; the connection then ends with [`Session::close`].
     pub fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
-        if let Some(expiry) = disconnect.session_expiry
-            && !self.is_lost()
-        {
-            self.record.lock().expiry = self.shared.config.session_expiry(expiry);
+        if let Some(expiry) = disconnect.session_expiry {
+            self.record.lock_for(self.epoch)?.expiry = self.shared.config.session_expiry(expiry);
         }
         let reason = match disconnect.publish_will {
             true => Reason::DisconnectedWithWill,
@@ -264,15 +260,27 @@ impl Drop for Session {
     }
 }
 
+/// Routes a reviewed publish, and remembers it if it is to be routed once.
 fn commit(
     shared: &Shared,
     client: &Client,
     record: &Arc<Record>,
+    epoch: u64,
     publish: Publish,
     routes: &mut Option<(Topic, Arc<Routes>)>,
     now: Instant,
 ) -> Result<Reply, Reason> {
+    let _turn = record.hold(epoch)?;
     let once = publish.once;
+    if let Some(id) = once {
+        let state = record.lock();
+        if state.received.contains(&id) {
+            return Ok(Reply::Published { matched: 1 }); // [MQTT-4.3.3-10]
+        }
+        if state.received.len() >= shared.config.max_received {
+            return Err(Reason::ReceiveMaximumExceeded);
+        }
+    }
     let matched = shared.route(client, Some(record), publish, routes, now)?;
     if let Some(id) = once {
         record.lock().received.insert(id);
@@ -298,9 +306,11 @@ fn register(
     shared: &Shared,
     client: &Arc<Client>,
     record: &Arc<Record>,
+    epoch: u64,
     subscription: Subscription,
     now: Instant,
 ) -> Result<Qos, Reason> {
+    let _turn = record.hold(epoch)?;
     let Subscription { id, filter, mut options, .. } = subscription.clone();
     options.qos = options.qos.min(shared.config.max_qos());
     let key = Key::of(&subscription);

@@ -41,7 +41,8 @@ pub enum Ack {
     Received,
     /// The delivery is done.
     Complete,
-    /// The peer took it and says that it failed (MQTT 5 reason codes from 0x80, a device's error); it is done.
+    /// It failed: the peer says so (MQTT 5 reason codes from 0x80, a device's error), or its protocol cannot carry
+    /// it. It is done, and counted.
     Reject(Reason),
     /// The peer gives it back: deliver it again, to another member if it came through a share group.
     Return,

@@ -32,6 +32,8 @@ pub enum Action {
     Request(Ticket, Request),
     /// Tell the session what became of a delivery.
     Ack(DeliveryId, Ack),
+    /// Count a delivery without an id that the peer cannot have.
+    Lost(Reason),
     /// Let datagrams with this name reach this connection from whatever address.
     Claim(PeerName),
     /// Give a claimed name up.
@@ -110,6 +112,14 @@ impl Outbox {
     /// Tells the session what became of a delivery.
     pub fn ack(&mut self, delivery: DeliveryId, ack: Ack) {
         self.actions.push_back(Action::Ack(delivery, ack));
+    }
+
+    /// Says that the peer cannot have a delivery, and why; it is done, and counted.
+    pub fn reject(&mut self, delivery: Option<DeliveryId>, reason: Reason) {
+        self.actions.push_back(match delivery {
+            Some(id) => Action::Ack(id, Ack::Reject(reason)),
+            None => Action::Lost(reason),
+        });
     }
 
     /// Lets datagrams with this name reach this connection from whatever address.

@@ -24,4 +24,4 @@ pub use codec::{
     encode,
 };
 pub use config::Config;
-pub use server::{Counters, Mqtt, MqttConnection};
+pub use server::{Mqtt, MqttConnection};

@@ -264,6 +264,7 @@ impl Driver {
                     session.ack(id, ack);
                 }
             }
+            Action::Lost(reason) => self.broker.count_drop(reason),
             Action::Claim(name) => names.claim(name),
             Action::Disclaim(name) => names.disclaim(name),
             Action::Close(reason) => drop(self.closing.get_or_insert(reason)),

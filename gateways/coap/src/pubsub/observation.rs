@@ -148,8 +148,11 @@ impl Observations {
                 }
             }
         }
-        if let Some(delivery) = delivery.id.filter(|_| !awaited) {
-            out.ack(delivery, if sent { Ack::Complete } else { Ack::Reject(failure) });
+        match delivery.id {
+            _ if awaited => {}
+            id if !sent => out.reject(id, failure),
+            Some(id) => out.ack(id, Ack::Complete),
+            None => {}
         }
         ended
     }

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bus::{Delivery, Outbox, Qos};
+use bus::{Delivery, Outbox, Qos, Reason};
 
 use super::Shared;
 use super::connected::Connected;
@@ -17,12 +17,10 @@ impl Connected {
     pub(super) fn deliver(&mut self, delivery: &Delivery, now: Instant, shared: &Shared, out: &mut Outbox) {
         // A duplicate must come again: the client may have it half received.
         if !delivery.duplicate && delivery.message.is_expired(now) {
-            shared.counters.count_expired();
-            return drop_delivery(delivery, out);
+            return out.reject(delivery.id, Reason::MessageExpired);
         }
         if !self.write(delivery, now, out) {
-            shared.counters.count_too_large();
-            drop_delivery(delivery, out);
+            out.reject(delivery.id, Reason::PacketTooLarge);
         }
     }
 
@@ -85,11 +83,5 @@ fn for_each(delivery: &Delivery, written: Written, now: Instant, mut each: impl 
     }
     if let Some(metadata) = &delivery.message.metadata {
         for_each_property(metadata, each);
-    }
-}
-
-fn drop_delivery(delivery: &Delivery, out: &mut Outbox) {
-    if let Some(id) = delivery.id {
-        out.ack(id, bus::Ack::Complete);
     }
 }

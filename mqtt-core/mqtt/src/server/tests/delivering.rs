@@ -77,8 +77,8 @@ fn what_a_client_cannot_take_is_dropped_counted_and_complete() {
     bench.deliver(delivery(6, 0, "a", "1234567890123", Qos::AtLeastOnce, bench.now));
     bench.deliver(delivery(0, 0, "a", "123456789012345", Qos::AtMostOnce, bench.now));
     assert!(bench.take_sent().is_empty());
-    assert_eq!(bench.acks, [(id(6), Ack::Complete)]);
-    assert_eq!(mqtt.counters().too_large(), 2);
+    assert_eq!(bench.acks, [(id(6), Ack::Reject(Reason::PacketTooLarge))]);
+    assert_eq!(bench.lost, [Reason::PacketTooLarge]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_seconds_left_are_told_and_an_expired_message_is_dropped() {
     bench.advance(Duration::from_secs(20));
     bench.deliver(fresh());
     assert!(bench.take_sent().is_empty());
-    assert_eq!((&bench.acks[..], mqtt.counters().expired()), (&[(id(5), Ack::Complete)][..], 1));
+    assert_eq!(bench.acks, [(id(5), Ack::Reject(Reason::MessageExpired))]);
     bench.deliver(Delivery { duplicate: true, ..fresh() });
     assert!(bench.take_sent().starts_with(b"\x3A"), "the client may have it half received");
 }
