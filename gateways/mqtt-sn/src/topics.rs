@@ -122,10 +122,18 @@ mod tests {
 
     #[test]
     fn ids_wrap_around_and_leave_out_the_reserved_ones() {
-        let mut ids = TopicIds::new(10, u64::from(LAST) - 1);
+        let mut ids = TopicIds { next: LAST, ..TopicIds::new(10, 0) };
         assert_eq!(ids.ask(&topic("a")), Some(0xFFFE));
         assert_eq!(ids.ask(&topic("b")), Some(1));
         assert_eq!(ids.ask(&topic("a")), Some(0xFFFE), "asking again changes nothing");
+    }
+
+    #[test]
+    fn ids_begin_where_a_signed_number_stays_positive() {
+        for seed in [0, 1, 0x3FFE, 0x3FFF, 0x7FFF, 0xFFFE, u64::MAX] {
+            let id = TopicIds::new(10, seed).ask(&topic("a")).unwrap();
+            assert!((1..=0x3FFF).contains(&id), "{seed}: {id}");
+        }
     }
 
     #[test]
