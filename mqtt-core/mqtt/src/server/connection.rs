@@ -160,7 +160,7 @@ impl Connection for MqttConnection {
             }
             Event::Deliver(delivery) => {
                 if let State::Connected(connected) = &mut self.state {
-                    connected.deliver(&delivery, now, &self.shared, out);
+                    connected.deliver(&delivery, now, out);
                 }
             }
             Event::Release(id) => {

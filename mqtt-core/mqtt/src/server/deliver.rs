@@ -2,7 +2,6 @@ use std::time::Instant;
 
 use bus::{Delivery, Outbox, Qos, Reason};
 
-use super::Shared;
 use super::connected::Connected;
 use crate::aliases::Written;
 use crate::codec::{Property, Version, write};
@@ -14,7 +13,7 @@ const PUBLISH: u8 = 0b0011_0000;
 impl Connected {
     /// Sends a PUBLISH, straight into the outbox. What the client cannot take, or no longer wants, is dropped
     /// and counted; for the session it is complete [MQTT-3.1.2-25].
-    pub(super) fn deliver(&mut self, delivery: &Delivery, now: Instant, shared: &Shared, out: &mut Outbox) {
+    pub(super) fn deliver(&mut self, delivery: &Delivery, now: Instant, out: &mut Outbox) {
         // A duplicate must come again: the client may have it half received.
         if !delivery.duplicate && delivery.message.is_expired(now) {
             return out.reject(delivery.id, Reason::MessageExpired);
