@@ -28,7 +28,7 @@ pub struct Limits {
     pub user_properties: usize,
     /// How many subscriptions, observations or transactions a connection may hold.
     pub subscriptions: usize,
-    /// How much input a peer may send before its session is open, in time.
+    /// How long a peer may take to open its session.
     #[serde(with = "units::duration")]
     pub handshake: Duration,
 }

@@ -294,7 +294,7 @@ impl Reason {
                 "tls_on_plain_port",
                 Client,
                 "the client speaks TLS to a port without TLS",
-                "use the TLS port, or switch TLS off in the client",
+                "switch TLS off in the client, or put a TLS proxy before the port",
             ),
             Self::WrongProtocol => Text(
                 "wrong_protocol",
