@@ -163,13 +163,14 @@ impl OtherSide {
                 session_expiry: connect.session_expiry,
                 maximum_qos: Qos::ExactlyOnce,
                 retain_available: true,
+                shared_subscriptions_available: true,
                 authentication: None,
             })),
             Request::Authenticate(step) if self.draw(2) == 0 => Reply::Challenge(step),
             Request::Authenticate(EnhancedAuthentication { method, data }) => {
                 Reply::Authenticated(EnhancedAuthentication { method, data })
             }
-            Request::Publish(_) => Reply::Published { matched: self.draw(2) },
+            Request::Publish(_) | Request::PublishAll(_) => Reply::Published { matched: self.draw(2) },
             Request::Release(_) => Reply::Released { known: self.draw(2) == 0 },
             Request::Subscribe(wishes) => {
                 let granted = wishes.iter().map(|wish| match self.draw(6) {

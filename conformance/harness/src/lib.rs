@@ -129,6 +129,7 @@ impl Bench {
                 session_expiry: connect.session_expiry,
                 maximum_qos: Qos::ExactlyOnce,
                 retain_available: true,
+                shared_subscriptions_available: true,
                 authentication: None,
             })),
         );

@@ -251,6 +251,7 @@ impl Shared {
             session_expiry: expiry,
             maximum_qos: self.config.max_qos(),
             retain_available: self.config.retain,
+            shared_subscriptions_available: self.config.shared_subscriptions,
             authentication: client.identity.completion.clone(),
         };
         let session = Session::new(self, record, client, epoch, now);

@@ -62,17 +62,53 @@ impl Shared {
         routes: &mut Option<(bus::Topic, Arc<Routes>)>,
         now: Instant,
     ) -> Result<usize, Reason> {
+        self.check(&publish)?;
+        let message = self.take(client, publish, now);
+        if message.retain {
+            self.retained.set(&message, &self.config)?;
+        }
+        Ok(self.distribute(&message, origin, routes))
+    }
+
+    /// Retains and routes several reviewed publishes, or none. Returns how many sessions and groups matched.
+    pub(crate) fn route_all(
+        &self,
+        client: &Client,
+        origin: Option<&Arc<Record>>,
+        publishes: Vec<Publish>,
+        routes: &mut Option<(bus::Topic, Arc<Routes>)>,
+        now: Instant,
+    ) -> Result<usize, Reason> {
+        publishes.iter().try_for_each(|publish| self.check(publish))?;
+        let messages = publishes.into_iter().map(|publish| self.take(client, publish, now));
+        let messages: Vec<_> = messages.collect();
+        self.retained.set_all(messages.iter().filter(|message| message.retain), &self.config)?;
+        Ok(messages.iter().map(|message| self.distribute(message, origin, routes)).sum())
+    }
+
+    /// Whether the configuration allows it.
+    fn check(&self, publish: &Publish) -> Result<(), Reason> {
         if publish.qos > self.config.max_qos() {
             return Err(Reason::QosNotSupported);
         }
         if publish.retain && !self.config.retain {
             return Err(Reason::RetainNotSupported);
         }
+        Ok(())
+    }
+
+    /// Counts a publish and makes it a message.
+    fn take(&self, client: &Client, publish: Publish, now: Instant) -> Arc<Message> {
         self.counters.receive(publish.qos, publish.payload.len());
-        let message = Arc::new(self.message(client, publish, now));
-        if message.retain {
-            self.retained.set(&message, &self.config)?;
-        }
+        Arc::new(self.message(client, publish, now))
+    }
+
+    fn distribute(
+        &self,
+        message: &Arc<Message>,
+        origin: Option<&Arc<Record>>,
+        routes: &mut Option<(bus::Topic, Arc<Routes>)>,
+    ) -> usize {
         let found = match routes {
             Some((topic, found)) if *topic == message.topic && self.router.is_current(found) => found.clone(),
             _ => {
@@ -81,11 +117,11 @@ impl Shared {
                 found
             }
         };
-        let matched = self.hand_out(&message, &found, origin);
+        let matched = self.hand_out(message, &found, origin);
         if matched == 0 {
             self.counters.unrouted.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(matched)
+        matched
     }
 
     fn hand_out(&self, message: &Arc<Message>, routes: &Routes, origin: Option<&Arc<Record>>) -> usize {

@@ -23,20 +23,25 @@ struct Inner {
 impl Retained {
     /// Keeps the message, or removes its topic's message if the payload is empty [MQTT-3.3.1-6].
     pub(crate) fn set(&self, message: &Arc<Message>, config: &Config) -> Result<(), Reason> {
+        self.inner.write().set(message, config)
+    }
+
+    /// The same for several in order, or for none of them.
+    pub(crate) fn set_all<'a>(
+        &self,
+        messages: impl Iterator<Item = &'a Arc<Message>>,
+        config: &Config,
+    ) -> Result<(), Reason> {
         let mut inner = self.inner.write();
-        if message.payload.is_empty() {
-            let removed = inner.tree.remove(&message.topic);
-            inner.forget(removed);
-            return Ok(());
+        let mut before = Vec::new();
+        for message in messages {
+            let old = inner.tree.find(&message.topic).cloned();
+            if let Err(reason) = inner.set(message, config) {
+                before.into_iter().rev().for_each(|(topic, old)| inner.put_back(topic, old));
+                return Err(reason);
+            }
+            before.push((&message.topic, old));
         }
-        let old = inner.tree.find(&message.topic).map(|old| old.size());
-        let count = inner.count + usize::from(old.is_none());
-        let bytes = inner.bytes - old.unwrap_or(0) + message.size();
-        if count > config.max_retained || bytes > config.retained_bytes {
-            return Err(Reason::QuotaExceeded);
-        }
-        inner.tree.insert(&message.topic, message.clone());
-        (inner.count, inner.bytes) = (count, bytes);
         Ok(())
     }
 
@@ -77,6 +82,34 @@ impl Retained {
 }
 
 impl Inner {
+    fn set(&mut self, message: &Arc<Message>, config: &Config) -> Result<(), Reason> {
+        if message.payload.is_empty() {
+            let removed = self.tree.remove(&message.topic);
+            self.forget(removed);
+            return Ok(());
+        }
+        let old = self.tree.find(&message.topic).map(|old| old.size());
+        let count = self.count + usize::from(old.is_none());
+        let bytes = self.bytes - old.unwrap_or(0) + message.size();
+        if count > config.max_retained || bytes > config.retained_bytes {
+            return Err(Reason::QuotaExceeded);
+        }
+        self.tree.insert(&message.topic, message.clone());
+        (self.count, self.bytes) = (count, bytes);
+        Ok(())
+    }
+
+    /// Makes it as if the topic's message had never changed.
+    fn put_back(&mut self, topic: &Topic, old: Option<Arc<Message>>) {
+        let removed = self.tree.remove(topic);
+        self.forget(removed);
+        if let Some(old) = old {
+            self.count += 1;
+            self.bytes += old.size();
+            self.tree.insert(topic, old);
+        }
+    }
+
     fn forget(&mut self, removed: Option<Arc<Message>>) {
         if let Some(message) = removed {
             self.count -= 1;

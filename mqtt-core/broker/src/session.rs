@@ -83,6 +83,25 @@ impl Session {
         }
     }
 
+    /// Publishes several messages, or none of them if one is refused: all are authorized, intercepted and
+    /// retained before the first is routed.
+    pub fn publish_all(&mut self, publishes: Vec<Publish>, now: Instant) -> Answer<Result<Reply, Reason>> {
+        self.now = now;
+        if self.is_lost() {
+            return Answer::Now(Err(Reason::TakenOver));
+        }
+        let reviews = publishes.into_iter().map(|publish| self.shared.review(&self.client, publish, false));
+        let reviews = Answer::all(reviews.collect());
+        let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        let epoch = self.epoch;
+        reviews.map(move |reviewed| {
+            let publishes = reviewed.into_iter().collect::<Result<Vec<_>, Reason>>()?;
+            let _turn = record.hold(epoch)?;
+            let matched = shared.route_all(&client, Some(&record), publishes, &mut None, now)?;
+            Ok(Reply::Published { matched })
+        })
+    }
+
     /// Ends the exactly-once handling of a publish.
     pub fn release(&mut self, id: u16) -> Result<Reply, Reason> {
         let known = self.record.lock_for(self.epoch)?.received.remove(&id);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use broker::{Access, Answer, Authorizer, Client, Config, Hooks, Interceptor, Permission};
-use bus::{Connect, Publish, Qos, Reason, Topic};
+use bus::{Connect, Publish, Qos, Reason, Reply, Topic};
 use common::{Secretive, World, durable, secretive, will};
 
 use Qos::AtLeastOnce;
@@ -27,6 +27,37 @@ fn what_the_authorizer_denies_is_not_published_subscribed_read_or_left_as_will()
     assert!(matches!(world.open(with_will), Err(Reason::NotAuthorized)));
     assert_eq!(world.broker.stats().retained, 0);
     assert!(world.publish(&mut guest, "open/x", "x", AtLeastOnce).is_ok());
+}
+
+#[test]
+fn of_several_messages_none_is_published_if_one_is_refused() {
+    let config = Config { max_retained: 2, max_qos: 1, ..Config::default() };
+    let world = World::with(config, secretive());
+    let mut reader = world.connect("reader");
+    world.subscribe(&mut reader, 1, "#", AtLeastOnce).unwrap();
+    let mut writer = world.connect("writer");
+    world.send(&mut writer, harness::publish("a", "old", AtLeastOnce).retained()).unwrap();
+    assert_eq!(world.read(&mut reader), ["old"]);
+    let plain = |topic: &str| harness::publish(topic, "new", AtLeastOnce);
+    let cases = [
+        (vec![plain("a").retained(), plain("secret/x")], Reason::NotAuthorized),
+        (vec![plain("a").retained(), harness::publish("b", "x", Qos::ExactlyOnce)], Reason::QosNotSupported),
+        (vec![plain("a").retained(), plain("b").retained(), plain("c").retained()], Reason::QuotaExceeded),
+    ];
+    for (publishes, expected) in cases {
+        let refused = common::now(writer.session.publish_all(publishes, world.now));
+        assert_eq!(refused.unwrap_err(), expected);
+        assert!(world.read(&mut reader).is_empty(), "{expected}");
+        let kept = common::now(writer.session.read(Topic::parse("a").unwrap(), world.now)).unwrap();
+        assert!(matches!(kept, Reply::Read(Some(kept)) if kept.payload == "old"), "{expected}");
+        assert_eq!(world.broker.stats().retained, 1);
+    }
+    let both = vec![plain("a").retained(), plain("b").retained()];
+    common::now(writer.session.publish_all(both, world.now)).unwrap();
+    assert_eq!(
+        (world.read(&mut reader), world.broker.stats().retained),
+        (vec!["new".into(), "new".into()], 2)
+    );
 }
 
 /// Denies everything once the switch is thrown, and says that it changed its mind.

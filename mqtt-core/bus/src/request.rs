@@ -26,6 +26,9 @@ pub enum Request {
     Authenticate(EnhancedAuthentication),
     /// Publishes a message; answered [`Reply::Published`].
     Publish(Publish),
+    /// Publishes several messages in order, or none of them if one is refused; answered [`Reply::Published`]. None is
+    /// sent exactly once.
+    PublishAll(Vec<Publish>),
     /// Ends the exactly-once handling of a publish; answered [`Reply::Released`].
     Release(u16),
     /// Makes subscriptions; answered [`Reply::Subscribed`] with as many results.
@@ -114,7 +117,7 @@ pub enum Reply {
     Authenticated(EnhancedAuthentication),
     /// The message is the broker's: routed, and stored where that was promised.
     Published {
-        /// How many sessions or share groups matched.
+        /// How many sessions or share groups matched; of several messages, the sum.
         matched: usize,
     },
     /// The exactly-once handling is over.
@@ -149,6 +152,8 @@ pub struct Connected {
     pub maximum_qos: Qos,
     /// Whether messages can be retained.
     pub retain_available: bool,
+    /// Whether `$share/{group}/…` can be subscribed.
+    pub shared_subscriptions_available: bool,
     /// Data that completes an enhanced authentication.
     pub authentication: Option<EnhancedAuthentication>,
 }

@@ -369,6 +369,7 @@ impl Names for () {
 fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<Result<Reply, Reason>> {
     match request {
         Request::Publish(publish) => session.publish(publish, now),
+        Request::PublishAll(publishes) => session.publish_all(publishes, now),
         Request::Release(id) => Answer::Now(session.release(id)),
         Request::Subscribe(subscriptions) => session.subscribe(subscriptions, now),
         Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),

@@ -88,6 +88,7 @@ fn every_request() -> Vec<Request> {
         Request::Connect(Box::new(bus::Connect { will: Some(will()), ..harness::connect("c") })),
         Request::Authenticate(EnhancedAuthentication { method: "m".into(), data: Default::default() }),
         Request::Publish(harness::publish("t", "x", Qos::AtMostOnce).retained()),
+        Request::PublishAll(vec![harness::publish("t", "x", Qos::AtMostOnce).retained()]),
         Request::Release(1),
         Request::Subscribe(vec![Subscription {
             id: SubscriptionId(1),
@@ -111,12 +112,13 @@ fn kind(request: &Request) -> usize {
         Request::Connect(_) => 0,
         Request::Authenticate(_) => 1,
         Request::Publish(_) => 2,
-        Request::Release(_) => 3,
-        Request::Subscribe(_) => 4,
-        Request::Unsubscribe(_) => 5,
-        Request::Read(_) => 6,
-        Request::SetWill(_) => 7,
-        Request::Disconnect(_) => 8,
+        Request::PublishAll(_) => 3,
+        Request::Release(_) => 4,
+        Request::Subscribe(_) => 5,
+        Request::Unsubscribe(_) => 6,
+        Request::Read(_) => 7,
+        Request::SetWill(_) => 8,
+        Request::Disconnect(_) => 9,
     }
 }
 
@@ -194,6 +196,7 @@ fn who_may_do_nothing_publishes_subscribes_and_reads_nothing() {
         denied,                      // a connect with a will
         Ok("authenticated"),         // tells nothing and changes nothing
         denied,                      // publish
+        denied,                      // publish several
         Ok("released"),              // of its own ids
         denied,                      // subscribe
         Err(Reason::NoSubscription), // of its own subscriptions

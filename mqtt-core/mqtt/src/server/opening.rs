@@ -276,6 +276,9 @@ impl Opening {
         if !connected.retain_available {
             say(Property::RetainAvailable(false));
         }
+        if !connected.shared_subscriptions_available {
+            say(Property::SharedSubscriptionAvailable(false));
+        }
         say(Property::MaximumPacketSize(u32::try_from(shared.limits.packet).unwrap_or(u32::MAX).max(1)));
         if connected.assigned {
             say(Property::AssignedClientIdentifier(connected.client_id.as_str())); // [MQTT-3.2.2-16]

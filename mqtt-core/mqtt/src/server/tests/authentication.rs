@@ -47,12 +47,14 @@ fn a_challenge_is_answered_before_the_session_opens() {
         session_expiry: bus::SessionExpiry::AtOnce,
         maximum_qos: Qos::AtLeastOnce,
         retain_available: false,
+        shared_subscriptions_available: false,
         authentication: Some(step("4")),
     };
     bench.reply(ticket, Reply::Connected(Box::new(connected)));
     let sent = bench.take_sent();
     assert!(sent.starts_with(b"\x20") && sent.ends_with(b"\x15\x00\x01M\x16\x00\x014"));
     assert!(sent.windows(4).any(|bytes| bytes == b"\x24\x01\x25\x00"), "QoS at most 1, nothing retained");
+    assert!(sent.windows(2).any(|bytes| bytes == b"\x2A\x00"), "nothing shared");
     bench.receive(b"\x34\x06\x00\x01a\x00\x07\x00");
     assert_eq!(bench.closed, Some(Reason::QosNotSupported));
 }
