@@ -13,7 +13,7 @@ use crate::heartbeat::{Due, Heartbeat, Wish};
 use crate::publish::STANDARD;
 use crate::stomp::Grants;
 use crate::subscription::Subscriptions;
-use crate::transaction::Transactions;
+use crate::transaction::{Answer, Transactions};
 use crate::window::Window;
 use crate::{Command, Frame, Version};
 
@@ -38,6 +38,8 @@ pub struct StompConnection {
     /// What came for subscriptions that a resumed client has not made again yet.
     pub(crate) held: Vec<(SubscriptionId, Delivery)>,
     pub(crate) transactions: Transactions,
+    /// What the transaction under way acknowledges once the broker has taken its messages. Nothing is read before.
+    pub(crate) committing: Option<Vec<Answer>>,
     pub(crate) awaited: HashMap<Ticket, Awaited>,
     last_ticket: u64,
 }
@@ -63,19 +65,10 @@ pub(crate) enum State {
 #[derive(Debug)]
 pub(crate) enum Awaited {
     Connect,
-    /// The frame has more publishes in front of its receipt when it is a COMMIT.
-    Publish {
-        receipt: Option<Arc<str>>,
-        last: bool,
-    },
-    Subscribe {
-        id: SubscriptionId,
-        receipt: Option<Arc<str>>,
-    },
-    Unsubscribe {
-        id: SubscriptionId,
-        receipt: Option<Arc<str>>,
-    },
+    Publish { receipt: Option<Arc<str>> },
+    Commit { receipt: Option<Arc<str>> },
+    Subscribe { id: SubscriptionId, receipt: Option<Arc<str>> },
+    Unsubscribe { id: SubscriptionId, receipt: Option<Arc<str>> },
     Disconnect,
 }
 
@@ -193,6 +186,7 @@ impl StompConnection {
             resubscribe_by: None,
             held: Vec::new(),
             transactions: Transactions::default(),
+            committing: None,
             awaited: HashMap::new(),
             last_ticket: 0,
         }
@@ -202,7 +196,9 @@ impl StompConnection {
     fn reads(&self) -> bool {
         match self.state {
             State::ExpectConnect { .. } => true,
-            State::Connected => self.awaited.len() < self.grants.limits.outstanding.max(1),
+            State::Connected => {
+                self.committing.is_none() && self.awaited.len() < self.grants.limits.outstanding.max(1)
+            }
             State::ExpectSession { .. } => false,
             State::ExpectReplies { .. } | State::ExpectGoodbye { .. } | State::Closed => false,
         }

@@ -8,7 +8,7 @@ use crate::connection::{Awaited, Handled, State, StompConnection};
 use crate::publish::publish;
 use crate::stomp::Grants;
 use crate::subscription::{AckMode, Name, Subscription, Wanted, too_long};
-use crate::transaction::Step;
+use crate::transaction::{Answer, Step, Transaction};
 use crate::{Command, Frame, Version};
 
 /// What each frame of the client does.
@@ -52,8 +52,8 @@ impl StompConnection {
             }
             (_, Commit) => {
                 let name = self.transaction(&frame)?;
-                let steps = self.transactions.end(name)?;
-                self.commit(steps, receipt, now, out);
+                let transaction = self.transactions.end(name)?;
+                self.commit(transaction, receipt, now, out);
                 Ok(())
             }
             (_, Abort) => {
@@ -97,7 +97,7 @@ impl StompConnection {
         if let Some(transaction) = transaction {
             return self.put_off(&transaction, Step::Publish(publish), size, receipt, now, out);
         }
-        self.ask(Awaited::Publish { receipt, last: true }, Request::Publish(publish), out);
+        self.ask(Awaited::Publish { receipt }, Request::Publish(publish), out);
         Ok(())
     }
 
@@ -144,11 +144,13 @@ impl StompConnection {
         out: &mut Outbox,
     ) -> Handled {
         let number = self.message_number(frame)?;
-        let step = if frame.command == Command::Nack { Step::Nack(number) } else { Step::Ack(number) };
+        let ack = if frame.command == Command::Nack { bus::Ack::Return } else { bus::Ack::Complete };
+        let answer = Answer { number, ack };
         if let Some(transaction) = frame.header("transaction") {
-            return self.put_off(transaction, step, frame.size(), receipt, now, out);
+            return self.put_off(transaction, Step::Answer(answer), frame.size(), receipt, now, out);
         }
-        self.commit(vec![step], receipt, now, out);
+        self.answer(answer, out);
+        self.receipt(receipt, now, out);
         Ok(())
     }
 
@@ -168,23 +170,28 @@ impl StompConnection {
         Ok(())
     }
 
-    /// Performs the steps in order. The receipt waits for the last publish among them: replies to publishes
-    /// keep their order.
-    fn commit(&mut self, steps: Vec<Step>, receipt: Option<Arc<str>>, now: Instant, out: &mut Outbox) {
-        let last = steps.iter().rposition(|step| matches!(step, Step::Publish(_)));
-        for (position, step) in steps.into_iter().enumerate() {
-            match step {
-                Step::Ack(number) => self.answer(number, bus::Ack::Complete, out),
-                Step::Nack(number) => self.answer(number, bus::Ack::Return, out),
-                Step::Publish(publish) => {
-                    let awaited = Awaited::Publish { receipt: receipt.clone(), last: last == Some(position) };
-                    self.ask(awaited, Request::Publish(publish), out);
-                }
-            }
+    /// Has all messages published or none, and only then takes the answers [STOMP1.2 BEGIN].
+    fn commit(
+        &mut self,
+        transaction: Transaction,
+        receipt: Option<Arc<str>>,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let Transaction { publishes, answers, .. } = transaction;
+        self.committing = Some(answers);
+        if publishes.is_empty() {
+            return self.committed(receipt, now, out);
         }
-        if last.is_none() {
-            self.receipt(receipt, now, out);
+        self.ask(Awaited::Commit { receipt }, Request::PublishAll(publishes), out);
+    }
+
+    /// Takes the answers of a transaction whose messages are published.
+    pub(crate) fn committed(&mut self, receipt: Option<Arc<str>>, now: Instant, out: &mut Outbox) {
+        for answer in self.committing.take().unwrap_or_default() {
+            self.answer(answer, out);
         }
+        self.receipt(receipt, now, out);
     }
 
     fn transaction<'a>(&self, frame: &'a Frame) -> Result<&'a str, ProtocolError> {
@@ -193,7 +200,7 @@ impl StompConnection {
     }
 
     /// Performs the client's word on one message, or on all up to it.
-    fn answer(&mut self, number: u64, ack: bus::Ack, out: &mut Outbox) {
+    fn answer(&mut self, Answer { number, ack }: Answer, out: &mut Outbox) {
         let Some(sent) = self.window.get(number) else { return };
         let mode = self.subscriptions.get(sent.subscription).map(|subscription| subscription.ack);
         match mode {

@@ -22,11 +22,8 @@ impl StompConnection {
             (Awaited::Connect, Ok(_)) => self.refuse(Reason::BadAuthenticationMethod, "", None, now, out),
             (Awaited::Connect, Err(reason)) => self.refuse(reason, "", None, now, out),
             (Awaited::Disconnect, _) => self.say_goodbye(now, out),
-            (Awaited::Publish { receipt, last }, Ok(_)) => {
-                if last {
-                    self.receipt(receipt, now, out);
-                }
-            }
+            (Awaited::Publish { receipt }, Ok(_)) => self.receipt(receipt, now, out),
+            (Awaited::Commit { receipt }, Ok(_)) => self.committed(receipt, now, out),
             (Awaited::Subscribe { id, receipt }, Ok(_)) => {
                 self.release_held(id, now, out);
                 self.receipt(receipt, now, out);
@@ -37,8 +34,11 @@ impl StompConnection {
                 self.subscriptions.ended(id, ticket);
                 self.receipt(receipt, now, out);
             }
-            (Awaited::Publish { receipt, .. }, Err(reason)) => {
+            (Awaited::Publish { receipt }, Err(reason)) => {
                 self.refuse(reason, "the message was not published", receipt, now, out);
+            }
+            (Awaited::Commit { receipt }, Err(reason)) => {
+                self.refuse(reason, "nothing of the transaction was done", receipt, now, out);
             }
             (Awaited::Subscribe { receipt, .. }, Err(reason)) => {
                 self.refuse(reason, "the subscription was not made", receipt, now, out);

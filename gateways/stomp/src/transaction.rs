@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use bus::{Limits, ProtocolError, Publish, Reason};
+use bus::{Ack, Limits, ProtocolError, Publish, Reason};
 
 use crate::Config;
 use crate::error::error;
@@ -15,22 +15,26 @@ pub(crate) struct Transactions {
     bytes: usize,
 }
 
-/// What one transaction holds, in order.
+/// What one transaction holds: its messages and its answers, each in order.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
-    steps: Vec<Step>,
+    pub(crate) publishes: Vec<Publish>,
+    pub(crate) answers: Vec<Answer>,
     bytes: usize,
 }
 
 /// One frame of a transaction.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// SEND
     Publish(Publish),
-    /// ACK
-    Ack(u64),
-    /// NACK
-    Nack(u64),
+    Answer(Answer),
+}
+
+/// The client's word on a message: ACK or NACK, and the number of the MESSAGE.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answer {
+    pub(crate) number: u64,
+    pub(crate) ack: Ack,
 }
 
 impl Transactions {
@@ -47,7 +51,7 @@ impl Transactions {
             return Err(full());
         }
         self.bytes += name.len();
-        self.open.insert(name.into(), Transaction { steps: Vec::new(), bytes: name.len() });
+        self.open.insert(name.into(), Transaction { bytes: name.len(), ..Transaction::default() });
         Ok(())
     }
 
@@ -67,16 +71,19 @@ impl Transactions {
         self.steps += 1;
         self.bytes += size;
         transaction.bytes += size;
-        transaction.steps.push(step);
+        match step {
+            Step::Publish(publish) => transaction.publishes.push(publish),
+            Step::Answer(answer) => transaction.answers.push(answer),
+        }
         Ok(())
     }
 
     /// Ends a transaction, by COMMIT or ABORT, and hands over what it held.
-    pub(crate) fn end(&mut self, name: &str) -> Result<Vec<Step>, ProtocolError> {
+    pub(crate) fn end(&mut self, name: &str) -> Result<Transaction, ProtocolError> {
         let transaction = self.open.remove(name).ok_or(unknown())?;
-        self.steps -= transaction.steps.len();
+        self.steps -= transaction.publishes.len() + transaction.answers.len();
         self.bytes -= transaction.bytes;
-        Ok(transaction.steps)
+        Ok(transaction)
     }
 }
 

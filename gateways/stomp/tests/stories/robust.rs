@@ -35,7 +35,9 @@ fn play(bench: &mut Bench) {
                 bench.requests.push_front((ticket, request));
                 bench.accept_connect(false);
             }
-            bus::Request::Publish(_) => bench.reply(ticket, bus::Reply::Published { matched: 1 }),
+            bus::Request::Publish(_) | bus::Request::PublishAll(_) => {
+                bench.reply(ticket, bus::Reply::Published { matched: 1 })
+            }
             bus::Request::Subscribe(wanted) => {
                 bench.reply(ticket, bus::Reply::Subscribed(vec![Ok(bus::Qos::AtLeastOnce)]));
                 if bench.connection.room() > 0 {

@@ -68,6 +68,13 @@ pub(crate) fn publish(bench: &mut Bench) -> (Ticket, Publish) {
     (ticket, publish)
 }
 
+/// The next request, which must be for several publishes.
+pub(crate) fn publish_all(bench: &mut Bench) -> (Ticket, Vec<Publish>) {
+    let (ticket, request) = bench.request();
+    let Request::PublishAll(publishes) = request else { panic!("expected publishes, found {request:?}") };
+    (ticket, publishes)
+}
+
 /// The broker delivers at least once.
 pub(crate) fn deliver(bench: &mut Bench, id: u16, subscription: u32, topic: &str, payload: &str) {
     let delivery = harness::delivery(id, subscription, topic, payload, Qos::AtLeastOnce, bench.now);
