@@ -34,6 +34,7 @@ pub(super) struct Connected {
     pub(super) bridge: bool,
     pub(super) maximum_qos: Qos,
     pub(super) retain_available: bool,
+    pub(super) shared_subscriptions_available: bool,
     expires_at_once: bool,
 }
 
@@ -44,6 +45,7 @@ pub(super) struct Agreed {
     pub(super) keep_alive: u16,
     pub(super) maximum_qos: Qos,
     pub(super) retain_available: bool,
+    pub(super) shared_subscriptions_available: bool,
     pub(super) expires_at_once: bool,
     /// How many topic aliases may be sent.
     pub(super) topic_aliases: u8,
@@ -89,6 +91,7 @@ impl Connected {
             bridge: agreed.bridge,
             maximum_qos: agreed.maximum_qos,
             retain_available: agreed.retain_available,
+            shared_subscriptions_available: agreed.shared_subscriptions_available,
             expires_at_once: agreed.expires_at_once,
         }
     }

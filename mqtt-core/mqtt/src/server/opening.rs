@@ -231,6 +231,7 @@ impl Opening {
                         keep_alive: self.keep_alive,
                         maximum_qos: connected.maximum_qos,
                         retain_available: connected.retain_available,
+                        shared_subscriptions_available: connected.shared_subscriptions_available,
                         expires_at_once: self.session_expiry == SessionExpiry::AtOnce,
                         topic_aliases: shared.config.topic_aliases_sent.min(clamp(self.topic_alias_maximum)),
                         method: self.method.take(),

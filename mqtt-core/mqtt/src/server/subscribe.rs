@@ -90,6 +90,10 @@ impl Connected {
     /// A bridge gets nothing back that it sent, and sees which messages were retained.
     fn options(&self, asked: SubscribeOptions, filter: &Filter) -> Result<SubscribeOptions, ProtocolError> {
         let is_shared = filter.share().is_some();
+        if is_shared && !self.shared_subscriptions_available && self.version == Version::V5 {
+            let reason = Reason::SharedSubscriptionsNotSupported;
+            return Err(ProtocolError { reason, detail: "CONNACK told that nothing is shared" }); // [MQTT5 3.2.2.3.13]
+        }
         if is_shared && asked.no_local {
             return Err(ProtocolError::violation("a shared subscription with no local")); // [MQTT-3.8.3-4]
         }

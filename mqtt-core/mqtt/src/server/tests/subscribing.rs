@@ -45,6 +45,41 @@ fn a_subscribe_of_mqtt_5_has_options_an_identifier_and_codes() {
 }
 
 #[test]
+fn a_shared_subscription_where_there_are_none_ends_the_connection_of_who_was_told() {
+    let without = |connect: &[u8]| {
+        let mut bench = bench();
+        bench.receive(connect);
+        let (ticket, _) = bench.request();
+        let connected = bus::Connected {
+            client_id: bus::ClientId::parse("c").unwrap(),
+            assigned: false,
+            session_present: false,
+            session_expiry: bus::SessionExpiry::AtOnce,
+            maximum_qos: Qos::ExactlyOnce,
+            retain_available: true,
+            shared_subscriptions_available: false,
+            authentication: None,
+        };
+        bench.reply(ticket, Reply::Connected(Box::new(connected)));
+        let connack = bench.take_sent();
+        (bench, connack)
+    };
+    let (mut told, connack) = without(CONNECT_5);
+    assert!(connack.windows(2).any(|bytes| bytes == b"\x2A\x00"), "CONNACK tells it");
+    told.receive(b"\x82\x10\x00\x05\x00\x00\x0A$share/g/a\x01");
+    assert_eq!(sent_code(&mut told), 0x9E);
+    assert_eq!(told.closed, Some(Reason::SharedSubscriptionsNotSupported));
+    assert!(told.requests.is_empty());
+
+    let (mut untold, _) = without(CONNECT_311);
+    untold.receive(b"\x82\x0F\x00\x05\x00\x0A$share/g/a\x01");
+    let (ticket, _) = untold.request();
+    let refused = vec![Err(Reason::SharedSubscriptionsNotSupported)];
+    untold.reply(ticket, Reply::Subscribed(refused));
+    assert_eq!(untold.take_sent(), b"\x90\x03\x00\x05\x80");
+}
+
+#[test]
 fn an_unsubscribe_is_answered() {
     let mut bench = connected(CONNECT_311);
     bench.receive(b"\xA2\x05\x00\x05\x00\x01a");
