@@ -97,7 +97,9 @@ fn play(bench: &mut Bench, chance: &mut Chance) {
                 bench.accept_connect(chance.below(2) == 0);
             }
             _ if ticket == bus::Ticket::NONE => {}
-            Request::Publish(_) | Request::PublishAll(_) => bench.reply(ticket, Reply::Published { matched: 1 }),
+            Request::Publish(_) | Request::PublishAll(_) => {
+                bench.reply(ticket, Reply::Published { matched: 1 })
+            }
             Request::Subscribe(wishes) => {
                 bench.reply(ticket, Reply::Subscribed(wishes.iter().map(|_| Ok(Qos::AtLeastOnce)).collect()));
             }
