@@ -81,12 +81,21 @@ impl Outbound {
         }
     }
 
-    /// Sends once more what awaits its answer: the client came back to hear it.
-    pub(crate) fn resume(&mut self, turn: &mut Turn<'_>) {
-        if let Some(exchange) = &mut self.current {
-            exchange.retries = 0;
-            exchange.sent = turn.now;
-            exchange.awaited.send(true, turn);
+    /// Sends once more what awaits its answer: the client came back to hear it. A topic id that it no longer
+    /// knows is registered first.
+    pub(crate) fn resume(&mut self, topics: &mut TopicIds, turn: &mut Turn<'_>) {
+        match self.current.take() {
+            Some(Exchange { awaited: Awaited::Ack { topic: TopicId::Normal(_), delivery }, .. })
+                if topics.known(&delivery.message.topic).is_none() =>
+            {
+                let delivery = Delivery { duplicate: true, ..delivery };
+                self.start(delivery, None, false, topics, turn);
+            }
+            Some(exchange) => {
+                exchange.awaited.send(true, turn);
+                self.current = Some(Exchange { retries: 0, sent: turn.now, ..exchange });
+            }
+            None => {}
         }
     }
 
@@ -114,9 +123,9 @@ impl Outbound {
         Ok(())
     }
 
+    /// The MsgId tells which registration it answers; a client that refuses need not repeat the topic id.
     pub(crate) fn reg_ack(
         &mut self,
-        topic_id: u16,
         msg_id: u16,
         code: ReturnCode,
         topics: &mut TopicIds,
@@ -136,7 +145,9 @@ impl Outbound {
                 self.current = Some(Exchange { awaited, ..exchange });
             }
             (_, awaited) => {
-                topics.forget(topic_id);
+                if let Awaited::RegAck { topic_id, .. } = awaited {
+                    topics.forget(topic_id);
+                }
                 ack(awaited.delivery_id(), Ack::Reject(Reason::TopicInvalid), turn);
             }
         }

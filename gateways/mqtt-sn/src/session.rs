@@ -82,8 +82,8 @@ impl Session {
             Packet::PubRec { msg_id } => self.outbound.pub_rec(*msg_id, turn),
             Packet::PubComp { msg_id } => self.outbound.pub_comp(*msg_id, turn),
             Packet::Register { msg_id, topic, .. } => self.register(*msg_id, topic, turn),
-            Packet::RegAck { topic_id, msg_id, code } => {
-                self.outbound.reg_ack(*topic_id, *msg_id, *code, &mut self.topics, turn);
+            Packet::RegAck { msg_id, code, .. } => {
+                self.outbound.reg_ack(*msg_id, *code, &mut self.topics, turn);
             }
             Packet::Subscribe(subscribe) => self.subscribe(subscribe, turn),
             Packet::Unsubscribe(unsubscribe) => self.unsubscribe(unsubscribe, turn),
@@ -117,14 +117,16 @@ impl Session {
     /// Takes a CONNECT of the same client that changes nothing but the keep alive: it woke up, or the CONNACK
     /// was lost.
     pub(crate) fn connect_again(&mut self, opening: &Opening, turn: &mut Turn<'_>) {
-        if opening.clean_session {
-            self.topics.tell_again(); // it may have lost what it knew
+        if opening.clean_session || !self.sleeps() {
+            // It may have restarted: it is told its topic ids again [6.6], and MsgIds begin anew.
+            self.topics.tell_again();
+            self.finished = Finished::default();
         }
         self.keep_alive = opening.keep_alive;
         self.seen = turn.now;
         self.sleep = SleepState::Active;
         turn.send(&Packet::ConnAck(ReturnCode::Accepted));
-        self.outbound.resume(turn);
+        self.outbound.resume(&mut self.topics, turn);
         self.send(turn);
     }
 
@@ -302,6 +304,11 @@ impl Session {
             true => Err(Reason::QuotaExceeded),
             false => Subscribing::new(subscribe, self.client_id.as_str(), turn.shared),
         };
+        // Without an id for its topic, nothing could ever be sent for it.
+        let request = request.and_then(|(subscribing, request)| {
+            let fits = subscribing.registers().is_none_or(|topic| self.topics.has_room_for(topic));
+            fits.then_some((subscribing, request)).ok_or(Reason::QuotaExceeded)
+        });
         match request {
             Err(reason) => subscribing::refuse(subscribe.msg_id, reason, turn),
             Ok((subscribing, request)) => {
@@ -331,7 +338,7 @@ impl Session {
             SleepState::Active => turn.send(&Packet::PingResp),
             SleepState::Asleep(duration) | SleepState::Awake(duration) => {
                 self.sleep = SleepState::Awake(duration);
-                self.outbound.resume(turn);
+                self.outbound.resume(&mut self.topics, turn);
             }
         }
     }
@@ -343,6 +350,9 @@ impl Session {
 
     /// Keeps the message; an empty WILLTOPICUPD removes the will [6.4].
     fn change_will_topic(&mut self, given: Option<&WillTopic<'_>>, turn: &mut Turn<'_>) {
+        if self.changes_will() {
+            return;
+        }
         let will = match given.map(|given| opening::will(given, &turn.shared.limits)) {
             None => None,
             Some(Err(reason)) => return turn.send(&Packet::WillTopicResp(return_code(reason))),
@@ -361,6 +371,9 @@ impl Session {
     }
 
     fn change_will_message(&mut self, message: &[u8], turn: &mut Turn<'_>) {
+        if self.changes_will() {
+            return;
+        }
         let Some(mut will) = self.will.clone() else {
             return turn.send(&Packet::WillMsgResp(ReturnCode::NotSupported)); // there is no topic for it
         };
@@ -370,6 +383,13 @@ impl Session {
         will.publish.payload = Bytes::copy_from_slice(message);
         let ticket = turn.request(Request::SetWill(Some(will.clone())));
         self.pending.insert(ticket, Pending::WillMessage(Some(will)));
+    }
+
+    /// Whether a change of the will awaits its answer. What comes meanwhile is the same again, or comes again: it
+    /// could not tell what to build on.
+    fn changes_will(&self) -> bool {
+        let changes = |pending: &Pending| matches!(pending, Pending::WillTopic(_) | Pending::WillMessage(_));
+        self.pending.values().any(changes)
     }
 
     fn will_set(&mut self, will: Option<Will>, reply: &Result<Reply, Reason>) -> ReturnCode {

@@ -44,6 +44,14 @@ impl Subscribing {
         Ok((Self { msg_id: subscribe.msg_id, answer }, Request::Subscribe(vec![subscription])))
     }
 
+    /// The topic that wants an id.
+    pub(crate) fn registers(&self) -> Option<&Topic> {
+        match &self.answer {
+            Answer::Register(topic) => Some(topic),
+            Answer::Fixed(_) => None,
+        }
+    }
+
     /// Tells the client what became of it.
     pub(crate) fn answer(self, result: Result<Qos, Reason>, topics: &mut TopicIds, turn: &mut Turn<'_>) {
         match result {

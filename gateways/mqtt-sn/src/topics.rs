@@ -51,6 +51,11 @@ impl TopicIds {
         self.by_id.get(&id).filter(|entry| entry.known).map(|_| id)
     }
 
+    /// Whether the topic has an id or can have one.
+    pub(crate) fn has_room_for(&self, topic: &Topic) -> bool {
+        self.by_topic.contains_key(topic) || self.by_id.len() < self.limit || !self.told.is_empty()
+    }
+
     /// The id of a topic that the client asked for; `None` when it holds as many as it may.
     pub(crate) fn ask(&mut self, topic: &Topic) -> Option<u16> {
         let id = self.find_or_add(topic)?;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bus::{ClientId, Protocol, Reason, Request, SessionExpiry};
+use bus::{ClientId, Protocol, Qos, Reason, Request, SessionExpiry};
 
 use crate::*;
 
@@ -145,6 +145,39 @@ fn a_connect_that_keeps_the_session_is_answered_without_asking_the_broker() {
     assert!(bench.requests.is_empty());
     bench.receive(&[9, 0x0C, 0, 0, 43, 0, 0, b'h', b'i']);
     assert_eq!(published(&mut bench).1.topic.as_str(), "a/b");
+}
+
+#[test]
+fn a_client_that_connects_again_is_told_its_topic_ids_again() {
+    let mut bench = bench();
+    open(&mut bench, 0);
+    bench.receive(&register(1, "a/b"));
+    bench.deliver(harness::delivery(9, 0, "a/b", "x", Qos::AtLeastOnce, bench.now));
+    bench.take_sent();
+    bench.receive(&connect(0));
+    assert_eq!(
+        datagrams(&mut bench),
+        [&[3, 0x05, 0][..], &[9, 0x0A, 0, 43, 0, 1, b'a', b'/', b'b']],
+        "it may have restarted: REGISTER goes before what it left unanswered"
+    );
+    bench.receive(&[7, 0x0B, 0, 43, 0, 1, 0]);
+    assert_eq!(bench.take_sent(), [8, 0x0C, 0xA0, 0, 43, 0, 9, b'x'], "with DUP");
+}
+
+#[test]
+fn a_client_that_connects_again_may_begin_its_message_ids_anew() {
+    let mut bench = bench();
+    open(&mut bench, 0);
+    let message = [8, 0x0C, 0x42, b'a', b'b', 0, 1, b'x'];
+    bench.receive(&message);
+    let (ticket, _) = published(&mut bench);
+    take_published(&mut bench, ticket);
+    bench.receive(&[4, 0x10, 0, 1]);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Released { known: true });
+    bench.receive(&connect(0));
+    bench.receive(&message);
+    assert_eq!(published(&mut bench).1.once, Some(1), "no copy of what was before the restart");
 }
 
 #[test]

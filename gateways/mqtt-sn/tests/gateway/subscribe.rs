@@ -139,3 +139,17 @@ fn an_unsubscribe_that_failed_is_not_acknowledged_so_that_it_comes_again() {
     bench.refuse(ticket, Reason::ServerBusy);
     assert!(bench.sent.is_empty());
 }
+
+#[test]
+fn a_name_for_which_there_is_no_topic_id_left_is_not_subscribed() {
+    let limits = Limits { topic_aliases: 1, ..Limits::default() };
+    let mut bench = bench_with(config(), limits);
+    open(&mut bench, CLEAN);
+    bench.receive(&register(1, "a/b"));
+    bench.take_sent();
+    bench.receive(&[8, 0x12, 0, 0, 2, b'c', b'/', b'd']);
+    assert_eq!(bench.take_sent(), [8, 0x13, 0, 0, 0, 0, 2, 1], "congestion");
+    assert!(bench.requests.is_empty());
+    bench.receive(&[8, 0x12, 0, 0, 3, b'a', b'/', b'b']);
+    assert!(matches!(bench.request().1, bus::Request::Subscribe(_)), "this one has an id");
+}

@@ -122,6 +122,21 @@ fn the_will_message_changes_and_the_topic_stays() {
 }
 
 #[test]
+fn a_change_waits_for_the_answer_to_the_one_before() {
+    let mut bench = with_will();
+    bench.receive(&[4, 0x1A, 0x40, b'v']);
+    bench.receive(&[4, 0x1A, 0x40, b'v']);
+    bench.receive(&[4, 0x1C, b'o', b'k']);
+    let will = set_will(&mut bench).unwrap();
+    assert_eq!((will.publish.topic.as_str(), &will.publish.payload[..]), ("v", &b"bye"[..]));
+    assert!(bench.requests.is_empty(), "or the message would have brought the old topic back");
+    bench.receive(&[4, 0x1C, b'o', b'k']);
+    let will = set_will(&mut bench).unwrap();
+    assert_eq!((will.publish.topic.as_str(), &will.publish.payload[..]), ("v", &b"ok"[..]));
+    assert_eq!(bench.take_sent(), [3, 0x1B, 0, 3, 0x1D, 0]);
+}
+
+#[test]
 fn an_empty_will_topic_update_removes_the_will() {
     let mut bench = with_will();
     bench.receive(&[2, 0x1A]);
