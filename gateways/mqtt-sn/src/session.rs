@@ -118,7 +118,7 @@ impl Session {
     /// was lost.
     pub(crate) fn connect_again(&mut self, opening: &Opening, turn: &mut Turn<'_>) {
         if opening.clean_session || !self.sleeps() {
-            // It may have restarted: it is told its topic ids again [6.6], and MsgIds begin anew.
+            // It may have restarted: it is told its topic ids again [6.5], and MsgIds begin anew.
             self.topics.tell_again();
             self.finished = Finished::default();
         }

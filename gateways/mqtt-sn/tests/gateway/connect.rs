@@ -305,3 +305,11 @@ fn a_client_is_found_by_its_id_when_it_connects_or_wakes_up() {
     assert_eq!(protocol.name(&[2, 0x16]), None);
     assert_ne!(name, protocol.name(&[5, 0xFE, 0, b'c', b'1', 2, 0x16]));
 }
+
+#[test]
+fn a_forwarder_behind_a_forwarder_is_malformed() {
+    let mut bench = bench();
+    bench.receive(&[&[4, 0xFE, 1, 0xAA, 4, 0xFE, 1, 0xBB][..], &connect(CLEAN)].concat());
+    assert_eq!(bench.closed, Some(Reason::Malformed));
+    assert!(bench.sent.is_empty() && bench.requests.is_empty() && bench.claims.is_empty());
+}

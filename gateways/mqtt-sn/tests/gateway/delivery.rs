@@ -230,3 +230,39 @@ fn topics_the_client_was_told_make_room_for_new_ones() {
     bench.receive(&[8, 0x0C, 0, 0, 43, 0, 0, b'x']);
     assert_eq!(bench.take_sent(), [7, 0x0D, 0, 43, 0, 0, 2], "an old id leads nowhere else");
 }
+
+#[test]
+fn registrations_that_cross_give_the_topic_one_id() {
+    let mut bench = connected();
+    bench.deliver(delivery(9, 0, "a/b", "x", Qos::AtLeastOnce, bench.now));
+    assert_eq!(bench.take_sent(), [9, 0x0A, 0, 43, 0, 1, b'a', b'/', b'b']);
+    bench.receive(&register(1, "a/b"));
+    assert_eq!(bench.take_sent(), [7, 0x0B, 0, 43, 0, 1, 0], "the same id, with the client's MsgId");
+    bench.receive(&[7, 0x0B, 0, 43, 0, 2, 0]);
+    assert!(bench.sent.is_empty(), "an answer to no registration");
+    bench.receive(&[7, 0x0B, 0, 43, 0, 1, 0]);
+    assert_eq!(bench.take_sent(), [8, 0x0C, 0x20, 0, 43, 0, 9, b'x']);
+    bench.receive(&[7, 0x0B, 0, 43, 0, 1, 0]);
+    assert!(bench.sent.is_empty(), "an answer that comes twice");
+}
+
+#[test]
+fn answers_that_come_twice_or_late_complete_nothing_else() {
+    let mut bench = connected();
+    bench.deliver(delivery(9, 0, "ab", "x", Qos::ExactlyOnce, bench.now));
+    bench.handle(Event::Deliver(delivery(10, 0, "ab", "y", Qos::ExactlyOnce, bench.now)));
+    bench.take_sent();
+    bench.receive(&[4, 0x0E, 0, 9]);
+    assert!(bench.acks.is_empty() && bench.sent.is_empty(), "PUBCOMP before PUBREC");
+    for _ in 0..2 {
+        bench.receive(&[4, 0x0F, 0, 9]);
+        assert_eq!(bench.take_sent(), [4, 0x10, 0, 9]);
+    }
+    bench.receive(&[4, 0x0E, 0, 9]);
+    assert_eq!(bench.take_sent(), [8, 0x0C, 0x42, b'a', b'b', 0, 10, b'y']);
+    bench.receive(&[4, 0x0F, 0, 9]);
+    assert_eq!(bench.take_sent(), [4, 0x10, 0, 9], "a late PUBREC: the client can finish");
+    bench.receive(&[4, 0x0E, 0, 9]);
+    let acks: Vec<_> = bench.acks.iter().map(|(id, ack)| (id.get(), *ack)).collect();
+    assert_eq!(acks, [(9, Ack::Received), (9, Ack::Complete)]);
+}

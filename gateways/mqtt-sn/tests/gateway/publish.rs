@@ -245,3 +245,28 @@ fn a_connected_client_may_use_qos_minus_1() {
     bench.receive(&[8, 0x0C, 0x62, b'a', b'b', 0, 0, b'1']);
     assert_eq!(published(&mut bench).1.topic.as_str(), "ab");
 }
+
+#[test]
+fn from_256_octets_on_the_length_has_three() {
+    let mut bench = connected();
+    let data = [b'x'; 249];
+    let message = [&[1, 1, 2, 0x0C, 0x02, b'a', b'b', 0, 0][..], &data].concat();
+    bench.receive(&message);
+    assert_eq!(&published(&mut bench).1.payload[..], data);
+    let back = std::str::from_utf8(&data).unwrap();
+    bench.deliver(harness::delivery(0, 0, "ab", back, Qos::AtMostOnce, bench.now));
+    assert_eq!(bench.take_sent(), message);
+}
+
+#[test]
+fn a_copy_that_comes_before_the_answer_is_published_once() {
+    for (flags, copy) in [(0x22, 0xA2), (0x42, 0xC2)] {
+        let mut bench = connected();
+        bench.receive(&[8, 0x0C, flags, b'a', b'b', 0, 5, b'x']);
+        bench.receive(&[8, 0x0C, copy, b'a', b'b', 0, 5, b'x']);
+        let (ticket, _) = published(&mut bench);
+        assert!(bench.requests.is_empty());
+        take_published(&mut bench, ticket);
+        assert_eq!(datagrams(&mut bench).len(), 1, "one answer");
+    }
+}

@@ -201,3 +201,34 @@ fn a_connect_of_a_sleeping_client_wakes_it_whatever_its_flags() {
         }
     }
 }
+
+#[test]
+fn the_keep_alive_counts_again_once_the_client_is_back() {
+    let mut bench = asleep();
+    bench.advance(Duration::from_secs(449));
+    assert_eq!(bench.closed, None, "300 s of sleep, and half as much");
+    bench.receive(&connect(0));
+    bench.advance(Duration::from_secs(89));
+    assert_eq!(bench.closed, None);
+    bench.advance(Duration::from_secs(1));
+    assert_eq!(bench.closed, Some(Reason::KeepAliveTimeout), "60 s of silence, and half as much");
+}
+
+#[test]
+fn what_was_sent_and_not_answered_before_the_sleep_comes_before_pingresp() {
+    let mut bench = bench();
+    open(&mut bench, 0);
+    bench.deliver(delivery(9, 0, "ab", "x", Qos::AtLeastOnce, bench.now));
+    bench.handle(Event::Deliver(delivery(0, 0, "ab", "y", Qos::AtMostOnce, bench.now)));
+    bench.receive(&[4, 0x18, 1, 44]);
+    bench.take_sent();
+    bench.advance(Duration::from_secs(100));
+    assert!(bench.sent.is_empty(), "no retry to who sleeps");
+    bench.receive(&PINGREQ);
+    assert_eq!(bench.take_sent(), [8, 0x0C, 0xA2, b'a', b'b', 0, 9, b'x'], "with DUP");
+    bench.idle();
+    assert!(bench.sent.is_empty());
+    bench.receive(&[7, 0x0D, b'a', b'b', 0, 9, 0]);
+    bench.idle();
+    assert_eq!(datagrams(&mut bench), [&[8, 0x0C, 2, b'a', b'b', 0, 0, b'y'][..], &[2, 0x17]]);
+}
