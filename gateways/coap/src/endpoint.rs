@@ -61,7 +61,11 @@ struct InFlight {
     message: Confirmable,
     retransmissions: u32,
     timeout: Duration,
+    /// When it was last sent.
+    sent: Instant,
     due: Instant,
+    /// Nobody wants it to arrive any more.
+    forgotten: bool,
 }
 
 #[derive(Debug)]
@@ -259,9 +263,13 @@ impl Endpoint {
         exchange
     }
 
-    /// Sends a message of ours no more if it still waits for its turn, and awaits nothing more of it; the next
-    /// notification is answered with a Reset [RFC7641 3.6].
+    /// Sends a message of ours no more, neither for the first time nor again [RFC7252 4.2], and awaits nothing
+    /// more of it; the next notification is answered with a Reset [RFC7641 3.6].
     pub fn forget(&mut self, exchange: ExchangeId) {
+        if let Some(in_flight) = self.in_flight.as_mut().filter(|sent| sent.message.exchange == exchange) {
+            // The next turn of the clock makes way for what waits behind it.
+            (in_flight.forgotten, in_flight.due) = (true, in_flight.sent);
+        }
         self.queue.retain(|queued| queued.exchange != exchange);
         self.awaited.retain(|awaited| awaited.exchange != exchange);
         self.observed.retain(|_, observed| observed.exchange != exchange);
@@ -317,10 +325,15 @@ impl Endpoint {
 
     fn retransmit(&mut self, now: Instant, out: &mut Outbox) -> Option<ExchangeId> {
         let in_flight = self.in_flight.as_mut().filter(|in_flight| in_flight.due <= now)?;
+        if in_flight.forgotten {
+            self.in_flight = None;
+            self.send_next(now, out);
+            return None;
+        }
         if in_flight.retransmissions < self.transmission.retransmissions() {
             in_flight.retransmissions += 1;
             in_flight.timeout *= 2; // [RFC7252 4.2]
-            in_flight.due = now + in_flight.timeout;
+            (in_flight.sent, in_flight.due) = (now, now + in_flight.timeout);
             out.send(&in_flight.message.datagram);
             return None;
         }
@@ -509,7 +522,8 @@ impl Endpoint {
         let Some(message) = self.queue.pop_front() else { return };
         out.send(&message.datagram);
         let timeout = self.transmission.first_timeout(self.chance.fraction());
-        self.in_flight = Some(InFlight { message, retransmissions: 0, timeout, due: now + timeout });
+        let (sent, due) = (now, now + timeout);
+        self.in_flight = Some(InFlight { message, retransmissions: 0, timeout, sent, due, forgotten: false });
     }
 
     /// Drops the deadlines of requests that were acknowledged, so that nobody wakes for them.

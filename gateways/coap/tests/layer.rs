@@ -340,6 +340,21 @@ fn a_forgotten_observation_is_reset() {
     assert_eq!(device.sent, [reset(9)]); // [RFC7641 3.6]
 }
 
+/// A device that had restarted was sent a request of its former registration again, and for a minute and a half
+/// nothing else.
+#[test]
+fn a_forgotten_request_is_sent_no_more_and_makes_way_at_once() {
+    let mut device = Device::new();
+    let forgotten = device.request(Message::request(Code::POST));
+    let waiting = device.request(Message::request(Code::PUT));
+    device.request(Message::request(Code::GET));
+    device.sent.clear();
+    device.endpoint.forget(forgotten);
+    device.endpoint.forget(waiting);
+    assert_eq!(device.advance(Duration::ZERO), (vec![0], vec![]));
+    assert_eq!(device.take().code(), Code::GET);
+}
+
 #[test]
 fn requests_beyond_the_limit_are_lost_and_may_come_again() {
     let mut device = Device::with(Limits { outstanding: 2, ..Limits::default() });
