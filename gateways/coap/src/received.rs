@@ -58,6 +58,7 @@ impl Received {
     }
 
     pub(crate) fn insert(&mut self, id: u16, digest: u64, until: Instant, state: State, now: Instant) {
+        self.trim(now);
         self.forget(id, None);
         self.count(&state);
         self.seen.insert(id, Seen { digest, until, state });
@@ -134,6 +135,20 @@ mod tests {
         assert_eq!((received.seen.len(), received.cached), (1, 95));
         received.trim(until);
         assert_eq!((received.seen.len(), received.cached, received.pending), (0, 0, 0));
+    }
+
+    /// The note of an old message made room for others as if it were that of the new one, which was forgotten.
+    #[test]
+    fn a_message_that_comes_again_after_its_time_is_as_young_as_any() {
+        let now = Instant::now();
+        let later = now + Duration::from_secs(248);
+        let mut received = Received::new(3, 100);
+        received.insert(1, 7, now + Duration::from_secs(247), State::Done(None), now);
+        received.insert(1, 7, later + Duration::from_secs(247), State::Pending, later);
+        for id in 2..4 {
+            received.insert(id, 7, later + Duration::from_secs(247), State::Done(None), later);
+        }
+        assert_eq!((received.state(1, 7, later), received.order.len()), (Some(&State::Pending), 3));
     }
 
     #[test]
