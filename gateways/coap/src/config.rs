@@ -22,6 +22,9 @@ pub struct Config {
     /// nothing but non-confirmable notifications; at most a day.
     #[serde(with = "units::duration")]
     pub observer_check: Duration,
+    /// How many non-confirmable notifications a peer gets before it must acknowledge one, at least 1: as many a
+    /// victim may get whose address somebody forged.
+    pub confirm_after: usize,
     /// The largest message sent, header and options included; never more than a UDP datagram holds. Choose at
     /// most 16KB with DTLS, and 1152B where datagrams must not be fragmented.
     #[serde(with = "units::size")]
@@ -39,7 +42,7 @@ pub enum Notify {
     Qos,
     /// All.
     Con,
-    /// None but one a day; QoS 1 then ends at the broker.
+    /// None but one in `confirm_after` and one a day; QoS 1 then ends at the broker.
     Non,
 }
 
@@ -66,6 +69,7 @@ impl Default for Config {
             subscribe_qos: DefaultQos::default(),
             idle: Duration::from_secs(5 * 60),
             observer_check: DAY,
+            confirm_after: 32,
             largest_message: 64 << 10,
             transmission: Transmission::default(),
         }

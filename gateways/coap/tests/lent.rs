@@ -77,11 +77,16 @@ fn a_session_that_was_opened_here_is_left_when_another_is_lent() {
 fn the_end_of_a_lent_session_ends_its_observations() {
     let mut shared = Shared::new();
     shared.lend(Some("urn:dev"));
-    shared.receive(&observe(1, b"t", "ps/a"));
+    let requests = asked(&mut shared.receive(&observe(1, b"t", "ps/a")));
+    let [(_, Request::Subscribe(wishes))] = requests.as_slice() else { panic!("{requests:?}") };
+    let id = wishes[0].id;
+    assert_ne!(id.0 & 0x7FFF_FFFF, 0, "no id that an earlier connection may have had");
     assert!(shared.pubsub.has_observers());
     let mut out = shared.lend(None);
     assert!(!shared.pubsub.has_observers() && !shared.pubsub.has_session());
-    assert!(asked(&mut out).is_empty(), "leaving it is the other protocol's");
+    let requests = asked(&mut out);
+    let [(Ticket::NONE, Request::Unsubscribe(left))] = requests.as_slice() else { panic!("{requests:?}") };
+    assert_eq!(left, &[bus::Unsubscribe::Id(id)], "it may outlive this connection; leaving it is another's");
     let requests = asked(&mut shared.receive(&con(Code::PUT, 2, b"t", "ps/a")));
     assert!(matches!(requests.as_slice(), [(_, Request::Connect(_))]));
 }

@@ -311,3 +311,98 @@ fn a_reset_to_the_first_answer_ends_the_observation_too() {
     bench.receive(&reset(answer.id()));
     assert_eq!(unsubscribed(&mut bench), [id]);
 }
+
+/// Whoever forged the address of another could let it have notifications of QoS 0 for a day.
+#[test]
+fn non_confirmable_notifications_stop_until_the_observer_acknowledges_one() {
+    let mut bench = bench_with(Config { confirm_after: 3, ..Config::default() });
+    let ids = [observing(&mut bench, 1, b"1", "ps/a"), observing(&mut bench, 2, b"2", "ps/b")];
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        while bench.connection.room() > 0 {
+            bench.deliver(delivery(0, ids[kinds.len() % 2], "a", "x", Qos::AtMostOnce, bench.now));
+            kinds.push(bench.sent.back().map(|(_, datagram)| datagram[0] >> 4));
+        }
+        let (_, last) = bench.sent.pop_back().unwrap();
+        bench.receive(&acknowledgement(u16::from_be_bytes([last[2], last[3]])));
+    }
+    assert_eq!(kinds, [5, 5, 5, 4, 5, 5, 5, 4].map(Some), "NON three times, then CON [RFC7641 7]");
+    assert!(bench.connection.room() > 0);
+}
+
+/// A durable session kept what an older connection had observed, and every message of it was rejected, for ever.
+#[test]
+fn what_nobody_observes_any_more_is_unsubscribed_when_it_is_delivered() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    let mut both = delivery(7, id, "a", "x", Qos::AtMostOnce, bench.now);
+    both.matched = Matched::from(vec![SubscriptionId(id), SubscriptionId(0x8888_0000)]);
+    bench.deliver(both);
+    assert_eq!(unsubscribed(&mut bench), [0x8888_0000]);
+    assert_eq!(sent(&mut bench).payload(), b"x", "the other observation has it");
+    bench.deliver(delivery(8, 0x8888_0001, "a", "x", Qos::AtLeastOnce, bench.now));
+    assert_eq!(unsubscribed(&mut bench), [0x8888_0001]);
+    assert_eq!(bench.acks[1], (DeliveryId::new(8).unwrap(), Ack::Reject(Reason::NoSubscription)));
+}
+
+#[test]
+fn a_topic_that_no_location_may_name_is_not_told() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/#");
+    let long = "x".repeat(256);
+    for (number, topic) in [(1, "a/../b"), (2, "./a"), (3, &*long)] {
+        bench.deliver(delivery(number, id, topic, "x", Qos::AtLeastOnce, bench.now));
+    }
+    let rejected = |number| (DeliveryId::new(number).unwrap(), Ack::Reject(Reason::TopicInvalid));
+    assert_eq!(bench.acks, [1, 2, 3].map(rejected)); // [RFC7252 5.10.7]
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn observing_again_with_the_same_token_goes_on_counting() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    bench.deliver(delivery(0, id, "a", "x", Qos::AtMostOnce, bench.now));
+    let before = sent(&mut bench).observe();
+    bench.receive(&observe(2, b"t", "ps/a"));
+    granted(&mut bench);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    assert!(sent(&mut bench).observe() > before, "[RFC7641 4.4]");
+}
+
+#[test]
+fn a_late_first_answer_comes_by_itself_and_ends_the_observation_if_it_is_never_acknowledged() {
+    let mut bench = bench();
+    bench.receive(&observe(1, b"t", "ps/#"));
+    accept(&mut bench);
+    bench.advance(SECOND);
+    assert_eq!(bench.take_sent(), acknowledgement(1));
+    let id = granted(&mut bench);
+    let answer = sent(&mut bench);
+    assert_eq!(
+        (answer.kind(), answer.token(), answer.observe()),
+        (Kind::Confirmable, Token::new(b"t"), Some(1))
+    );
+    assert_eq!(bench.connection.room(), 0, "no notification overtakes it");
+    bench.advance(93 * SECOND);
+    assert_eq!(unsubscribed(&mut bench), [id]);
+    assert_eq!(bench.closed, Some(Reason::NotAcknowledged));
+}
+
+#[test]
+fn observe_means_nothing_but_in_a_get() {
+    let mut bench = bench();
+    for (id, method) in [(1, Code::PUT), (2, Code::POST), (3, Code::DELETE)] {
+        bench.receive(&request(Kind::Confirmable, method, id, b"t", "ps/a").with_observe(0).encode());
+        if id == 1 {
+            accept(&mut bench);
+        }
+        let (ticket, _) = published(&mut bench);
+        bench.reply(ticket, Reply::Published { matched: 0 });
+        assert_eq!(sent(&mut bench).observe(), None);
+    }
+    let get = request(Kind::Confirmable, Code::GET, 4, b"t", ".well-known/core").with_observe(0);
+    bench.receive(&get.encode());
+    assert_eq!(sent(&mut bench).observe(), None, "[RFC7641 4.1]: it is answered as any GET");
+}

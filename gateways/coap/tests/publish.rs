@@ -252,3 +252,44 @@ fn discovery_tells_the_links_that_the_query_selects() {
     }
     assert!(bench.requests.is_empty(), "discovery needs no session");
 }
+
+/// A path is made of segments; what is in them stands for itself, undecoded.
+#[test]
+fn the_segments_of_the_path_are_the_levels_of_the_topic() {
+    let put = |segments: &[&str]| {
+        let message = Message::request(Code::PUT).with_path(segments.iter().copied());
+        numbered(message, Kind::Confirmable, segments.len() as u16).encode()
+    };
+    let long = "x".repeat(255);
+    let topics: [(&[&str], &str); 7] = [
+        (&["ps", "a", "", "b"], "a//b"),
+        (&["ps", "a", ""], "a/"),
+        (&["ps", "", "a"], "/a"),
+        (&["ps", "a/b"], "a/b"),
+        (&["ps", "a%2Fb%20"], "a%2Fb%20"),
+        (&["ps", "\u{FC}", ".."], "\u{FC}/.."),
+        (&["ps", &long], &long),
+    ];
+    for (segments, topic) in topics {
+        let mut bench = bench();
+        bench.receive(&put(segments));
+        accept(&mut bench);
+        assert_eq!(published(&mut bench).1.topic.as_str(), topic);
+    }
+    let refused: [&[&str]; 8] = [
+        &["ps"],
+        &["ps", ""],
+        &["ps", "+"],
+        &["ps", "a", "#"],
+        &["ps", "a+"],
+        &["ps", "a\0"],
+        &["ps", "$share", "g", "#"],
+        &["ps", "a/+"],
+    ];
+    for segments in refused {
+        let mut bench = bench();
+        bench.receive(&put(segments));
+        assert_eq!(sent(&mut bench).code(), Code::BAD_REQUEST, "{segments:?}");
+        assert!(bench.requests.is_empty());
+    }
+}

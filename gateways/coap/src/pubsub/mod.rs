@@ -58,7 +58,7 @@ impl PubSub {
     /// The resources for a new peer. `links` are told in `/.well-known/core` beside this crate's own.
     pub fn new(config: Arc<Config>, limits: Limits, links: Arc<[Link]>) -> Self {
         Self {
-            observations: Observations::new(config.notify, config.confirm_every(), limits.subscriptions),
+            observations: Observations::new(&config, limits.subscriptions),
             config,
             limits,
             links,
@@ -108,9 +108,14 @@ impl PubSub {
     ) {
         match (&self.session, client_id) {
             (Session::Lent(_), Some(client_id)) => self.session = Session::Lent(client_id),
-            (Session::Lent(_), None) => self.leave(endpoint, now, out),
+            (Session::Lent(_), None) => {
+                let left = self.observations.ids();
+                self.leave(endpoint, now, out);
+                unsubscribe(left, out); // the session may outlive this connection
+            }
             (_, Some(client_id)) => {
                 self.leave(endpoint, now, out);
+                self.observations.begin_at(endpoint.draw());
                 self.session = Session::Lent(client_id);
             }
             (_, None) => {}
@@ -334,9 +339,14 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        if !delivery.matched.as_slice().iter().any(|id| Observations::owns(*id)) {
+        let matched = delivery.matched.as_slice().iter().copied();
+        let mut own = matched.filter(|id| Observations::owns(*id)).peekable();
+        if own.peek().is_none() {
             return false;
         }
+        // What an earlier connection of the session observed, nobody observes any more.
+        let stale = own.filter(|id| self.observations.get(*id).is_none()).collect();
+        unsubscribe(stale, out);
         for id in self.observations.deliver(delivery, endpoint, now, out) {
             self.end_observation(id, endpoint, out);
         }
@@ -403,7 +413,7 @@ impl PubSub {
 
     fn end_observation(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, out: &mut Outbox) {
         if self.observations.remove(id, endpoint, out) {
-            out.request(Ticket::NONE, bus::Request::Unsubscribe(vec![Unsubscribe::Id(id)]));
+            unsubscribe(vec![id], out);
         }
     }
 
@@ -418,6 +428,13 @@ impl PubSub {
         let size = u32::try_from(most).unwrap_or(u32::MAX);
         let text = "The payload is larger than the limit.";
         Message::diagnostic(Code::REQUEST_ENTITY_TOO_LARGE, text).with_uint(OptionNumber::SIZE1, size)
+    }
+}
+
+fn unsubscribe(ids: Vec<SubscriptionId>, out: &mut Outbox) {
+    if !ids.is_empty() {
+        let wishes = ids.into_iter().map(Unsubscribe::Id).collect();
+        out.request(Ticket::NONE, bus::Request::Unsubscribe(wishes));
     }
 }
 

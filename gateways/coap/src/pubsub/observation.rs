@@ -7,7 +7,7 @@ use bus::{
 };
 
 use super::operation::Preference;
-use crate::{Code, Endpoint, ExchangeId, Message, Notify, OptionNumber, SendError, Token};
+use crate::{Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, SendError, Token};
 
 /// The first subscription id of observations; those below are for protocols that use [`PubSub`](crate::PubSub).
 const FIRST_ID: u32 = 0x8000_0000;
@@ -27,6 +27,9 @@ pub(crate) struct Observations {
     unconfirmed: VecDeque<(ExchangeId, SubscriptionId)>,
     notify: Notify,
     confirm_every: Duration,
+    confirm_after: usize,
+    /// How many non-confirmable notifications were sent since the peer last acknowledged one.
+    unproven: usize,
     most: usize,
 }
 
@@ -61,7 +64,7 @@ enum Outcome {
 }
 
 impl Observations {
-    pub(crate) fn new(notify: Notify, confirm_every: Duration, most: usize) -> Self {
+    pub(crate) fn new(config: &Config, most: usize) -> Self {
         Self {
             by_id: HashMap::new(),
             by_token: HashMap::new(),
@@ -69,8 +72,10 @@ impl Observations {
             sequence: 0,
             unacknowledged: HashMap::new(),
             unconfirmed: VecDeque::new(),
-            notify,
-            confirm_every,
+            notify: config.notify,
+            confirm_every: config.confirm_every(),
+            confirm_after: config.confirm_after.max(1),
+            unproven: 0,
             most,
         }
     }
@@ -78,6 +83,11 @@ impl Observations {
     /// Whether this crate chose the id.
     pub(crate) fn owns(id: SubscriptionId) -> bool {
         id.0 >= FIRST_ID
+    }
+
+    /// Chooses ids from here on, so that none is one of an earlier connection, of which deliveries may still come.
+    pub(crate) fn begin_at(&mut self, chance: u64) {
+        self.next_id = chance as u32 & !FIRST_ID;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -173,8 +183,10 @@ impl Observations {
         let confirmable = match self.notify {
             Notify::Con => true,
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
-            // [RFC7641 4.5]: else nobody would notice that the observer is gone
-            Notify::Qos | Notify::Non => now >= observation.confirmed + self.confirm_every,
+            // [RFC7641 4.5]: else nobody would notice that the observer is gone; [RFC7641 7]: or never was one
+            Notify::Qos | Notify::Non => {
+                now >= observation.confirmed + self.confirm_every || self.unproven >= self.confirm_after
+            }
         };
         if !observation.preference.accepts(format(published)) {
             let text = "The topic's messages no longer have the format that was asked for.";
@@ -188,8 +200,9 @@ impl Observations {
         let mut message = representation(published, now).with_observe(sequence);
         if observation.names_topic {
             let levels: Vec<&str> = published.topic.levels().collect();
-            if levels.iter().any(|level| level.len() > 255) {
-                return Outcome::Failed(Reason::TopicInvalid); // no option can name the topic [RFC7252 5.10.7]
+            // No option can name such a topic [RFC7252 5.10.7].
+            if levels.iter().any(|level| level.len() > 255 || matches!(*level, "." | "..")) {
+                return Outcome::Failed(Reason::TopicInvalid);
             }
             let path = std::iter::once("ps").chain(levels);
             message =
@@ -206,6 +219,7 @@ impl Observations {
                 Outcome::Awaited
             }
             Ok(exchange) => {
+                self.unproven += 1;
                 self.remember_unconfirmed(exchange, id);
                 Outcome::Sent
             }
@@ -217,6 +231,7 @@ impl Observations {
     /// The peer has what was sent; returns whether it was sent here.
     pub(crate) fn acknowledged(&mut self, exchange: ExchangeId, out: &mut Outbox) -> bool {
         let Some(sent) = self.unacknowledged.remove(&exchange) else { return false };
+        self.unproven = 0;
         self.settle(sent.delivery, Ack::Complete, out);
         true
     }
