@@ -34,7 +34,7 @@ pub(crate) struct Registration {
 /// What a device shows to prove who it is.
 #[derive(Debug)]
 pub(crate) struct Identity {
-    pub(crate) username: Arc<str>,
+    pub(crate) username: Option<Arc<str>>,
     pub(crate) password: Option<Bytes>,
 }
 
@@ -67,7 +67,7 @@ impl Registration {
         let others = message.queries().filter(|(name, _)| !known(name));
         let mut registration = Self {
             location,
-            endpoint: endpoint.clone(),
+            endpoint,
             lifetime,
             expires: now + lifetime,
             queue_mode: false,
@@ -79,10 +79,10 @@ impl Registration {
         };
         registration.bind(message);
         registration.take_objects(message)?;
-        let identity = Identity {
-            username: message.query(USERNAME).map_or(endpoint, Into::into),
-            password: message.query(PASSWORD).map(|text| text.as_bytes().to_vec().into()),
-        };
+        let password = message.query(PASSWORD).map(|text| text.as_bytes().to_vec().into());
+        // Who shows nothing is anonymous, even if there is a user of that name.
+        let named = password.is_some().then(|| registration.endpoint.clone());
+        let identity = Identity { username: message.query(USERNAME).map(Into::into).or(named), password };
         Ok((registration, identity))
     }
 
@@ -174,6 +174,10 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<&str, Refusal> {
         None | Some("") => Err((Code::BAD_REQUEST, "The endpoint name (ep) is missing.")),
         Some(name) if name.contains(['/', '+', '#', '\0']) => {
             Err((Code::BAD_REQUEST, "The endpoint name (ep) must not contain / + # or U+0000."))
+        }
+        // [MQTT5 4.7.2]: a topic that begins so is the server's, and a filter may be of a share group.
+        Some(name) if name.starts_with('$') => {
+            Err((Code::BAD_REQUEST, "The endpoint name (ep) must not begin with $."))
         }
         Some(name) => Ok(name),
     }

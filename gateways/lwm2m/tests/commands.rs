@@ -409,6 +409,7 @@ fn a_delivery_for_nobody_is_rejected_and_one_too_many_given_back() {
     let now = bench.now;
     bench.deliver(delivery(4, 9, "x", "{}", Qos::AtLeastOnce, now));
     assert_eq!(bench.acks[0].1, Ack::Reject(Reason::NoSubscription));
+    assert!(bench.requests.is_empty(), "it may be another protocol's");
     let read = json!({"msgType": "read", "data": {"path": "/3/0/9"}}).to_string();
     bench.deliver(delivery(5, COMMANDS, "lwm2m/dev/dn", &read, Qos::AtLeastOnce, now));
     bench.handle(bus::Event::Deliver(delivery(6, COMMANDS, "lwm2m/dev/dn", &read, Qos::AtLeastOnce, now)));

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bus::{Ack, DeliveryId, PeerName, Protocol, Qos, Reason, Reply, Request, SessionExpiry, Ticket};
 use coap::{Block, Code, Kind, Message, OptionNumber};
 use common::*;
@@ -20,7 +22,7 @@ fn a_device_registers_and_is_told_where_its_registration_is() {
     assert_eq!(connect.client_id.unwrap().as_str(), "dev");
     assert_eq!((connect.clean_start, connect.receive_maximum, connect.protocol), (false, 1, "LwM2M 1.0"));
     assert_eq!(connect.session_expiry, SessionExpiry::After(86_400 * SECOND));
-    assert_eq!(connect.credentials.username.as_deref(), Some("dev"));
+    assert_eq!((connect.credentials.username, connect.credentials.password), (None, None));
     assert!(bench.sent.is_empty(), "nothing is promised before the commands are subscribed to");
     assert_eq!(grant(&mut bench), "lwm2m/dev/dn/#");
     let (_, answer) = bench.sent.pop_front().unwrap();
@@ -57,6 +59,79 @@ fn user_name_and_password_come_from_the_query() {
     let connect = bench.accept_connect(false);
     assert_eq!(connect.credentials.username.as_deref(), Some("12"));
     assert_eq!(connect.credentials.password.as_deref(), Some(&b"pw"[..]));
+}
+
+/// A device without a password was refused wherever there were users, whatever anonymous clients might do.
+#[test]
+fn a_device_that_shows_nothing_is_anonymous_and_a_password_is_that_of_its_name() {
+    let cases = [
+        ("", None, None),
+        ("&p=pw", Some("dev"), Some("pw")),
+        ("&username=joe", Some("joe"), None),
+        ("&u=joe&p=pw", Some("joe"), Some("pw")),
+    ];
+    for (query, username, password) in cases {
+        let mut bench = bench();
+        bench.receive(&register(1, &format!("ep=dev&lwm2m=1.1{query}"), "</3/0>"));
+        let credentials = bench.accept_connect(false).credentials;
+        assert_eq!(credentials.username.as_deref(), username, "{query}");
+        assert_eq!(credentials.password.as_deref(), password.map(str::as_bytes), "{query}");
+    }
+}
+
+#[test]
+fn an_endpoint_name_stays_within_its_level_of_the_topics() {
+    for name in ["a/b", "../x", "+", "a#", "a\0b", "$SYS", "$share", ""] {
+        let mut bench = bench();
+        bench.receive(&register(1, &format!("ep={name}&lwm2m=1.0"), "</3/0>"));
+        assert_eq!(sent(&mut bench).code(), Code::BAD_REQUEST, "{name:?}");
+        assert!(bench.requests.is_empty());
+    }
+    let mut bench = bench();
+    bench.receive(&register(1, "ep=..&lwm2m=1.0", "</3/0>"));
+    bench.accept_connect(false);
+    assert_eq!(grant(&mut bench), "lwm2m/../dn/#", "a level like any other");
+}
+
+#[test]
+fn a_registration_that_has_ended_cannot_be_updated() {
+    let mut bench = bench();
+    let location = registered(&mut bench);
+    bench.advance(300 * SECOND);
+    assert_eq!(bench.closed, Some(Reason::IdleTimeout));
+    // What comes after that is heard by a new connection.
+    let mut bench = common::bench();
+    bench.receive(&con(Code::POST, 2, &format!("{location}?lt=400")).encode());
+    assert_eq!(sent(&mut bench).code(), Code::NOT_FOUND);
+    assert!(bench.requests.is_empty());
+}
+
+/// A device that restarted in the middle of a command got it again from the old registration, and no other for a
+/// minute and a half.
+#[test]
+fn registering_again_takes_back_what_was_on_its_way() {
+    let mut bench = bench();
+    registered(&mut bench);
+    command(&mut bench, 5, json!({"msgType": "execute", "data": {"path": "/3/0/4"}}));
+    sent(&mut bench);
+    registered_with(&mut bench, "ep=dev&lt=3000&lwm2m=1.0&b=U");
+    bench.advance(Duration::ZERO);
+    assert_eq!(bench.connection.room(), 1, "the next command need not wait");
+    bench.advance(120 * SECOND);
+    assert!(bench.sent.is_empty(), "it is not sent again");
+}
+
+#[test]
+fn what_a_device_observed_is_unsubscribed_when_it_registers_again() {
+    let mut bench = bench();
+    registered(&mut bench);
+    bench.receive(&con(Code::GET, 2, "ps/#").with_observe(0).encode());
+    let (_, request) = bench.request();
+    let Request::Subscribe(wishes) = request else { panic!("{request:?}") };
+    bench.receive(&register(3, "ep=dev&lwm2m=1.0", "</3/0>"));
+    let (_, request) = bench.request();
+    assert!(matches!(request, Request::Unsubscribe(left) if left == [bus::Unsubscribe::Id(wishes[0].id)]));
+    assert!(matches!(bench.request(), (Ticket::NONE, Request::Disconnect(_))));
 }
 
 #[test]

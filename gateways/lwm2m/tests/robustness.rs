@@ -224,3 +224,56 @@ fn a_device_that_answers_nothing_holds_nothing_for_ever() {
     }
     assert_eq!(bench.closed, Some(Reason::IdleTimeout), "its lifetime was 300 s");
 }
+
+/// Brackets and records within each other, as deep as a megabyte allows.
+#[test]
+fn what_is_nested_without_end_is_refused() {
+    let model = ObjectModel::standard();
+    let path = Lwm2mPath::parse("/3").unwrap();
+    let deep = |open: &str| open.repeat((1 << 20) / open.len());
+    let texts = [(11_543, "{\"e\":["), (110, "["), (110, "[{\"v\":"), (40, "<")];
+    for (format, open) in texts {
+        assert!(decode(Some(ContentFormat(format)), path, deep(open).as_bytes(), &model).is_err(), "{open}");
+    }
+    for (format, byte) in [(112, 0x81), (112, 0xA1), (112, 0x9F), (112, 0xDA), (60, 0x81), (60, 0xC1)] {
+        let payload = vec![byte; 1 << 20];
+        assert!(decode(Some(ContentFormat(format)), path, &payload, &model).is_err(), "{byte:#x}");
+    }
+    // Object instances within object instances, each with a length of 24 bits.
+    let mut records = Vec::new();
+    for _ in 0..10_000 {
+        let length = (records.len() as u32).to_be_bytes();
+        records = [&[0x18, 0, length[1], length[2], length[3]], &records[..]].concat();
+    }
+    assert!(decode(Some(ContentFormat::LWM2M_TLV), path, &records, &model).is_err());
+    let many = b"\xC0\x01".repeat(1 << 19);
+    assert!(
+        decode(Some(ContentFormat::LWM2M_TLV), path, &many, &model).is_err(),
+        "more values than are taken"
+    );
+}
+
+#[test]
+fn a_command_of_a_megabyte_is_answered_and_asks_nothing_of_the_device() {
+    let long = "x".repeat(1 << 20);
+    let many = format!("[{}0]", "0,".repeat(1 << 19));
+    let commands = [
+        "[".repeat(1 << 20),
+        "{\"data\":".repeat(1 << 17),
+        format!("{{\"msgType\":\"write\",\"data\":{}1{}}}", "[".repeat(1_000), "]".repeat(1_000)),
+        format!("{{\"msgType\":\"{long}\",\"data\":{{}}}}"),
+        format!("{{\"msgType\":\"read\",\"data\":{{\"path\":\"{long}\"}}}}"),
+        format!("{{\"msgType\":\"read\",\"data\":{{\"path\":\"/3?{long}\"}}}}"),
+        format!("{{\"msgType\":\"write\",\"data\":{{\"path\":\"/3/0/15\",\"value\":{many}}}}}"),
+        format!("{{\"msgType\":\"execute\",\"data\":{{\"path\":\"/3/0/4\",\"args\":{many}}}}}"),
+    ];
+    for command in commands {
+        let mut bench = bench();
+        registered(&mut bench);
+        let now = bench.now;
+        bench.deliver(delivery(5, COMMANDS, "lwm2m/dev/dn", &command, Qos::AtLeastOnce, now));
+        let answer = answered(&mut bench);
+        assert_eq!(answer["data"]["code"], "4.00", "{}", &command[..40]);
+        assert_eq!((bench.acks.len(), bench.sent.len()), (1, 0));
+    }
+}

@@ -109,7 +109,7 @@ impl Lwm2mConnection {
         let lifetime = registration.lifetime;
         Connect {
             client_id: Some(client_id),
-            credentials: Credentials { username: Some(username), password, enhanced: None },
+            credentials: Credentials { username, password, enhanced: None },
             // The commands that came between two registrations wait in the session.
             clean_start: false,
             session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),

@@ -26,7 +26,10 @@ fn a_registration_tells_the_bus_what_the_device_said_but_not_its_secrets() {
     assert_eq!(Json::Object(registration.to_json()), expected);
     assert!(registration.queue_mode);
     assert_eq!(registration.alternate_path, ["lwm2m"]);
-    assert_eq!((&*identity.username, identity.password.as_deref()), ("1", Some(&b"secret"[..])));
+    assert_eq!(
+        (identity.username.as_deref(), identity.password.as_deref()),
+        (Some("1"), Some(&b"secret"[..]))
+    );
     assert!(registration.has(Lwm2mPath::parse("/3303/0/5700").unwrap()));
     assert!(registration.has(Lwm2mPath::object(1)));
     assert!(!registration.has(Lwm2mPath::object(5)));
@@ -39,7 +42,9 @@ fn a_registration_that_says_little_gets_what_the_standard_presumes() {
     assert!(registration.queue_mode, "by the argument Q of LwM2M 1.1");
     assert_eq!(registration.to_json()["b"], "U");
     assert_eq!(registration.to_json()["alternatePath"], "/");
-    assert_eq!((&*identity.username, identity.password), ("a", None));
+    assert_eq!((identity.username, identity.password), (None, None), "who shows nothing is anonymous");
+    let (_, identity) = register(&["ep=a", "lwm2m=1.1", "p=secret"], "</3/0>").unwrap();
+    assert_eq!(identity.username.as_deref(), Some("a"), "a password is that of the endpoint name");
 }
 
 #[test]
