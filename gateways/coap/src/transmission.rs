@@ -99,4 +99,13 @@ mod tests {
         assert_eq!(transmission.non_lifetime(), Duration::from_secs(145));
         assert_eq!(transmission.first_timeout(1.0), Duration::from_secs(3));
     }
+
+    #[test]
+    fn no_factor_lets_retransmissions_come_early_or_never() {
+        for factor in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let transmission = Transmission { ack_random_factor: factor, ..Transmission::default() };
+            let first = transmission.first_timeout(1.0);
+            assert!((Duration::from_secs(2)..=Duration::from_secs(3)).contains(&first), "{factor}");
+        }
+    }
 }

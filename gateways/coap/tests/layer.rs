@@ -369,3 +369,45 @@ fn requests_beyond_the_limit_are_lost_and_may_come_again() {
     device.act(|endpoint, now, out| endpoint.respond(&reply_to, Message::response(Code::CONTENT), now, out));
     assert!(matches!(device.receive(&con(Code::GET, 3, b"t", "x")), Some(Incoming::Request(_))));
 }
+
+#[test]
+fn an_acknowledgement_and_a_reset_are_never_answered_nor_is_what_is_broken_and_asks_for_nothing() {
+    let mut device = Device::new();
+    let silent: [&[u8]; 9] = [
+        b"\x60\x00\x00\x01",     // an acknowledgement of nothing
+        b"\x70\x00\x00\x01",     // a reset of nothing
+        b"\x60\x01\x00\x01",     // an acknowledgement with a request
+        b"\x60\x20\x00\x01",     // an acknowledgement of a reserved class
+        b"\x60\x45\x00\x01",     // an answer to nothing
+        b"\x70\x01\x00\x01",     // a reset that is not empty
+        b"\x50\x00\x00\x01",     // an empty non-confirmable message
+        b"\x50\x01\x00\x01\xFF", // a payload marker without payload, non-confirmable
+        b"\x80\x01\x00\x01",     // version 2
+    ];
+    for datagram in silent {
+        assert!(device.receive(datagram).is_none(), "{datagram:02x?}");
+        assert_eq!(device.sent, Vec::<Vec<u8>>::new(), "{datagram:02x?}");
+    }
+}
+
+#[test]
+fn an_acknowledgement_with_another_id_is_for_another_message() {
+    let mut device = Device::new();
+    device.request(Message::request(Code::GET));
+    let request = device.take();
+    for stray in [acknowledgement(request.id() ^ 1), reset(request.id() ^ 1)] {
+        assert!(device.receive(&stray).is_none());
+    }
+    assert!(!device.endpoint.can_send(), "it is still awaited");
+    assert!(matches!(device.receive(&acknowledgement(request.id())), Some(Incoming::Acknowledged { .. })));
+}
+
+#[test]
+fn no_message_id_comes_again() {
+    let mut device = Device::with(Limits { send_window: 1_000, ..Limits::default() });
+    let mut ids = std::collections::HashSet::new();
+    for _ in 0..900 {
+        device.request(Message::request(Code::GET).non_confirmable());
+        assert!(ids.insert(device.take().id()));
+    }
+}

@@ -293,3 +293,32 @@ fn the_segments_of_the_path_are_the_levels_of_the_topic() {
         assert!(bench.requests.is_empty());
     }
 }
+
+#[test]
+fn the_token_comes_back_as_it_was_whatever_its_length() {
+    let mut bench = bench();
+    let bytes = b"\0\xFF\0abcd\x01";
+    for length in 0..=8 {
+        for (kind, id) in [(Kind::Confirmable, 100), (Kind::NonConfirmable, 200)] {
+            let get = request(kind, Code::GET, id + length as u16, &bytes[..length], ".well-known/core");
+            bench.receive(&get.encode());
+            assert_eq!(sent(&mut bench).token().as_slice(), &bytes[..length]);
+        }
+    }
+}
+
+#[test]
+fn a_payload_that_means_nothing_is_ignored() {
+    let mut bench = bench();
+    let get = request(Kind::Confirmable, Code::GET, 1, b"t", "ps/a").with_payload("x");
+    bench.receive(&get.encode());
+    accept(&mut bench);
+    let (ticket, asked) = bench.request();
+    assert!(matches!(asked, Request::Read(topic) if topic.as_str() == "a"), "a GET does nothing but read");
+    bench.reply(ticket, Reply::Read(None));
+    sent(&mut bench);
+    let delete = request(Kind::Confirmable, Code::DELETE, 2, b"t", "ps/a").with_payload("x");
+    bench.receive(&delete.encode());
+    let (_, publish) = published(&mut bench);
+    assert!(publish.payload.is_empty() && publish.retain);
+}
