@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -51,8 +52,8 @@ struct Remote {
     deadline: Option<Instant>,
     /// What came while an answer of the broker was awaited.
     waiting: VecDeque<Vec<u8>>,
-    /// When a peer that opened no session is forgotten.
-    begun: Instant,
+    /// Since when it has no session; it is forgotten if it opens none in time.
+    stranger: Instant,
     _place: Place,
 }
 
@@ -91,6 +92,9 @@ const DATAGRAM: usize = 65_536;
 
 /// How many datagrams are taken before deliveries have their turn.
 const BURST: usize = 64;
+
+/// How many rounds of deliveries and output one peer may make before others have their turn.
+const ROUNDS: usize = 16;
 
 /// How many datagrams may wait for a full socket; further ones are lost, as on any network.
 const UNSENT: usize = 4_096;
@@ -156,9 +160,15 @@ impl Datagrams {
             }
             return;
         }
-        let (rebind, index, out) = (self.shared.config.rebind, &mut self.index, &mut self.out);
-        remote.with(key, rebind, index, |driver, names, cx| driver.receive(datagram, now, out, names, cx));
-        self.turn(key, now);
+        let input = std::mem::take(&mut self.input);
+        let datagram = input.get(..length).unwrap_or_default();
+        let taken = self.call(key, |driver, out, names, cx| driver.receive(datagram, now, out, names, cx));
+        let broken = taken.is_none();
+        self.input = input;
+        match broken {
+            true => self.break_off(key, now),
+            false => self.turn(key, now),
+        }
     }
 
     fn find(&self, name: Option<&PeerName>, address: SocketAddr) -> Option<usize> {
@@ -187,7 +197,7 @@ impl Datagrams {
             waker,
             deadline: None,
             waiting: VecDeque::new(),
-            begun: now,
+            stranger: now,
             _place: place,
         });
         Some(key)
@@ -195,31 +205,60 @@ impl Datagrams {
 
     /// Gives a connection its turn, sends what it made, and ends it if it is over.
     fn turn(&mut self, key: usize, now: Instant) {
-        loop {
-            let Some(remote) = self.peers.get_mut(key) else { return };
-            let (rebind, index, out) = (self.shared.config.rebind, &mut self.index, &mut self.out);
-            let (flow, more) = remote.with(key, rebind, index, |driver, names, cx| {
-                let flow = driver.turn(true, now, out, names, cx);
-                (flow, !driver.is_blocked())
-            });
-            let waiting = if more { remote.waiting.pop_front() } else { None };
-            if let Some(datagram) = &waiting {
-                remote.with(key, rebind, index, |driver, names, cx| {
-                    driver.receive(datagram, now, out, names, cx)
-                });
+        for _ in 0..ROUNDS {
+            let turned = self.call(key, |driver, out, names, cx| driver.turn(true, now, out, names, cx));
+            let Some((remote, flow)) = turned else { return self.break_off(key, now) };
+            let waiting = if remote.driver.is_blocked() { None } else { remote.waiting.pop_front() };
+            let more = flow == Flow::More || waiting.is_some();
+            if let Some(datagram) = waiting {
+                let taken =
+                    self.call(key, |driver, out, names, cx| driver.receive(&datagram, now, out, names, cx));
+                if taken.is_none() {
+                    return self.break_off(key, now);
+                }
             }
+            let Some(remote) = self.peers.get_mut(key) else { return };
+            if remote.driver.has_session() {
+                remote.stranger = now;
+            }
+            // Whoever is still asking to be let in has asked in vain.
             let silent = !remote.driver.has_session()
-                && !remote.driver.is_blocked()
-                && now.saturating_duration_since(remote.begun) >= self.shared.limits.handshake;
+                && now.saturating_duration_since(remote.stranger) >= self.shared.limits.handshake;
             let address = remote.address;
             self.send(address);
             match flow {
                 Flow::Close(reason) => return self.end(key, reason, now),
                 Flow::Continue if silent => return self.end(key, Reason::HandshakeTimeout, now),
-                Flow::Continue if waiting.is_none() => return self.schedule(key),
+                Flow::Continue if !more => return self.schedule(key),
                 Flow::More | Flow::Continue => {}
             }
         }
+        // The others have their turn first.
+        if let Some(remote) = self.peers.get(key) {
+            remote.waker.wake_by_ref();
+        }
+        self.schedule(key);
+    }
+
+    /// Calls a connection's driver. A connection that panics must not take the others with it: `None`.
+    fn call<R>(
+        &mut self,
+        key: usize,
+        call: impl FnOnce(&mut Driver, &mut Outbox, &mut dyn Names, &mut Context<'_>) -> R,
+    ) -> Option<(&mut Remote, R)> {
+        let remote = self.peers.get_mut(key)?;
+        let (rebind, index, out) = (self.shared.config.rebind, &mut self.index, &mut self.out);
+        let called = AssertUnwindSafe(|| {
+            remote.with(key, rebind, index, |driver, names, cx| call(driver, out, names, cx))
+        });
+        let result = catch_unwind(called).ok()?;
+        Some((remote, result))
+    }
+
+    /// A connection panicked: what it left undone is forgotten, and it ends.
+    fn break_off(&mut self, key: usize, now: Instant) {
+        self.out = Outbox::new(Transport::Datagram);
+        self.end(key, Reason::Internal, now);
     }
 
     fn send(&mut self, address: SocketAddr) {
@@ -249,7 +288,7 @@ impl Datagrams {
 
     fn schedule(&mut self, key: usize) {
         let Some(remote) = self.peers.get_mut(key) else { return };
-        let forgotten = remote.begun + self.shared.limits.handshake;
+        let forgotten = remote.stranger + self.shared.limits.handshake;
         let forgotten = (!remote.driver.has_session()).then_some(forgotten);
         let deadline = remote.driver.deadline().into_iter().chain(forgotten).min();
         let old = std::mem::replace(&mut remote.deadline, deadline);
@@ -257,6 +296,19 @@ impl Datagrams {
             old.map(|old| self.deadlines.remove(&(old, key)));
             deadline.map(|deadline| self.deadlines.insert((deadline, key)));
         }
+    }
+
+    /// The connections whose deadline has passed, each once.
+    fn take_due(&mut self, now: Instant) -> Vec<usize> {
+        let mut due = Vec::new();
+        while let Some((_, key)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
+            self.deadlines.pop_first();
+            if let Some(remote) = self.peers.get_mut(key) {
+                remote.deadline = None;
+            }
+            due.push(key);
+        }
+        due
     }
 
     fn end(&mut self, key: usize, reason: Reason, now: Instant) {
@@ -287,13 +339,10 @@ impl Datagrams {
         for key in self.ready.take(cx.waker()) {
             self.turn(key, now);
         }
-        while let Some((_, key)) = self.deadlines.first().copied().filter(|(deadline, _)| *deadline <= now) {
-            self.deadlines.pop_first();
-            if let Some(remote) = self.peers.get_mut(key) {
-                remote.deadline = None;
-            }
+        for key in self.take_due(now) {
             self.turn(key, now);
         }
+        self.flush(cx);
         if self.stopping && self.peers.is_empty() && self.unsent.is_empty() {
             return Poll::Ready(());
         }
@@ -347,9 +396,13 @@ impl Index {
             self.by_address.remove(&remote.address);
         }
         for name in &remote.names {
-            if self.by_name.get(name) == Some(&key) {
-                self.by_name.remove(name);
-            }
+            self.release(name, key);
+        }
+    }
+
+    fn release(&mut self, name: &Known, key: usize) {
+        if self.by_name.get(name) == Some(&key) {
+            self.by_name.remove(name);
         }
     }
 }
@@ -387,7 +440,7 @@ impl Names for Claims<'_> {
         }
         if self.names.len() >= NAMES {
             let oldest = self.names.remove(0);
-            self.index.by_name.remove(&oldest);
+            self.index.release(&oldest, self.key);
         }
         self.index.by_name.insert(known.clone(), self.key);
         self.names.push(known);
@@ -396,8 +449,6 @@ impl Names for Claims<'_> {
     fn disclaim(&mut self, name: PeerName) {
         let known = (name, self.address);
         self.names.retain(|claimed| *claimed != known);
-        if self.index.by_name.get(&known) == Some(&self.key) {
-            self.index.by_name.remove(&known);
-        }
+        self.index.release(&known, self.key);
     }
 }

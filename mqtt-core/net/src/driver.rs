@@ -68,6 +68,9 @@ enum Settle {
 /// How many bytes are made before they are sent.
 const TURN_BYTES: usize = 64 * 1024;
 
+/// How many times deliveries are taken before it is the owner's turn; a peer that can have none makes no bytes.
+const PULLS: usize = 64;
+
 impl Driver {
     /// Begins a conversation with a peer.
     pub fn new(
@@ -211,7 +214,10 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> bool {
         let mut events = Vec::new();
-        while self.closing.is_none() && !self.is_blocked() {
+        for _ in 0..PULLS {
+            if self.closing.is_some() || self.is_blocked() {
+                return false;
+            }
             let room = if deliver { self.connection.room() } else { 0 };
             let Some(session) = &mut self.session else { return false };
             let more = session.pull(room, now, cx.waker(), &mut events);
@@ -236,7 +242,7 @@ impl Driver {
                 return true;
             }
         }
-        false
+        true
     }
 
     /// Performs what the connection asked for, and what it asks for in answer.

@@ -111,11 +111,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     /// Why the connection ended: `Ok` when it was closed in order, `Err` when the transport failed.
     fn run(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<Result<Reason, Reason>> {
         let now = Instant::now();
-        scratch.out.clear_sent();
+        scratch.clear();
         for _ in 0..ROUNDS {
             let clogged = self.flush(cx)?;
             if let Some(closing) = self.closing {
                 return self.finish(closing, clogged, now, cx, scratch);
+            }
+            if !clogged {
+                self.take_held(now, cx, &mut scratch.out);
             }
             let more_input = !clogged && self.read(now, cx, scratch)?;
             let flow = self.turn(!clogged, now, cx, &mut scratch.out);
@@ -128,8 +131,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             } else {
                 self.send(cx, &mut scratch.out)?;
             }
-            let retaken = self.take_held(now, cx, &mut scratch.out);
-            let again = more_input || retaken || matches!(flow, Flow::More | Flow::Close(_));
+            let more_input = more_input || (!clogged && self.can_take_held());
+            let again = more_input || matches!(flow, Flow::More | Flow::Close(_));
             if !again && (clogged || self.unsent.is_none()) {
                 return self.wait(cx);
             }
@@ -189,14 +192,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// Gives the driver what waited for an answer that has come, or for room in the outbox.
-    fn take_held(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> bool {
-        let blocked = self.driver.as_ref().is_none_or(Driver::is_blocked);
-        if !self.held || blocked || self.unsent.is_some() {
-            return false;
+    fn take_held(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) {
+        if self.can_take_held() {
+            self.held = false;
+            self.take(now, cx, out);
         }
-        self.held = false;
-        self.take(now, cx, out);
-        true
+    }
+
+    fn can_take_held(&self) -> bool {
+        self.held && self.driver.as_ref().is_some_and(|driver| !driver.is_blocked() && !driver.is_closing())
     }
 
     fn turn(&mut self, deliver: bool, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> Flow {
@@ -297,14 +301,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             timer.as_mut().reset(deadline);
         }
         while timer.as_mut().poll(cx).is_ready() {
-            if deadline <= tokio::time::Instant::now() {
+            let now = tokio::time::Instant::now();
+            if deadline <= now {
                 cx.waker().wake_by_ref();
-                timer.as_mut().reset(deadline + LINGER);
+                timer.as_mut().reset(now + LINGER);
             } else {
                 timer.as_mut().reset(deadline);
             }
         }
         Poll::Pending
+    }
+}
+
+impl Scratch {
+    /// Forgets what a connection that panicked has left: the next one must not do it in its own name.
+    fn clear(&mut self) {
+        self.out.clear_sent();
+        while self.out.next_action().is_some() {}
     }
 }
 
