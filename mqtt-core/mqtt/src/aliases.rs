@@ -24,9 +24,13 @@ impl Incoming {
         }
         let slot = self.topics.get_mut(index).ok_or(Reason::TopicAliasInvalid)?;
         let before = slot.as_ref().map_or(0, |topic| topic.as_str().len());
-        self.bytes = self.bytes - before + topic.as_str().len();
+        let after = self.bytes - before + topic.as_str().len();
+        if after > bytes {
+            return Err(Reason::QuotaExceeded);
+        }
+        self.bytes = after;
         *slot = Some(topic);
-        if self.bytes > bytes { Err(Reason::QuotaExceeded) } else { Ok(()) }
+        Ok(())
     }
 }
 

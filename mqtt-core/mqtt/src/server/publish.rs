@@ -25,6 +25,11 @@ impl Connected {
             Ok(read) => read,
             Err(error) => return self.refuse(packet, error, out),
         };
+        self.keep_alias(packet, said.alias, &topic, shared)?;
+        if !said.fits(packet.payload) {
+            let detail = "the payload is not UTF-8, as its indicator says";
+            return self.refuse(packet, ProtocolError { reason: Reason::PayloadInvalid, detail }, out);
+        }
         let publish = bus::Publish {
             topic,
             payload: Bytes::copy_from_slice(packet.payload),
@@ -101,30 +106,33 @@ impl Connected {
             return Err(ProtocolError::violation("only servers send subscription identifiers")); // [MQTT-3.3.4-6]
         }
         let topic = self.topic(packet.topic, said.alias, shared)?;
-        if !said.fits(packet.payload) {
-            return Err(fault(Reason::PayloadInvalid, "the payload is not UTF-8, as its indicator says"));
-        }
         Ok((topic, said))
     }
 
     fn topic(&mut self, name: &str, alias: Option<u16>, shared: &Shared) -> Result<Topic, ProtocolError> {
-        let fault = |reason| ProtocolError { reason, detail: "the topic alias is not known or not taken" };
         if let (true, Some(alias)) = (name.is_empty(), alias) {
-            return self.rare().incoming.find(alias).ok_or(fault(Reason::TopicAliasInvalid));
+            return self.rare().incoming.find(alias).ok_or(alias_fault(Reason::TopicAliasInvalid));
         }
-        let topic = match &self.last_topic {
-            Some(last) if last.as_str() == name => last.clone(),
-            _ => {
-                let topic = topic(name, shared)?;
-                self.last_topic = (name.len() <= KEPT_TOPIC).then(|| topic.clone());
-                topic
-            }
-        };
-        if let Some(alias) = alias {
-            let maximum = shared.limits.topic_aliases;
-            self.rare().incoming.set(alias, topic.clone(), maximum, shared.limits.packet).map_err(fault)?;
+        if let Some(last) = self.last_topic.as_ref().filter(|last| last.as_str() == name) {
+            return Ok(last.clone());
         }
+        let topic = topic(name, shared)?;
+        self.last_topic = (name.len() <= KEPT_TOPIC).then(|| topic.clone());
         Ok(topic)
+    }
+
+    /// Gives a topic its number. What cannot be kept ends the connection at every QoS: the client would go on
+    /// to use the number.
+    fn keep_alias(
+        &mut self,
+        packet: &Publish<'_>,
+        alias: Option<u16>,
+        topic: &Topic,
+        shared: &Shared,
+    ) -> Result<(), ProtocolError> {
+        let Some(alias) = alias.filter(|_| !packet.topic.is_empty()) else { return Ok(()) };
+        let (maximum, bytes) = (shared.limits.topic_aliases, shared.limits.packet);
+        self.rare().incoming.set(alias, topic.clone(), maximum, bytes).map_err(alias_fault)
     }
 
     /// Answers a PUBLISH that the broker never sees, where there is an answer; else the connection ends.
@@ -173,4 +181,8 @@ impl Connected {
     fn finish(&mut self, finished: bool) {
         self.unfinished = self.unfinished.saturating_sub(u16::from(finished));
     }
+}
+
+fn alias_fault(reason: Reason) -> ProtocolError {
+    ProtocolError { reason, detail: "the topic alias is not known or not taken" }
 }
