@@ -55,11 +55,11 @@ enum Pending {
 impl Session {
     /// The session that the broker has opened.
     pub(crate) fn new(opening: Opening, turn: &Turn<'_>) -> Self {
-        let limit = turn.shared.limits.topic_aliases;
+        let limits = &turn.shared.limits;
         Self {
             client_id: opening.client_id,
             clean_session: opening.clean_session,
-            topics: opening.topics.unwrap_or_else(|| TopicIds::new(limit, turn.peer.seed)),
+            topics: opening.topics.unwrap_or_else(|| TopicIds::new(limits, turn.peer.seed)),
             keep_alive: opening.keep_alive,
             sleep: SleepState::Active,
             seen: turn.now,

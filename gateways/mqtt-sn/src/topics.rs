@@ -1,6 +1,6 @@
 use std::collections::{HashMap, VecDeque};
 
-use bus::Topic;
+use bus::{Limits, Topic};
 
 /// The registered topic ids of one client: those it asked for and those it was told.
 ///
@@ -13,7 +13,10 @@ pub(crate) struct TopicIds {
     /// Ids that the client was told and did not ask for, oldest first: they make room.
     told: VecDeque<u16>,
     next: u16,
+    /// How many ids there may be, and how many bytes their topics may have together.
     limit: usize,
+    most_bytes: usize,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -30,14 +33,16 @@ const LAST: u16 = 0xFFFE;
 const LAST_BEGINNING: u16 = 0x3FFF;
 
 impl TopicIds {
-    pub(crate) fn new(limit: u16, seed: u64) -> Self {
+    pub(crate) fn new(limits: &Limits, seed: u64) -> Self {
         let next = (seed % u64::from(LAST_BEGINNING)) as u16 + 1;
         Self {
             by_id: HashMap::new(),
             by_topic: HashMap::new(),
             told: VecDeque::new(),
             next,
-            limit: limit.min(LAST).into(),
+            limit: limits.topic_aliases.min(LAST).into(),
+            most_bytes: limits.packet,
+            bytes: 0,
         }
     }
 
@@ -53,7 +58,7 @@ impl TopicIds {
 
     /// Whether the topic has an id or can have one.
     pub(crate) fn has_room_for(&self, topic: &Topic) -> bool {
-        self.by_topic.contains_key(topic) || self.by_id.len() < self.limit || !self.told.is_empty()
+        self.by_topic.contains_key(topic) || !self.told.is_empty() || self.fits(topic)
     }
 
     /// The id of a topic that the client asked for; `None` when it holds as many as it may.
@@ -89,16 +94,21 @@ impl TopicIds {
     /// The client does not know the id.
     pub(crate) fn forget(&mut self, id: u16) {
         if let Some(entry) = self.by_id.remove(&id) {
+            self.bytes -= entry.topic.as_str().len();
             self.by_topic.remove(&entry.topic);
             self.told.retain(|told| *told != id);
         }
+    }
+
+    fn fits(&self, topic: &Topic) -> bool {
+        self.by_id.len() < self.limit && self.bytes + topic.as_str().len() <= self.most_bytes
     }
 
     fn find_or_add(&mut self, topic: &Topic) -> Option<u16> {
         if let Some(id) = self.by_topic.get(topic) {
             return Some(*id);
         }
-        if self.by_id.len() >= self.limit {
+        while !self.fits(topic) {
             let oldest = *self.told.front()?;
             self.forget(oldest);
         }
@@ -107,6 +117,7 @@ impl TopicIds {
         }
         let id = self.next;
         self.next = after(id);
+        self.bytes += topic.as_str().len();
         self.by_id.insert(id, Entry { topic: topic.clone(), known: false });
         self.by_topic.insert(topic.clone(), id);
         Some(id)
@@ -121,13 +132,17 @@ fn after(id: u16) -> u16 {
 mod tests {
     use super::*;
 
+    fn ids(limit: u16, seed: u64) -> TopicIds {
+        TopicIds::new(&Limits { topic_aliases: limit, ..Limits::default() }, seed)
+    }
+
     fn topic(name: &str) -> Topic {
         Topic::parse(name).unwrap()
     }
 
     #[test]
     fn ids_wrap_around_and_leave_out_the_reserved_ones() {
-        let mut ids = TopicIds { next: LAST, ..TopicIds::new(10, 0) };
+        let mut ids = TopicIds { next: LAST, ..ids(10, 0) };
         assert_eq!(ids.ask(&topic("a")), Some(0xFFFE));
         assert_eq!(ids.ask(&topic("b")), Some(1));
         assert_eq!(ids.ask(&topic("a")), Some(0xFFFE), "asking again changes nothing");
@@ -136,14 +151,14 @@ mod tests {
     #[test]
     fn ids_begin_where_a_signed_number_stays_positive() {
         for seed in [0, 1, 0x3FFE, 0x3FFF, 0x7FFF, 0xFFFE, u64::MAX] {
-            let id = TopicIds::new(10, seed).ask(&topic("a")).unwrap();
+            let id = ids(10, seed).ask(&topic("a")).unwrap();
             assert!((1..=0x3FFF).contains(&id), "{seed}: {id}");
         }
     }
 
     #[test]
     fn what_the_client_was_told_makes_room_and_what_it_asked_for_stays() {
-        let mut ids = TopicIds::new(2, 0);
+        let mut ids = ids(2, 0);
         assert_eq!(ids.ask(&topic("asked")), Some(1));
         assert_eq!(ids.tell(&topic("told")), Some(2));
         assert_eq!(ids.tell(&topic("newer")), Some(3));
@@ -155,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_told_id_is_known_once_the_client_agrees() {
-        let mut ids = TopicIds::new(2, 0);
+        let mut ids = ids(2, 0);
         assert_eq!(ids.tell(&topic("a")), Some(1));
         assert_eq!(ids.known(&topic("a")), None);
         ids.confirm(1);
@@ -163,5 +178,16 @@ mod tests {
         ids.forget(1);
         assert_eq!((ids.known(&topic("a")), ids.topic(1)), (None, None));
         assert_eq!(ids.tell(&topic("a")), Some(2), "an id is not used again at once");
+    }
+
+    #[test]
+    fn long_topics_are_bounded_by_their_bytes() {
+        let mut ids = TopicIds::new(&Limits { packet: 100, ..Limits::default() }, 0);
+        assert_eq!(ids.tell(&topic(&"t".repeat(60))), Some(1));
+        assert_eq!(ids.ask(&topic(&"a".repeat(60))), Some(2), "what was told makes room");
+        assert_eq!(ids.ask(&topic(&"b".repeat(60))), None);
+        assert!(!ids.has_room_for(&topic(&"b".repeat(60))) && ids.has_room_for(&topic("b")));
+        ids.forget(2);
+        assert_eq!(ids.ask(&topic(&"b".repeat(60))), Some(3));
     }
 }
