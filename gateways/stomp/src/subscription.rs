@@ -10,6 +10,8 @@ use crate::{Frame, Version};
 #[derive(Debug, Default)]
 pub(crate) struct Subscriptions {
     table: HashMap<SubscriptionId, Subscription>,
+    /// How many bytes all names have.
+    bytes: usize,
     /// Whether a subscription ever got another id than the one its name stands for.
     displaced: bool,
 }
@@ -106,6 +108,12 @@ impl Name {
         }
     }
 
+    fn text(&self) -> &str {
+        match self {
+            Self::Id(text) | Self::Destination(text) => text,
+        }
+    }
+
     /// The bus id that this name has in every connection: above the numbers that MQTT has for subscriptions, the
     /// number itself if the name is one; else a hash in the upper half. A resumed session knows its subscriptions
     /// by nothing else.
@@ -171,7 +179,15 @@ impl Subscriptions {
             id = SubscriptionId(id.0.checked_add(1).unwrap_or(1 << 28));
             self.displaced = true;
         }
-        self.table.insert(id, subscription);
+        let length = subscription.name.text().len();
+        if self.bytes + length > limits.packet {
+            let detail = "the ids of all subscriptions are longer together than limits.packet";
+            return Err(error(Reason::QuotaExceeded, detail));
+        }
+        self.bytes += length;
+        if let Some(replaced) = self.table.insert(id, subscription) {
+            self.bytes -= replaced.name.text().len();
+        }
         Ok(id)
     }
 
@@ -184,8 +200,10 @@ impl Subscriptions {
 
     /// Forgets a subscription that ended with this request, unless it was made anew since.
     pub(crate) fn ended(&mut self, id: SubscriptionId, ticket: Ticket) {
-        if self.table.get(&id).is_some_and(|subscription| subscription.ends == Some(ticket)) {
-            self.table.remove(&id);
+        if self.table.get(&id).is_some_and(|subscription| subscription.ends == Some(ticket))
+            && let Some(ended) = self.table.remove(&id)
+        {
+            self.bytes -= ended.name.text().len();
         }
     }
 }

@@ -122,6 +122,25 @@ fn names_of_subscriptions_are_bounded() {
 }
 
 #[test]
+fn names_of_subscriptions_are_bounded_together() {
+    let mut bench = connected_within("1.2", Limits { packet: 1_000, ..Limits::default() });
+    let name = |letter: char| letter.to_string().repeat(400);
+    for letter in ['a', 'b', 'b', 'c'] {
+        subscribe(&mut bench, &format!("SUBSCRIBE\nid:{}\ndestination:t\n\n\0", name(letter)));
+        if letter != 'a' {
+            bench.receive(format!("UNSUBSCRIBE\nid:{}\n\n\0", name(letter)).as_bytes());
+            let (ticket, _) = bench.request();
+            bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())]));
+        }
+    }
+    assert_eq!(bench.closed, None, "what has ended takes no room");
+    subscribe(&mut bench, &format!("SUBSCRIBE\nid:{}\ndestination:t\n\n\0", name('d')));
+    bench.take_sent();
+    bench.receive(format!("SUBSCRIBE\nid:{}\ndestination:t\n\n\0", name('e')).as_bytes());
+    assert_error(&mut bench, Reason::QuotaExceeded, "limits.packet");
+}
+
+#[test]
 fn message_carries_what_the_publisher_said_and_nothing_that_collides() {
     let now_message = |now| Message {
         topic: Topic::parse("a:b").expect("a topic"),
