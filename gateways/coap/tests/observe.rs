@@ -406,3 +406,20 @@ fn observe_means_nothing_but_in_a_get() {
     bench.receive(&get.encode());
     assert_eq!(sent(&mut bench).observe(), None, "[RFC7641 4.1]: it is answered as any GET");
 }
+
+/// A QoS 1 notification got lost, the QoS 0 one behind it did not; the observer acknowledged what was sent again and
+/// dropped it, as a number lower than the newest is old.
+#[test]
+fn no_notification_overtakes_one_that_may_have_to_be_sent_again() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    bench.deliver(delivery(7, id, "a", "first", Qos::AtLeastOnce, bench.now));
+    bench.handle(bus::Event::Deliver(delivery(0, id, "a", "second", Qos::AtMostOnce, bench.now)));
+    let first = sent(&mut bench);
+    bench.advance(4 * SECOND);
+    assert_eq!(sent(&mut bench), first, "lost, and sent again");
+    bench.receive(&acknowledgement(first.id()));
+    let second = sent(&mut bench);
+    assert_eq!((text(&second), second.kind()), ("second", Kind::Confirmable));
+    assert!(second.observe() > first.observe());
+}

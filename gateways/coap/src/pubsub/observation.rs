@@ -185,7 +185,10 @@ impl Observations {
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
             // [RFC7641 4.5]: else nobody would notice that the observer is gone; [RFC7641 7]: or never was one
             Notify::Qos | Notify::Non => {
-                now >= observation.confirmed + self.confirm_every || self.unproven >= self.confirm_after
+                now >= observation.confirmed + self.confirm_every
+                    || self.unproven >= self.confirm_after
+                    // It waits its turn: overtaken, the one before it would be dropped as old [RFC7641 3.4].
+                    || !endpoint.can_send()
             }
         };
         if !observation.preference.accepts(format(published)) {
