@@ -43,7 +43,7 @@ pub(crate) struct Shared {
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     sessions: DashMap<ClientId, Arc<Record>>,
-    timers: Timers,
+    pub(crate) timers: Timers,
     observers: Vec<Arc<dyn Observer>>,
     /// Work that has to wait for a hook's answer and that nobody else waits for.
     deferred: Mutex<Vec<Later<()>>>,
@@ -142,7 +142,7 @@ impl Broker {
 
     /// Lets nobody in any more, and closes every connection.
     pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::Relaxed);
+        self.0.draining.store(true, Ordering::SeqCst);
         let records: Vec<_> = self.0.sessions.iter().map(|entry| entry.value().clone()).collect();
         for record in records {
             record.evict(Reason::ShuttingDown);
@@ -242,7 +242,9 @@ impl Shared {
         if let Some((will, owner)) = old_will.filter(|(will, _)| will.delay.is_zero() || !session_present) {
             self.publish_will(will, owner, now);
         }
-        self.counters.connections.fetch_add(1, Ordering::Relaxed);
+        if self.draining.load(Ordering::SeqCst) {
+            record.evict(Reason::ShuttingDown);
+        }
         self.emit(|| BrokerEvent::Connected { client: client.clone(), session_present, at: now });
         let connected = Connected {
             client_id: client.id.clone(),
@@ -267,6 +269,11 @@ impl Shared {
         prepare: impl FnOnce(&mut State) -> Option<OwnedWill>,
     ) -> Result<Attached, Reason> {
         let full = self.sessions.len() >= self.config.max_sessions;
+        let hold = |record: &Record, state: &mut State| {
+            self.timers.cancel(&std::mem::take(&mut state.timers));
+            self.counters.connections.fetch_add(1, Ordering::Relaxed);
+            record.attach(state, window)
+        };
         match self.sessions.entry(client.id.clone()) {
             Entry::Vacant(_) if full => Err(Reason::QuotaExceeded),
             Entry::Vacant(entry) => {
@@ -274,7 +281,7 @@ impl Shared {
                 let record = Arc::new(Record::new(client.id.clone()));
                 let mut state = record.lock();
                 let old_will = prepare(&mut state);
-                let epoch = record.attach(&mut state, window);
+                let epoch = hold(&record, &mut state);
                 drop(state);
                 entry.insert(record.clone());
                 Ok(Attached { record, epoch, old_will, replaced: None, resumed: false })
@@ -288,20 +295,24 @@ impl Shared {
                 }
                 if !clean_start && !state.ended {
                     let old_will = prepare(&mut state);
-                    let epoch = old.attach(&mut state, window);
+                    let epoch = hold(&old, &mut state);
                     drop((state, turn));
                     return Ok(Attached { record: old, epoch, old_will, replaced: None, resumed: true });
                 }
                 let old_will = state.will.take();
+                // A session that ended of itself is forgotten by whoever saw to that, and its place is free.
+                let over = std::mem::replace(&mut state.ended, true);
+                self.counters.sessions.fetch_add(u64::from(over), Ordering::Relaxed);
+                self.timers.cancel(&std::mem::take(&mut state.timers));
                 old.end(&mut state);
                 drop((state, turn));
                 let record = Arc::new(Record::new(client.id.clone()));
                 let mut state = record.lock();
                 prepare(&mut state);
-                let epoch = record.attach(&mut state, window);
+                let epoch = hold(&record, &mut state);
                 drop(state);
                 entry.insert(record.clone());
-                Ok(Attached { record, epoch, old_will, replaced: Some(old), resumed: false })
+                Ok(Attached { record, epoch, old_will, replaced: (!over).then_some(old), resumed: false })
             }
         }
     }
@@ -331,24 +342,18 @@ impl Shared {
             state.queue.forget_at_most_once();
         }
         let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
+        let mut due = Vec::new();
+        for (what, delay) in [(Due::Will, delay), (Due::End, Some(expiry))] {
+            let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { continue };
+            let timer = Timer { what, record: Arc::downgrade(record), epoch };
+            match at <= now {
+                true => due.push(timer),
+                false => state.timers.push(self.timers.set(at, timer)),
+            }
+        }
         drop(state);
-        self.arm(Due::Will, delay, record, epoch, now);
-        self.arm(Due::End, Some(expiry), record, epoch, now);
-    }
-
-    fn arm(
-        self: &Arc<Self>,
-        what: Due,
-        delay: Option<Duration>,
-        record: &Arc<Record>,
-        epoch: u64,
-        now: Instant,
-    ) {
-        let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { return };
-        let timer = Timer { what, record: Arc::downgrade(record), epoch };
-        match at <= now {
-            true => self.due(timer, now),
-            false => self.timers.set(at, timer),
+        for timer in due {
+            self.due(timer, now);
         }
     }
 
@@ -360,7 +365,9 @@ impl Shared {
             return;
         }
         let will = state.will.take();
-        state.ended = timer.what == Due::End;
+        if timer.what == Due::End {
+            record.end(&mut state);
+        }
         drop((state, turn));
         if let Some((will, owner)) = will {
             self.publish_will(will, owner, now);
@@ -377,7 +384,10 @@ impl Shared {
         let mut state = record.lock();
         let subscriptions = std::mem::take(&mut state.subscriptions);
         state.subscription_bytes = 0;
-        let owed: Vec<_> = state.inflight.drain().collect();
+        state.received = Default::default();
+        // Exactly-once messages that this client may have seen go to nobody else [MQTT-4.8.2-5].
+        let begun = state.inflight.drain().filter(|queued| queued.qos < bus::Qos::ExactlyOnce);
+        let owed: Vec<_> = begun.collect();
         let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
         drop(state);
         self.counters.subscriptions.fetch_sub(subscriptions.len() as u64, Ordering::Relaxed);

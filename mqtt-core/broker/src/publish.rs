@@ -192,8 +192,10 @@ impl Shared {
     }
 
     fn owe(&self, record: &Record, queued: Queued) {
-        if let Err(lost) = record.push(queued, &self.config) {
-            self.lost(record, &lost, Reason::QueueFull);
+        let now = queued.message.published;
+        for lost in record.push(queued, &self.config) {
+            let expired = lost.message.is_expired(now);
+            self.lost(record, &lost, if expired { Reason::MessageExpired } else { Reason::QueueFull });
         }
     }
 

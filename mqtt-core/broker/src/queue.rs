@@ -29,28 +29,28 @@ pub(crate) struct Queued {
 }
 
 impl Queue {
-    /// Adds a message, or tells which one had to go.
-    pub(crate) fn push(&mut self, queued: Queued, config: &Config) -> Result<(), Queued> {
-        let size = queued.message.size();
+    /// Adds a message; returns what had to go for it, or itself. Expired messages go first, as far as they are
+    /// the oldest.
+    pub(crate) fn push(&mut self, queued: Queued, config: &Config) -> Vec<Queued> {
+        let (mut lost, size) = (Vec::new(), queued.message.size());
         let fits = |queue: &Self| {
             queue.live.len() < config.queue_messages && queue.bytes + size <= config.queue_bytes
         };
-        let mut dropped = None;
-        if !fits(self) {
-            match config.when_full {
-                WhenFull::DropNewest => return Err(queued),
-                WhenFull::DropOldest => {
-                    while !fits(self) {
-                        let Some(oldest) = self.live.pop_front() else { return Err(queued) };
-                        self.bytes -= oldest.message.size();
-                        dropped = Some(oldest);
-                    }
-                }
-            }
+        while !fits(self) {
+            let makes_way = |oldest: &mut Queued| {
+                oldest.message.is_expired(queued.message.published)
+                    || (config.when_full == WhenFull::DropOldest && size <= config.queue_bytes)
+            };
+            let Some(oldest) = self.live.pop_front_if(makes_way) else {
+                lost.push(queued);
+                return lost;
+            };
+            self.bytes -= oldest.message.size();
+            lost.push(oldest);
         }
         self.bytes += size;
         self.live.push_back(queued);
-        dropped.map_or(Ok(()), Err)
+        lost
     }
 
     /// Puts a message back where it came from: it is the next to go. It was counted when it first came in.

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::inflight::Inflight;
 use crate::queue::{Queue, Queued};
 use crate::stats::Counters;
+use crate::timers::TimerKey;
 
 /// How many deliveries are taken under one lock, and of how many bytes together.
 const BATCH: usize = 64;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     pub(crate) will: Option<(Will, Arc<Client>)>,
     pub(crate) expiry: SessionExpiry,
     pub(crate) holder: Option<Holder>,
+    /// What is due while no connection holds the session.
+    pub(crate) timers: Vec<TimerKey>,
     /// The session is over; a connection that found the record a moment ago makes a new one.
     pub(crate) ended: bool,
 }
@@ -127,20 +130,20 @@ impl Record {
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Owes the client a message. `Err` returns what had to be thrown away for it, perhaps itself.
-    pub(crate) fn push(&self, queued: Queued, config: &Config) -> Result<(), Queued> {
+    /// Owes the client a message. Returns what had to be thrown away for it, perhaps itself.
+    pub(crate) fn push(&self, queued: Queued, config: &Config) -> Vec<Queued> {
         let mut state = self.state.lock();
         let away = state.holder.is_none();
         if state.ended || (away && queued.qos == Qos::AtMostOnce && !config.queue_qos0_offline) {
-            return Ok(());
+            return Vec::new();
         }
-        let result = state.queue.push(queued, config);
+        let lost = state.queue.push(queued, config);
         let waker = state.holder.as_mut().and_then(Holder::feed);
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
-        result
+        lost
     }
 
     /// Tells the connection that holds the session to close.

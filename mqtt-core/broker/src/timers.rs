@@ -27,16 +27,32 @@ pub(crate) struct Timers(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    /// By time, then by number.
-    timers: BTreeMap<(Instant, u64), Timer>,
+    timers: BTreeMap<TimerKey, Timer>,
     number: u64,
 }
 
+/// By which a timer is found again: its time, then its number.
+pub(crate) type TimerKey = (Instant, u64);
+
 impl Timers {
-    pub(crate) fn set(&self, at: Instant, timer: Timer) {
+    pub(crate) fn set(&self, at: Instant, timer: Timer) -> TimerKey {
         let queue = &mut *self.0.lock();
         queue.number += 1;
         queue.timers.insert((at, queue.number), timer);
+        (at, queue.number)
+    }
+
+    /// Takes back timers that are void: a client that comes and goes must not leave one each time.
+    pub(crate) fn cancel(&self, keys: &[TimerKey]) {
+        if !keys.is_empty() {
+            let timers = &mut self.0.lock().timers;
+            keys.iter().for_each(|key| drop(timers.remove(key)));
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().timers.len()
     }
 
     /// The timers that are due, in order.
@@ -48,5 +64,41 @@ impl Timers {
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.0.lock().timers.first_key_value().map(|((at, _), _)| *at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bus::{Address, Connect, Peer, Reason, SessionExpiry, Transport};
+
+    use crate::{Answer, Broker, Config, Hooks, Opened};
+
+    use super::*;
+
+    /// What went wrong: every disconnect left a timer for as long as the session might have lived.
+    #[test]
+    fn a_client_that_comes_and_goes_leaves_one_timer() {
+        let broker = Broker::new(Config::default(), Hooks::open(), Vec::new());
+        let now = Instant::now();
+        for round in 0..100 {
+            let connect = Connect {
+                clean_start: round % 3 == 0,
+                session_expiry: SessionExpiry::After(Duration::from_secs(60)),
+                ..harness::connect("c")
+            };
+            let peer = Peer {
+                address: Address::Internal,
+                listener: "test".into(),
+                transport: Transport::Stream,
+                seed: 0,
+            };
+            let Answer::Now(Ok(Opened::Session(session, _))) = broker.connect(connect, peer, now) else {
+                panic!("not let in");
+            };
+            session.close(Reason::PeerClosed, now);
+        }
+        assert_eq!(broker.0.timers.len(), 1);
     }
 }

@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use broker::{Config, Hooks, WhenFull};
-use bus::{Ack, Event, Qos, Reason, RetainHandling, SubscribeOptions, SubscriptionId};
+use bus::{Ack, Event, Publish, Qos, Reason, RetainHandling, SubscribeOptions, SubscriptionId};
 use common::{World, durable};
 
 use Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -256,4 +256,62 @@ fn a_delivery_that_is_given_back_comes_again_before_what_waits() {
     reader.session.ack(first[0].id.unwrap(), Ack::Return);
     let again = world.deliveries(&mut reader);
     assert_eq!((common::text(&again[0]).as_str(), again[0].duplicate), ("1", true));
+}
+
+/// What went wrong: a message larger than the whole queue threw away all that waited, and itself; of several that
+/// had to go for one, one was counted.
+#[test]
+fn all_that_makes_way_is_counted_and_nothing_makes_way_for_what_never_fits() {
+    let config = Config { queue_bytes: 100, when_full: WhenFull::DropOldest, ..Config::default() };
+    let world = World::with(config, Hooks::open());
+    let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
+    world.subscribe(&mut reader, 1, "t", AtLeastOnce).unwrap();
+    for payload in ["x".repeat(30), "y".repeat(30), "z".repeat(200)] {
+        world.publish(&mut writer, "t", &payload, AtLeastOnce).unwrap();
+    }
+    assert_eq!(world.broker.stats().dropped, [(Reason::QueueFull, 1)]);
+    world.publish(&mut writer, "t", &"z".repeat(90), AtLeastOnce).unwrap();
+    assert_eq!(world.broker.stats().dropped, [(Reason::QueueFull, 3)]);
+    assert_eq!(world.read(&mut reader), ["z".repeat(90)]);
+}
+
+/// What went wrong: messages whose time was over kept those that came later out of a full queue.
+#[test]
+fn expired_messages_make_way_in_a_full_queue() {
+    let mut world = World::with(Config { queue_messages: 2, ..Config::default() }, Hooks::open());
+    let (mut reader, mut writer) = (world.resume("reader"), world.connect("writer"));
+    world.subscribe(&mut reader, 1, "t", AtLeastOnce).unwrap();
+    reader.session.close(Reason::PeerClosed, world.now);
+    for payload in ["1", "2"] {
+        let publish = harness::publish("t", payload, AtLeastOnce);
+        let publish = Publish { expiry: Some(Duration::from_secs(5)), ..publish };
+        world.send(&mut writer, publish).unwrap();
+    }
+    world.advance(Duration::from_secs(5));
+    for payload in ["3", "4", "5"] {
+        world.publish(&mut writer, "t", payload, AtLeastOnce).unwrap();
+    }
+    assert_eq!(world.broker.stats().dropped, [(Reason::QueueFull, 1), (Reason::MessageExpired, 2)]);
+    let mut reader = world.resume("reader");
+    assert_eq!(world.read(&mut reader), ["3", "4"]);
+}
+
+/// What went wrong: when a session ended, exactly-once messages that its client might have seen went to another
+/// member of the share group.
+#[test]
+fn an_exactly_once_message_that_was_begun_goes_to_no_other_member_when_the_session_ends() {
+    let mut world = World::new();
+    let (mut first, mut writer) = (world.resume("first"), world.connect("writer"));
+    world.subscribe(&mut first, 1, "$share/g/t", ExactlyOnce).unwrap();
+    world.publish(&mut writer, "t", "begun", ExactlyOnce).unwrap();
+    writer.session.release(1).unwrap();
+    world.publish(&mut writer, "t", "least", AtLeastOnce).unwrap();
+    assert_eq!(world.pull(&mut first, 2).len(), 2);
+    world.publish(&mut writer, "t", "waiting", ExactlyOnce).unwrap();
+    first.session.close(Reason::PeerClosed, world.now);
+    let mut second = world.connect("second");
+    world.subscribe(&mut second, 1, "$share/g/t", ExactlyOnce).unwrap();
+    assert_eq!(world.read(&mut second), [""; 0]);
+    world.advance(Duration::from_secs(3_600));
+    assert_eq!(world.read(&mut second), ["least", "waiting"]);
 }

@@ -2,11 +2,13 @@
 
 mod common;
 
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use broker::{Config, Hooks};
+use broker::{Answer, Attempt, Authentication, Authenticator, Config, Hooks, Identity, Opened};
 use bus::{Connect, Disconnect, Event, Qos, Reason, SessionExpiry};
-use common::{World, durable, will};
+use common::{Guest, World, durable, peer, will};
 
 use Qos::{AtLeastOnce, AtMostOnce};
 
@@ -174,4 +176,30 @@ fn the_subscriptions_of_a_session_are_bounded_by_count_and_by_bytes() {
     assert_eq!(world.subscribe(&mut guest, 1, long, AtMostOnce), Err(Reason::QuotaExceeded));
     assert!(world.subscribe(&mut guest, 1, &long[..18], AtMostOnce).is_ok());
     assert!(world.subscribe(&mut guest, 2, &long[..18], AtMostOnce).is_ok(), "it replaces itself");
+}
+
+/// Lets everybody in, but not at once.
+struct Late;
+
+impl Authenticator for Late {
+    fn authenticate(&self, _: &Attempt) -> Answer<Authentication> {
+        Answer::later(async { Authentication::Accept(Identity::default()) })
+    }
+}
+
+/// What went wrong: a client whose password was being checked when the broker was drained stayed connected.
+#[test]
+fn a_client_that_is_let_in_after_a_drain_is_told_to_go() {
+    let hooks = Hooks { authenticator: Arc::new(Late), ..Hooks::open() };
+    let world = World::with(Config::default(), hooks);
+    let Answer::Later(mut opening) = world.broker.connect(harness::connect("c"), peer(), world.now) else {
+        panic!("it answers later");
+    };
+    world.broker.drain();
+    let mut cx = Context::from_waker(Waker::noop());
+    let Poll::Ready(Ok(Opened::Session(session, connected))) = opening.as_mut().poll(&mut cx) else {
+        panic!("not let in");
+    };
+    let mut guest = Guest { session: *session, connected: *connected };
+    assert!(matches!(world.events(&mut guest)[..], [Event::Close(Reason::ShuttingDown)]));
 }
