@@ -4,6 +4,7 @@
 //! [`Request`]s and [`Event`]s into bytes; the broker answers the requests. Nothing in this crate performs
 //! I/O, reads a clock, or knows a broker.
 
+mod chance;
 mod content;
 mod delivery;
 mod limits;
@@ -17,6 +18,7 @@ mod subscription;
 mod topic;
 pub mod units;
 
+pub use chance::Chance;
 pub use content::ContentFormat;
 pub use delivery::{Ack, Delivery, DeliveryId, Matched};
 pub use limits::Limits;
