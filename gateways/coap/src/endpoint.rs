@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use bus::{Limits, Outbox};
 
-use crate::received::{Received, State};
+use crate::received::{PER_MESSAGE, Received, State};
 use crate::transmission::Chance;
 use crate::{
     Code, DecodeError, ExchangeId, Incoming, Kind, Message, ReplyTo, Request, SendError, Token, Transmission,
@@ -94,7 +94,7 @@ impl Endpoint {
             next_id: chance.next() as u16,
             chance,
             next_exchange: 0,
-            received: Received::new(limits.outstanding, limits.packet),
+            received: Received::new(limits.packet.max(limits.outstanding.saturating_mul(PER_MESSAGE))),
             unacknowledged: VecDeque::new(),
             in_flight: None,
             queue: VecDeque::new(),

@@ -14,9 +14,11 @@ pub(crate) struct Received {
     /// The bytes of all cached answers.
     cached: usize,
     pending: usize,
-    most_messages: usize,
     most_bytes: usize,
 }
+
+/// About what it takes to know a message again, its answer aside.
+pub(crate) const PER_MESSAGE: usize = 128;
 
 #[derive(Debug)]
 struct Seen {
@@ -37,9 +39,11 @@ pub(crate) enum State {
 }
 
 impl Received {
-    pub(crate) fn new(most_messages: usize, most_bytes: usize) -> Self {
+    /// Messages and answers of so many bytes, and always one message: a count alone would be too much to keep of
+    /// large answers, or too little of a peer that sends so many messages between a message and its retransmission.
+    pub(crate) fn new(most_bytes: usize) -> Self {
         let (seen, order) = (HashMap::new(), VecDeque::new());
-        Self { seen, order, cached: 0, pending: 0, most_messages: most_messages.max(1), most_bytes }
+        Self { seen, order, cached: 0, pending: 0, most_bytes: most_bytes.max(PER_MESSAGE) }
     }
 
     pub(crate) fn digest(datagram: &[u8]) -> u64 {
@@ -79,7 +83,7 @@ impl Received {
     pub(crate) fn trim(&mut self, now: Instant) {
         while let Some((id, digest)) = self.order.front().copied() {
             let expired = self.seen.get(&id).is_none_or(|seen| seen.digest != digest || seen.until <= now);
-            let full = self.order.len() > self.most_messages || self.cached > self.most_bytes;
+            let full = self.order.len() * PER_MESSAGE + self.cached > self.most_bytes;
             if !expired && !full {
                 break;
             }
@@ -125,14 +129,14 @@ mod tests {
     fn the_oldest_answers_make_room_for_new_ones() {
         let now = Instant::now();
         let until = now + Duration::from_secs(247);
-        let mut received = Received::new(3, 100);
+        let mut received = Received::new(3 * (PER_MESSAGE + 10));
         for id in 0..5 {
             received.insert(id, 7, until, State::Done(Some([0; 10].into())), now);
         }
         assert_eq!((received.seen.len(), received.cached), (3, 30));
         assert_eq!(received.state(1, 7, now), None);
-        received.insert(9, 7, until, State::Done(Some([0; 95].into())), now);
-        assert_eq!((received.seen.len(), received.cached), (1, 95));
+        received.insert(9, 7, until, State::Done(Some([0; 280].into())), now);
+        assert_eq!((received.seen.len(), received.cached), (1, 280));
         received.trim(until);
         assert_eq!((received.seen.len(), received.cached, received.pending), (0, 0, 0));
     }
@@ -142,7 +146,7 @@ mod tests {
     fn a_message_that_comes_again_after_its_time_is_as_young_as_any() {
         let now = Instant::now();
         let later = now + Duration::from_secs(248);
-        let mut received = Received::new(3, 100);
+        let mut received = Received::new(3 * PER_MESSAGE);
         received.insert(1, 7, now + Duration::from_secs(247), State::Done(None), now);
         received.insert(1, 7, later + Duration::from_secs(247), State::Pending, later);
         for id in 2..4 {
@@ -155,7 +159,7 @@ mod tests {
     fn an_id_that_comes_with_other_bytes_is_another_message() {
         let now = Instant::now();
         let until = now + Duration::from_secs(247);
-        let mut received = Received::new(3, 100);
+        let mut received = Received::new(3 * PER_MESSAGE);
         received.insert(1, 7, until, State::Pending, now);
         assert_eq!(received.state(1, 8, now), None);
         received.insert(1, 8, until, State::Pending, now);

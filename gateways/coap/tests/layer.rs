@@ -411,3 +411,24 @@ fn no_message_id_comes_again() {
         assert!(ids.insert(device.take().id()));
     }
 }
+
+/// Only a thousand messages were remembered: of a peer that sent more between a message and its retransmission, the
+/// message was published twice.
+#[test]
+fn a_duplicate_behind_thousands_of_messages_is_still_one() {
+    let mut bench = bench();
+    let put = con(Code::PUT, 0, b"t", "ps/a");
+    bench.receive(&put);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    let answer = bench.take_sent();
+    for id in 1..=7_000 {
+        bench.receive(&con(Code::PUT, id, b"t", "ps/a"));
+        let (ticket, _) = published(&mut bench);
+        bench.reply(ticket, Reply::Published { matched: 0 });
+        bench.take_sent();
+    }
+    bench.receive(&put);
+    assert_eq!((bench.take_sent(), bench.requests.len()), (answer, 0));
+}
