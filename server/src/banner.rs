@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::listeners::{Open, reachable};
 
 /// What brings the clients of the examples.
-const INSTALL: &str = "apt install mosquitto-clients libcoap3-bin curl; pip install mqtt-sn-12 stomp.py";
+const INSTALL: &str =
+    "apt install mosquitto-clients libcoap3-bin curl; in a venv pip install mqtt-sn-12 stomp.py";
 
 /// What a person sees who starts the server: each listener, and lines to try it with.
 pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAddr>) -> String {
@@ -25,7 +26,7 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
         let _ = writeln!(text, "  {:width$}  {:10}  tcp  {address}", "http", "http");
     }
     let _ = write!(text, "\nTry it from another terminal ({INSTALL}):\n\n");
-    for open in listeners {
+    for open in mqtt_first(listeners) {
         for example in open.protocol.examples {
             let _ = writeln!(text, "  {}", fill_in(example, open.address));
         }
@@ -37,6 +38,13 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
         text.push_str("\nClients need a user name and a password.\n");
     }
     text
+}
+
+/// The listeners with MQTT's first: its first example subscribes, and shows what the others publish.
+fn mqtt_first(listeners: &[Open]) -> Vec<&Open> {
+    let mut ordered: Vec<_> = listeners.iter().collect();
+    ordered.sort_by_key(|open| !open.protocol.names.contains(&"mqtt"));
+    ordered
 }
 
 /// Puts in an address that a client on this machine reaches.

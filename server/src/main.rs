@@ -78,8 +78,7 @@ impl Source {
 
     pub(crate) fn read(&self) -> Result<Loaded, Problems> {
         let variables = std::env::vars_os();
-        let variables =
-            variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let variables = variables.filter_map(|(name, value)| Some((name.into_string().ok()?, value)));
         Loaded::read(self.file.as_deref(), variables)
     }
 

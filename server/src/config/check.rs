@@ -1,8 +1,11 @@
+use std::net::SocketAddr;
+
+use bus::Transport;
 use tracing_subscriber::EnvFilter;
 
 use super::problem::{Problem, Problems, suggestion};
 use super::tree::{Path, Table};
-use super::{Config, Listener};
+use super::{Config, Listener, Listeners};
 use crate::registry;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -31,6 +34,10 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
             report(at(&["listeners", name, "bind"]), message);
         }
     }
+    for (name, other) in shared_ports(config) {
+        let message = format!("the port is that of {other} too; choose another, or disable one of the two");
+        report(at(&["listeners", name, "bind"]), message);
+    }
     if let Err(error) = access::AuthChain::new(&config.access) {
         report(at(&["access", error.list]).index(error.index).key(error.key), error.message);
     }
@@ -46,6 +53,28 @@ fn level_fault(level: &str) -> Option<String> {
     }
     let error = EnvFilter::try_new(level).err()?;
     Some(format!("{level:?} is no level: {error}"))
+}
+
+/// The listeners whose port another one before them has, with the other's name. Port 0 is another each time.
+fn shared_ports(config: &Config) -> Vec<(&str, String)> {
+    let enabled = config.listeners.0.iter().filter(|(_, listener)| listener.enabled);
+    let ports = enabled.filter_map(|(name, listener)| {
+        let transport = registry::find(&listener.protocol)?.transport;
+        Some((name.as_str(), listener.bind, transport))
+    });
+    let mut ports: Vec<_> = ports.filter(|(_, bind, _)| bind.port() != 0).collect();
+    ports.sort_by_key(|(name, ..)| !Listeners::default().0.contains_key(*name));
+    let mut shared = Vec::new();
+    for (position, (name, bind, transport)) in ports.iter().enumerate() {
+        let same =
+            |(_, other, carrier): &&(&str, SocketAddr, Transport)| other == bind && carrier == transport;
+        if config.http.enabled && config.http.bind == *bind && *transport == Transport::Stream {
+            shared.push((*name, "http".to_owned()));
+        } else if let Some((other, ..)) = ports[..position].iter().find(same) {
+            shared.push((*name, format!("listeners.{other}")));
+        }
+    }
+    shared
 }
 
 /// Why the listener must not be opened as things stand.

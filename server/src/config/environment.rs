@@ -1,3 +1,4 @@
+use std::ffi::OsString;
 use std::sync::Arc;
 
 use super::file;
@@ -15,7 +16,7 @@ pub(crate) const FILE: &str = "WATERSMEET_CONFIG";
 /// Lays `WATERSMEET_SECTION__KEY=value` variables over a configuration.
 pub(crate) fn overlay(
     table: &mut Table,
-    variables: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (String, OsString)>,
 ) -> Result<(), Problems> {
     let mut ours: Vec<_> = variables.into_iter().filter(|(name, _)| concerns_us(name)).collect();
     ours.sort();
@@ -26,8 +27,12 @@ pub(crate) fn overlay(
             problems.push(not_a_key(&name, table));
             continue;
         }
+        let Some(text) = text.to_str() else {
+            problems.push(Problem::general(format!("env {name}: the value is not UTF-8")));
+            continue;
+        };
         let variable: Arc<str> = name.as_str().into();
-        let value = file::parse_variable(&variable, &text);
+        let value = file::parse_variable(&variable, text);
         let nested = nest(table, &steps, value, &Origin::Environment(variable));
         table.overlay(nested);
     }

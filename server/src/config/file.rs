@@ -1,3 +1,4 @@
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -9,14 +10,24 @@ use super::tree::{Entry, Node, Origin, Table, Value};
 /// Reads a configuration file; syntax errors are reported all at once.
 pub(crate) fn read(path: &std::path::Path) -> Result<Table, Problems> {
     let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Problems::one(Problem::general(format!("{name}: cannot be read: {error}"))))?;
-    parse_named(&name, &text)
+    let bytes = std::fs::read(path).map_err(|error| {
+        let (cause, fix) = explain(&error);
+        Problems::one(Problem::general(format!("{name}: cannot be read: {cause}; {fix}")))
+    })?;
+    parse_named(&name, &bytes)
 }
 
 /// The tree of a file's text.
-pub(crate) fn parse_named(name: &str, text: &str) -> Result<Table, Problems> {
-    parse(text, &Source::File(name.into(), text))
+pub(crate) fn parse_named(name: &str, bytes: &[u8]) -> Result<Table, Problems> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text, &Source::File(name.into(), text)),
+        Err(error) => {
+            let before = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let place = Source::File(name.into(), &before).origin(before.len());
+            let message = "these bytes are not UTF-8; a configuration file is TOML, which is text";
+            Err(Problems::one(Problem::at(place, message.to_owned())))
+        }
+    }
 }
 
 /// The tree of a default, which is written as TOML by serde.
@@ -33,6 +44,18 @@ pub(crate) fn parse_variable(variable: &Arc<str>, text: &str) -> Node {
     }
 }
 
+/// Why a file cannot be read, and the way out.
+fn explain(error: &std::io::Error) -> (String, &'static str) {
+    match error.kind() {
+        ErrorKind::NotFound => ("there is no such file".to_owned(), "name another, or create it"),
+        ErrorKind::IsADirectory => ("it is a directory".to_owned(), "name a file in it"),
+        ErrorKind::PermissionDenied => {
+            ("permission denied".to_owned(), "let the user that runs the server read it")
+        }
+        _ => (error.to_string(), "name another"),
+    }
+}
+
 fn parse(text: &str, source: &Source<'_>) -> Result<Table, Problems> {
     let (table, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
@@ -40,7 +63,11 @@ fn parse(text: &str, source: &Source<'_>) -> Result<Table, Problems> {
     }
     let problem = |error: &toml::de::Error| {
         let start = error.span().map_or(0, |span| span.start);
-        Problem::at(source.origin(start), error.message().to_owned())
+        let message = match error.message() {
+            "duplicate key" => "duplicate key; it stands above already, keep one of the two",
+            message => message,
+        };
+        Problem::at(source.origin(start), message.to_owned())
     };
     Err(Problems::new(errors.iter().map(problem).collect()))
 }

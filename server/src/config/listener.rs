@@ -26,8 +26,8 @@ pub(crate) struct Listener {
     /// How many connections may be made in one second, on the average.
     #[serde(default = "connect_rate")]
     pub(crate) connect_rate: u32,
-    /// Whether a datagram that names its peer moves the peer to the address it came from. Without DTLS
-    /// anybody can forge a name.
+    /// Whether a datagram that names its peer moves the peer to the address it came from. Names can
+    /// be forged where nothing is encrypted.
     #[serde(default)]
     pub(crate) rebind: bool,
 }

@@ -12,6 +12,7 @@ mod tests;
 mod tree;
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -93,7 +94,7 @@ impl Loaded {
     /// Reads the defaults, the file if there is one, and the variables; all faults are reported at once.
     pub(crate) fn read(
         file: Option<&Path>,
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (String, OsString)>,
     ) -> Result<Self, Problems> {
         let written = file.map(file::read).transpose()?.unwrap_or_default();
         Self::merge(written, variables)
@@ -108,7 +109,7 @@ impl Loaded {
 
     fn merge(
         written: Table,
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (String, OsString)>,
     ) -> Result<Self, Problems> {
         let mut tree = defaults()?;
         tree.overlay(written);

@@ -1,9 +1,9 @@
 use super::*;
 
-const NOTHING: [(String, String); 0] = [];
+const NOTHING: [(String, OsString); 0] = [];
 
-fn variables<const N: usize>(pairs: [(&str, &str); N]) -> [(String, String); N] {
-    pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
+fn variables<const N: usize>(pairs: [(&str, &str); N]) -> [(String, OsString); N] {
+    pairs.map(|(name, value)| (name.to_owned(), value.into()))
 }
 
 fn load(text: &str) -> Result<Loaded, String> {
@@ -11,7 +11,7 @@ fn load(text: &str) -> Result<Loaded, String> {
 }
 
 fn load_with<const N: usize>(text: &str, pairs: [(&str, &str); N]) -> Result<Loaded, String> {
-    let written = file::parse_named("w.toml", text).map_err(|problems| problems.to_string())?;
+    let written = file::parse_named("w.toml", text.as_bytes()).map_err(|problems| problems.to_string())?;
     Loaded::merge(written, variables(pairs)).map_err(|problems| problems.to_string())
 }
 
@@ -104,7 +104,37 @@ fn a_text_that_is_no_toml_is_refused_with_the_place() {
 #[test]
 fn a_file_that_cannot_be_read_is_named() {
     let error = Loaded::read(Some(Path::new("/nowhere/w.toml")), NOTHING).unwrap_err().to_string();
-    assert!(error.starts_with("/nowhere/w.toml: cannot be read: "), "{error}");
+    assert_eq!(error, "/nowhere/w.toml: cannot be read: there is no such file; name another, or create it");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let error = Loaded::read(Some(folder), NOTHING).unwrap_err().to_string();
+    assert!(error.ends_with(": cannot be read: it is a directory; name a file in it"), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused_with_the_place() {
+    let error = file::parse_named("w.toml", b"[log]\nlevel = \"\xFF\"\n").unwrap_err().to_string();
+    assert!(error.starts_with("w.toml:2:10: these bytes are not UTF-8"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_no_text_is_refused() {
+    use std::os::unix::ffi::OsStringExt;
+    let value = OsString::from_vec(vec![0xFF]);
+    let error = Loaded::read(None, [("WATERSMEET_LOG__LEVEL".to_owned(), value)]).unwrap_err().to_string();
+    assert_eq!(error, "env WATERSMEET_LOG__LEVEL: the value is not UTF-8");
+}
+
+#[test]
+fn two_listeners_on_one_port_are_refused() {
+    assert_eq!(
+        faults("[listeners.a]\nprotocol = \"mqtt\"\nbind = \"127.0.0.1:1883\"\n"),
+        "w.toml:3:8: listeners.a.bind: the port is that of listeners.mqtt too; choose another, or disable one of \
+         the two"
+    );
+    assert!(faults("listeners.mqtt.bind = \"127.0.0.1:18083\"\n").contains("that of http too"));
+    assert!(load("[listeners.a]\nprotocol = \"coap\"\nbind = \"127.0.0.1:1883\"\n").is_ok(), "UDP");
+    assert!(load("listeners.mqtt.bind = \"127.0.0.1:0\"\nlisteners.stomp.bind = \"127.0.0.1:0\"\n").is_ok());
 }
 
 #[test]
@@ -217,7 +247,7 @@ const REFERENCE: &str = include_str!("../../../config/watersmeet.toml");
 
 #[test]
 fn the_reference_file_holds_every_key_with_its_default() {
-    let written = file::parse_named("watersmeet.toml", REFERENCE).unwrap().leaves();
+    let written = file::parse_named("watersmeet.toml", REFERENCE.as_bytes()).unwrap().leaves();
     let defaults = defaults().unwrap().leaves();
     let differ = |(key, value): &(&String, &String)| defaults.get(*key) != Some(*value);
     assert_eq!(written.iter().filter(differ).collect::<Vec<_>>(), [], "in the file, but no default");
