@@ -2,6 +2,7 @@ use std::time::{Duration, Instant};
 
 use bus::{ClientId, Credentials, Disconnect, Publish, Reason, Request, SessionExpiry, Ticket, Topic, Will};
 
+use crate::session::Session;
 use crate::topics::TopicIds;
 use crate::turn::{Shared, Turn};
 use crate::{Connect, WillTopic};
@@ -14,7 +15,11 @@ pub(crate) struct Opening {
     pub(crate) wants_will: bool,
     /// Seconds, 0 for none.
     pub(crate) keep_alive: u16,
-    /// What the client's last session on this connection left.
+    /// The session that the same client has until it has answered: a CONNECT that the network doubled or held
+    /// back must not end it.
+    pub(crate) former: Option<Box<Session>>,
+    /// Whether its topic ids go on.
+    pub(crate) keeps_topics: bool,
     pub(crate) topics: Option<TopicIds>,
     pub(crate) will: Option<Will>,
     /// How the session that the connection has is left once the new one is asked for.
@@ -41,6 +46,8 @@ impl Opening {
             clean_session: connect.clean_session,
             wants_will: connect.will,
             keep_alive: connect.duration,
+            former: None,
+            keeps_topics: false,
             topics: None,
             will: None,
             leave: None,
@@ -52,6 +59,8 @@ impl Opening {
 
     /// Asks the broker for the session, in place of the one that the connection has.
     pub(crate) fn request(&mut self, turn: &mut Turn<'_>) {
+        let former = self.former.take().filter(|_| self.keeps_topics);
+        self.topics = former.map(|session| session.topics);
         if let Some(leave) = self.leave.take() {
             turn.out.request(Ticket::NONE, Request::Disconnect(leave));
         }

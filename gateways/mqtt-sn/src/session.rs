@@ -130,6 +130,13 @@ impl Session {
         self.send(turn);
     }
 
+    /// Goes on after a CONNECT that was not meant: what may have got lost meanwhile is sent again.
+    pub(crate) fn carry_on(&mut self, turn: &mut Turn<'_>) {
+        if !matches!(self.sleep, SleepState::Asleep(_)) {
+            self.outbound.resume(&mut self.topics, turn);
+        }
+    }
+
     pub(crate) fn deliver(&mut self, delivery: Delivery, turn: &mut Turn<'_>) {
         self.outbound.deliver(delivery);
         self.send(turn);

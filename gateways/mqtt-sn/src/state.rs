@@ -145,6 +145,14 @@ impl State {
                     Err(reason) => close(reason, turn),
                 }
             }
+            (Self::AwaitWillTopic(mut opening), Event::Reply(ticket, reply)) => {
+                reply_to_former(&mut opening, ticket, reply, turn);
+                Self::AwaitWillTopic(opening)
+            }
+            (Self::AwaitWillMessage(mut opening), Event::Reply(ticket, reply)) => {
+                reply_to_former(&mut opening, ticket, reply, turn);
+                Self::AwaitWillMessage(opening)
+            }
             (
                 Self::AwaitWillTopic(_) | Self::AwaitWillMessage(_) | Self::AwaitConnected(_),
                 Event::Close(reason),
@@ -165,7 +173,10 @@ impl State {
             Self::AwaitWillTopic(opening) | Self::AwaitWillMessage(opening)
                 if turn.now >= opening.asked + turn.shared.limits.handshake =>
             {
-                close(Reason::HandshakeTimeout, turn)
+                match opening.former {
+                    Some(session) => carry_on(session, turn),
+                    None => close(Reason::HandshakeTimeout, turn),
+                }
             }
             Self::Connected(mut session) => match session.expire(turn) {
                 Ok(()) => Self::Connected(session),
@@ -230,25 +241,40 @@ impl Stranger {
     }
 }
 
-/// What may come during the will handshake beside its answers: the client begins again, or leaves.
+/// The client did not begin anew after all: it has its session still.
+fn carry_on(mut session: Box<Session>, turn: &mut Turn<'_>) -> State {
+    turn.out.claim(client_name(session.client_id.as_str()));
+    session.carry_on(turn);
+    State::Connected(session)
+}
+
+fn reply_to_former(opening: &mut Opening, ticket: Ticket, reply: Result<Reply, Reason>, turn: &mut Turn<'_>) {
+    if let Some(session) = &mut opening.former {
+        session.reply(ticket, reply, turn);
+    }
+}
+
+/// What may come during the will handshake beside its answers: the client begins again, leaves, or shows that it
+/// never left its session.
 fn handshake(
-    opening: Box<Opening>,
+    mut opening: Box<Opening>,
     packet: Packet<'_>,
     stay: fn(Box<Opening>) -> State,
     turn: &mut Turn<'_>,
 ) -> Result<State, (State, ProtocolError)> {
     match packet {
         Packet::Connect(connect) => {
-            let Opening { client_id, topics, leave, .. } = *opening;
+            let Opening { client_id, former, keeps_topics, leave, .. } = *opening;
             Ok(match Opening::new(&connect, turn.shared, turn.now) {
                 Err(reason) => refuse_connect(reason, turn),
                 Ok(again) => {
-                    let same = again.client_id == client_id && !again.clean_session;
-                    open(Opening { topics: topics.filter(|_| same), leave, ..again }, turn)
+                    let former = former.filter(|_| again.client_id == client_id);
+                    let keeps_topics = keeps_topics && !again.clean_session;
+                    open(Opening { former, keeps_topics, leave, ..again }, turn)
                 }
             })
         }
-        Packet::Disconnect { .. } => {
+        Packet::Disconnect { duration } if opening.former.is_none() || matches!(duration, None | Some(0)) => {
             turn.send_disconnect();
             if opening.leave.is_some() {
                 turn.out.request(Ticket::NONE, Request::Disconnect(LEAVE));
@@ -256,9 +282,13 @@ fn handshake(
             Ok(close(Reason::Disconnected, turn))
         }
         Packet::Publish(publish) if publish.qos == PublishQos::MinusOne => Ok(stay(opening)),
-        packet if asks(&packet) => {
-            Err((stay(opening), ProtocolError::violation("the will was asked for, and something else came")))
-        }
+        packet if asks(&packet) => match opening.former.take() {
+            Some(session) => carry_on(session, turn).receive(packet, turn),
+            None => {
+                let error = ProtocolError::violation("the will was asked for, and something else came");
+                Err((stay(opening), error))
+            }
+        },
         _ => Ok(stay(opening)), // what is left of an earlier connection
     }
 }
@@ -287,7 +317,8 @@ fn connect_again(mut session: Box<Session>, connect: &Connect<'_>, turn: &mut Tu
     }
     turn.out.disclaim(client_name(session.client_id.as_str()));
     opening.leave = Some(Disconnect { publish_will: !same, session_expiry: None });
-    opening.topics = keeps.then_some(session.topics);
+    opening.keeps_topics = keeps;
+    opening.former = same.then_some(session);
     open(opening, turn)
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bus::{Event, Qos};
+use bus::{Chance, Event, Qos};
 use harness::delivery;
 
 use crate::table::{accept_all, in_state};
@@ -39,21 +39,9 @@ fn no_prefix_and_no_changed_octet_makes_a_connection_panic() {
     }
 }
 
-/// A small generator with a fixed seed: the same story every time.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
 #[test]
 fn no_order_of_messages_deliveries_and_time_makes_a_connection_panic_or_send_too_much() {
-    let mut chance = Chance(0x5EED);
+    let mut chance = Chance::new(0x5EED);
     for _ in 0..300 {
         let mut bench = bench();
         for step in 0..200_u16 {

@@ -191,3 +191,43 @@ fn a_client_that_leaves_while_it_is_asked_for_a_new_will_leaves_its_session() {
     assert!(matches!(bench.request().1, Request::Disconnect(leave) if !leave.publish_will));
     assert_eq!(bench.closed, Some(Reason::Disconnected));
 }
+
+/// The copy was taken for a new beginning, and the next message of the client ended its connection.
+#[test]
+fn a_connect_that_the_network_doubled_does_not_end_the_session() {
+    let publish = [8, 0x0C, 0x22, b'a', b'b', 0, 7, b'x'];
+    let mut bench = with_will();
+    bench.deliver(harness::delivery(9, 0, "ab", "y", Qos::AtLeastOnce, bench.now));
+    bench.receive(&publish);
+    let (before, _) = published(&mut bench);
+    bench.take_sent();
+    bench.receive(&connect(CLEAN | WILL));
+    assert_eq!(bench.take_sent(), [2, 0x06], "WILLTOPICREQ, in case the client began anew");
+    assert_eq!(bench.connection.room(), 0);
+    take_published(&mut bench, before);
+    assert_eq!(bench.take_sent(), [7, 0x0D, b'a', b'b', 0, 7, 0], "what it asked before is answered");
+
+    bench.receive(&publish);
+    assert_eq!(bench.take_sent(), [8, 0x0C, 0xA2, b'a', b'b', 0, 9, b'y'], "its PUBACK may be lost");
+    published(&mut bench);
+    bench.receive(&[7, 0x0D, b'a', b'b', 0, 9, 0]);
+    assert!(bench.requests.is_empty() && bench.acks.len() == 1);
+    assert_eq!(bench.closed, None);
+
+    bench.receive(&connect(CLEAN | WILL));
+    bench.receive(&[4, 0x18, 1, 44]);
+    assert_eq!(bench.take_sent(), [2, 0x06, 2, 0x18], "it may go to sleep as well");
+    bench.advance(Duration::from_secs(300));
+    assert_eq!(bench.closed, None);
+}
+
+#[test]
+fn a_client_that_says_nothing_to_a_doubled_connect_stays_connected() {
+    let mut bench = with_will();
+    bench.receive(&connect(CLEAN | WILL));
+    bench.take_sent();
+    bench.advance(Duration::from_secs(15));
+    assert_eq!((bench.closed, bench.connection.room() > 0), (None, true));
+    bench.advance(Duration::from_secs(75));
+    assert_eq!(bench.closed, Some(Reason::KeepAliveTimeout), "as if nothing had come");
+}
