@@ -103,7 +103,7 @@ fn connection_mode_gives_a_token_that_stands_for_the_password() {
     let answer = sent(&mut bench);
     assert_eq!(answer.code(), Code::CREATED);
     let token = text(&answer).to_owned();
-    assert!(token.parse::<u32>().unwrap() > 0);
+    assert!((1 << 32..1 << 53).contains(&token.parse::<u64>().unwrap()), "not to be guessed by trying");
     assert_eq!(bench.claims.len(), 1);
 
     bench.receive(&con(Code::PUT, 2, b"t", &format!("ps/a?clientid=dev1&token={token}")));

@@ -302,7 +302,7 @@ impl PubSub {
         self.waiting_bytes = 0;
         let refused = match reply {
             Ok(Reply::Connected(_)) => {
-                let token = login.map(|_| Box::from((endpoint.draw() as u32).max(1).to_string()));
+                let token = login.map(|_| Box::from(draw_token(endpoint)));
                 if let (Some(reply_to), Some(token)) = (login, token.as_deref()) {
                     out.claim(identity.name(token));
                     endpoint.respond(
@@ -429,6 +429,11 @@ impl PubSub {
         let text = "The payload is larger than the limit.";
         Message::diagnostic(Code::REQUEST_ENTITY_TOO_LARGE, text).with_uint(OptionNumber::SIZE1, size)
     }
+}
+
+/// A number above 0 of 53 bits, which nobody guesses by trying and every client can read.
+fn draw_token(endpoint: &mut Endpoint) -> String {
+    (endpoint.draw() >> 11).max(1).to_string()
 }
 
 fn unsubscribe(ids: Vec<SubscriptionId>, out: &mut Outbox) {
