@@ -151,7 +151,10 @@ impl Datagrams {
             self.index.by_address.remove(&remote.address);
         }
         remote.address = address;
-        self.index.by_address.insert(address, key);
+        // One of several behind an address is known by its name; what has none is not for it.
+        if !name.is_some_and(|name| self.shared.protocol.shares_address(&name)) {
+            self.index.by_address.insert(address, key);
+        }
         let datagram = self.input.get(..length).unwrap_or_default();
         if remote.driver.is_blocked() {
             // Its protocol sends again what does not fit.

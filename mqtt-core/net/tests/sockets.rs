@@ -250,6 +250,21 @@ async fn a_named_peer_moves_to_a_new_address_only_if_the_listener_rebinds() {
     }
 }
 
+/// Whatever came from the forwarder's address went to the node last heard from: a client there got no answer, and
+/// bytes that are no message ended the node's connection.
+#[tokio::test]
+async fn a_forwarder_may_be_a_client_itself_and_does_no_node_harm() {
+    let server = Server::mqtt_sn(ListenerConfig::default());
+    let forwarder = datagram_peer(&server).await;
+    let wrap = |message: &[u8]| [&[4, 0xfe, 0, 1][..], message].concat();
+    assert_eq!(exchange(&forwarder, SN_CONNECT).await, SN_CONNACK);
+    let node = wrap(b"\x07\x04\x04\x01\x00\x3cn");
+    assert_eq!(exchange(&forwarder, &node).await, wrap(SN_CONNACK));
+    assert_eq!(exchange(&forwarder, b"\x02\x16").await, b"\x02\x17", "its own PINGRESP");
+    assert_eq!(exchange(&forwarder, b"\x02\x17\x00").await, b"\x02\x18", "its own bad message");
+    assert_eq!(exchange(&forwarder, &wrap(b"\x02\x16")).await, wrap(b"\x02\x17"));
+}
+
 #[tokio::test]
 async fn nodes_behind_one_forwarder_are_different_peers_and_so_are_equal_nodes_behind_two() {
     let server = Server::mqtt_sn(ListenerConfig::default());
