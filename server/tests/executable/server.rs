@@ -115,7 +115,9 @@ impl Server {
     }
 
     pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
+        // Every shell has `kill`; not every machine has the program.
+        let process = self.child.id().to_string();
+        let sent = Command::new("sh").args(["-c", "kill \"$0\" \"$1\"", name, &process]).status();
         assert!(sent.unwrap().success());
     }
 
