@@ -52,7 +52,7 @@ pub(crate) fn connect<'a>(body: &mut Reader<'a>) -> Result<Connect<'a>, DecodeEr
     let flags = body.u8()?;
     check(flags, version)?;
     let keep_alive = body.u16()?;
-    let properties = properties(body, version, Place::CONNECT)?;
+    let properties = Properties::read_in(version, body, Place::CONNECT)?;
     let client_id = body.string()?;
     let will = if flags & WILL == 0 { None } else { Some(will(flags, body, version)?) };
     // In MQTT 3.1 the packet may end before a field that its flags announce [MQTT31 3.1].
@@ -90,7 +90,7 @@ fn check(flags: u8, version: Version) -> Result<(), DecodeError> {
 
 fn will<'a>(flags: u8, body: &mut Reader<'a>, version: Version) -> Result<Will<'a>, DecodeError> {
     let qos = Qos::from_level((flags & WILL_QOS) >> 3).ok_or(DecodeError::Qos)?; // [MQTT-3.1.2-12]
-    let properties = properties(body, version, Place::WILL)?;
+    let properties = Properties::read_in(version, body, Place::WILL)?;
     Ok(Will {
         qos,
         retain: flags & WILL_RETAIN != 0,
@@ -98,12 +98,4 @@ fn will<'a>(flags: u8, body: &mut Reader<'a>, version: Version) -> Result<Will<'
         topic: body.string()?,
         payload: body.binary()?,
     })
-}
-
-fn properties<'a>(
-    body: &mut Reader<'a>,
-    version: Version,
-    place: Place,
-) -> Result<Properties<'a>, DecodeError> {
-    if version == Version::V5 { Properties::read(body, place) } else { Ok(Properties::NONE) }
 }

@@ -94,7 +94,7 @@ fn publish<'a>(flags: u8, body: &mut Reader<'a>, version: Version) -> Result<Pub
     }
     let topic = body.string()?;
     let id = if qos == Qos::AtMostOnce { None } else { Some(body.packet_id()?) };
-    let properties = properties(body, version, Place::PUBLISH)?;
+    let properties = Properties::read_in(version, body, Place::PUBLISH)?;
     if topic.is_empty() && properties.find(alias).is_none() {
         return Err(DecodeError::NoTopic); // [MQTT-4.7.3-1]
     }
@@ -142,7 +142,7 @@ fn connack<'a>(body: &mut Reader<'a>, version: Version) -> Result<ConnAck<'a>, D
     if (flags > 1 && version != Version::V31) || (session_present && code != ReasonCode::SUCCESS) {
         return Err(DecodeError::ConnectFlags); // [MQTT-3.2.2-1], [MQTT-3.2.2-6]
     }
-    Ok(ConnAck { session_present, code, properties: properties(body, version, Place::CONNACK)? })
+    Ok(ConnAck { session_present, code, properties: Properties::read_in(version, body, Place::CONNACK)? })
 }
 
 fn ack<'a>(kind: Kind, body: &mut Reader<'a>, version: Version) -> Result<Ack<'a>, DecodeError> {
@@ -162,7 +162,8 @@ fn code_and_properties<'a>(
         return Ok((ReasonCode::SUCCESS, Properties::NONE));
     }
     let code = reason_code(kind, body.u8()?)?;
-    let properties = if body.is_empty() { Properties::NONE } else { properties(body, version, place)? };
+    let properties =
+        if body.is_empty() { Properties::NONE } else { Properties::read_in(version, body, place)? };
     Ok((code, properties))
 }
 
@@ -173,7 +174,7 @@ fn reason_code(kind: Kind, byte: u8) -> Result<ReasonCode, DecodeError> {
 
 fn subscribe<'a>(body: &mut Reader<'a>, version: Version) -> Result<Subscribe<'a>, DecodeError> {
     let id = body.packet_id()?;
-    let properties = properties(body, version, Place::SUBSCRIBE)?;
+    let properties = Properties::read_in(version, body, Place::SUBSCRIBE)?;
     let mut filters = Vec::new();
     while !body.is_empty() {
         filters.push((body.string()?, subscribe_options(body.u8()?, version)?));
@@ -210,7 +211,7 @@ fn subscribe_options(byte: u8, version: Version) -> Result<SubscribeOptions, Dec
 
 fn suback<'a>(kind: Kind, body: &mut Reader<'a>, version: Version) -> Result<SubAck<'a>, DecodeError> {
     let id = body.packet_id()?;
-    let properties = properties(body, version, Place::ACK)?;
+    let properties = Properties::read_in(version, body, Place::ACK)?;
     let mut codes = Vec::new();
     if version == Version::V5 {
         for byte in body.rest() {
@@ -231,21 +232,13 @@ fn suback<'a>(kind: Kind, body: &mut Reader<'a>, version: Version) -> Result<Sub
 
 fn unsubscribe<'a>(body: &mut Reader<'a>, version: Version) -> Result<Unsubscribe<'a>, DecodeError> {
     let id = body.packet_id()?;
-    let properties = properties(body, version, Place::UNSUBSCRIBE)?;
+    let properties = Properties::read_in(version, body, Place::UNSUBSCRIBE)?;
     let mut filters = Vec::new();
     while !body.is_empty() {
         filters.push(body.string()?);
     }
     some(&filters)?; // [MQTT-3.10.3-2]
     Ok(Unsubscribe { id, properties, filters })
-}
-
-fn properties<'a>(
-    body: &mut Reader<'a>,
-    version: Version,
-    place: Place,
-) -> Result<Properties<'a>, DecodeError> {
-    if version == Version::V5 { Properties::read(body, place) } else { Ok(Properties::NONE) }
 }
 
 fn some<T>(entries: &[T]) -> Result<(), DecodeError> {

@@ -1,6 +1,6 @@
 use super::property::Place;
 use super::read::Reader;
-use super::{DecodeError, EncodeError, Property, write};
+use super::{DecodeError, EncodeError, Property, Version, write};
 
 /// The properties of a packet: checked bytes, read again when asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,15 @@ impl<'a> Properties<'a> {
             return Err(DecodeError::NoMethod);
         }
         Ok(Self { bytes })
+    }
+
+    /// The same in a version that may have none.
+    pub(crate) fn read_in(
+        version: Version,
+        input: &mut Reader<'a>,
+        place: Place,
+    ) -> Result<Self, DecodeError> {
+        if version == Version::V5 { Self::read(input, place) } else { Ok(Self::NONE) }
     }
 
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
