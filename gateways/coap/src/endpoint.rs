@@ -1,10 +1,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bus::{Limits, Outbox};
+use bus::{Chance, Limits, Outbox};
 
 use crate::received::{PER_MESSAGE, Received, State};
-use crate::transmission::Chance;
 use crate::{
     Code, DecodeError, ExchangeId, Incoming, Kind, Message, ReplyTo, Request, SendError, Token, Transmission,
 };
@@ -88,7 +87,7 @@ impl Endpoint {
     /// The endpoint for a peer with this seed, whose messages are at most `largest` bytes; more than a UDP
     /// datagram holds is cut to that.
     pub fn new(seed: u64, transmission: Transmission, limits: &Limits, largest: usize) -> Self {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         Self {
             transmission,
             next_id: chance.next() as u16,

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bus::{Ack, Qos, Reply, Request, Ticket};
+use bus::{Ack, Chance, Qos, Reply, Request, Ticket};
 use coap::{Code, Message, OptionNumber};
 use common::*;
 use harness::{Bench, delivery};
@@ -92,19 +92,11 @@ fn every_change_of_one_byte_is_survived() {
 
 #[test]
 fn chance_bytes_are_survived() {
-    let mut state = 0x2545_F491_4F6C_DD1D_u64;
+    let mut chance = Chance::new(1);
     let mut bench = bench();
     for _ in 0..20_000 {
-        let mut datagram = Vec::new();
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        let length = (state % 40) as usize;
-        let mut bits = state;
-        for _ in 0..length {
-            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            datagram.push((bits >> 56) as u8);
-        }
+        let length = chance.below(40);
+        let mut datagram: Vec<u8> = (0..length).map(|_| chance.next() as u8).collect();
         if let Some(first) = datagram.first_mut() {
             *first = *first & 0x3F | 0x40;
         }

@@ -2,47 +2,30 @@
 
 mod common;
 
-use bus::{ContentFormat, Event, Qos, Reason, Reply, Request};
+use bus::{Chance, ContentFormat, Event, Qos, Reason, Reply, Request};
 use coap::{Block, Code, Kind, Message, OptionNumber, Token};
 use common::*;
 use harness::{Bench, delivery};
 use lwm2m::{Config, Link, Lwm2mPath, ObjectModel, decode};
 use serde_json::json;
 
-/// Chance that is the same in every run (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-
-    /// The bytes with a few of them changed, left out, doubled or cut off.
-    fn mutate(&mut self, bytes: &[u8]) -> Vec<u8> {
-        let mut bytes = bytes.to_vec();
-        for _ in 0..=self.below(3) {
-            if bytes.is_empty() {
-                break;
-            }
-            let at = self.below(bytes.len());
-            match self.below(5) {
-                0 => bytes[at] = self.next() as u8,
-                1 => bytes[at] ^= 1 << self.below(8),
-                2 => drop(bytes.remove(at)),
-                3 => bytes.insert(at, self.next() as u8),
-                _ => bytes.truncate(at),
-            }
+/// The bytes with a few of them changed, left out, doubled or cut off.
+fn mutate(chance: &mut Chance, bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    for _ in 0..=chance.below(3) {
+        if bytes.is_empty() {
+            break;
         }
-        bytes
+        let at = chance.below(bytes.len());
+        match chance.below(5) {
+            0 => bytes[at] = chance.next() as u8,
+            1 => bytes[at] ^= 1 << chance.below(8),
+            2 => drop(bytes.remove(at)),
+            3 => bytes.insert(at, chance.next() as u8),
+            _ => bytes.truncate(at),
+        }
     }
+    bytes
 }
 
 /// One payload of every format, and its number.
@@ -60,7 +43,7 @@ const PAYLOADS: [(u16, &[u8]); 8] = [
 #[test]
 fn every_prefix_and_every_mutation_of_a_payload_is_read_or_refused() {
     let model = ObjectModel::standard();
-    let mut chance = Chance(1);
+    let mut chance = Chance::new(1);
     let check = |format: u16, bytes: &[u8]| {
         for path in ["/3", "/3/0", "/3/0/9", "/3/0/7/1", "/5/0/0"] {
             let path = Lwm2mPath::parse(path).unwrap();
@@ -78,7 +61,7 @@ fn every_prefix_and_every_mutation_of_a_payload_is_read_or_refused() {
             check(format, &payload[..end]);
         }
         for _ in 0..3_000 {
-            check(format, &chance.mutate(payload));
+            check(format, &mutate(&mut chance, payload));
         }
     }
 }
@@ -168,19 +151,22 @@ fn any_datagram_command_and_time_in_any_order_do_no_harm() {
     ];
     let mut ended = 0;
     for seed in 0..60 {
-        let mut chance = Chance(seed);
+        let mut chance = Chance::new(seed);
         let mut bench = bench_with(Config { auto_observe: vec![Lwm2mPath::object(3)], ..Config::default() });
         let (mut asked, mut location, mut next_id) = (Vec::new(), "rd/0".to_owned(), 0);
         for _ in 0..400 {
             let bytes = say(&mut chance, &asked, &location);
             match chance.below(8) {
                 0 => bench.advance(SECOND * chance.below(40) as u32),
-                1 => bench.receive(&chance.mutate(&bytes)),
+                1 => bench.receive(&mutate(&mut chance, &bytes)),
                 2 if bench.connection.room() > 0 => {
                     next_id = next_id % 60_000 + 1;
                     let text = commands[chance.below(commands.len())].to_string();
-                    let text =
-                        if chance.below(3) == 0 { chance.mutate(text.as_bytes()) } else { text.into_bytes() };
+                    let text = if chance.below(3) == 0 {
+                        mutate(&mut chance, text.as_bytes())
+                    } else {
+                        text.into_bytes()
+                    };
                     let text = String::from_utf8_lossy(&text).into_owned();
                     let now = bench.now;
                     bench.deliver(delivery(next_id, COMMANDS, "lwm2m/dev/dn", &text, Qos::AtLeastOnce, now));

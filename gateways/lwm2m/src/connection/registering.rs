@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bus::{
-    ClientId, Connect, Credentials, Disconnect, Keyed, Outbox, PeerName, Qos, Reason, Reply, Request,
+    Chance, ClientId, Connect, Credentials, Disconnect, Keyed, Outbox, PeerName, Qos, Reason, Reply, Request,
     RetainHandling, SessionExpiry, SubscribeOptions, Subscription, Ticket,
 };
 use coap::{Code, Message, OptionNumber};
@@ -258,11 +258,9 @@ fn no_registration() -> Message {
     Message::diagnostic(Code::NOT_FOUND, "There is no such registration; register again.")
 }
 
-/// The last segment of a registration's location: 16 digits that only who knows the seed can foresee
-/// (SplitMix64, with another increment than the endpoint's tokens).
+/// The last segment of a registration's location: 16 digits that only who knows the seed can foresee. They are
+/// mixed twice, so that they tell nothing of the endpoint's tokens, which come from the same seed.
 fn location(seed: u64, count: u64) -> String {
-    let mut mixed = seed.wrapping_add((count + 1).wrapping_mul(0xD134_2543_DE82_EF95));
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    format!("{:016x}", mixed ^ (mixed >> 31))
+    let own = Chance::new(!seed).next();
+    format!("{:016x}", Chance::new(own.wrapping_add(count)).next())
 }
