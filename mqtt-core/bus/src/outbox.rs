@@ -148,11 +148,6 @@ impl Outbox {
         self.actions.pop_front()
     }
 
-    /// For the driver: whether anything is to be done.
-    pub fn has_actions(&self) -> bool {
-        !self.actions.is_empty()
-    }
-
     /// For the driver: whether nothing is to be sent.
     pub fn nothing_to_send(&self) -> bool {
         self.bytes.is_empty() && self.cuts.is_empty()
