@@ -76,9 +76,6 @@ impl Lwm2mConnection {
 
     /// Handles what came from the peer.
     fn take(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) {
-        if let State::Registered(device) = &mut self.state {
-            device.heard(now);
-        }
         match incoming {
             Incoming::Request(request) if is_lwm2m(&request.message) => {
                 self.handle_request(request, now, out)
@@ -140,6 +137,10 @@ impl Lwm2mConnection {
 impl Connection for Lwm2mConnection {
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
         self.silence.heard(now);
+        // Whatever it says, it is awake: a ping too, or an update that it repeats [LwM2M 1.1 Transport 6.5].
+        if let State::Registered(device) = &mut self.state {
+            device.heard(now);
+        }
         if let Some(incoming) = self.endpoint.receive(input, now, out) {
             self.take(incoming, now, out);
         }

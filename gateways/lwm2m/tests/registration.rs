@@ -343,6 +343,26 @@ fn a_device_in_queue_mode_gets_its_commands_when_it_is_heard() {
     assert_eq!(bench.connection.room(), 0);
 }
 
+/// A device that asked whether the server was there, or repeated its update, was taken to be asleep.
+#[test]
+fn a_device_in_queue_mode_is_awake_whatever_it_says() {
+    let mut bench = bench();
+    let location = registered_with(&mut bench, "ep=dev&lt=3000&lwm2m=1.0&b=UQ");
+    let update = con(Code::POST, 2, &location).encode();
+    bench.receive(&update);
+    published(&mut bench);
+    bench.take_sent();
+    for (said, answer) in
+        [(&b"\x40\x00\x77\x77"[..], &b"\x70\x00\x77\x77"[..]), (&update, b"\x61\x44\x00\x02T")]
+    {
+        bench.advance(93 * SECOND);
+        assert_eq!(bench.connection.room(), 0, "it sleeps");
+        bench.receive(said);
+        assert_eq!((bench.take_sent(), bench.connection.room()), (answer.to_vec(), 1));
+    }
+    assert!(bench.requests.is_empty(), "the update is told once");
+}
+
 #[test]
 fn a_command_that_finds_the_device_asleep_waits_once_more_and_then_is_given_up() {
     let mut bench = bench();
