@@ -47,7 +47,7 @@ pub fn is_request(datagram: &[u8]) -> bool {
 }
 
 /// One CoAP peer.
-pub struct CoapConnection {
+pub(crate) struct CoapConnection {
     endpoint: Endpoint,
     pubsub: PubSub,
     silence: Silence,
@@ -55,7 +55,7 @@ pub struct CoapConnection {
 
 impl CoapConnection {
     /// The connection of a new peer, which is told these links.
-    pub fn new(peer: &Peer, config: Arc<Config>, limits: &Limits, links: Arc<[Link]>) -> Self {
+    fn new(peer: &Peer, config: Arc<Config>, limits: &Limits, links: Arc<[Link]>) -> Self {
         let transmission = config.transmission.clone();
         Self {
             endpoint: Endpoint::new(peer.seed, transmission, limits, config.largest_message),

@@ -26,7 +26,7 @@ mod transmission;
 pub use check::DecodeError;
 pub use code::Code;
 pub use config::{Config, DefaultQos, Notify};
-pub use connection::{Coap, CoapConnection, is_request};
+pub use connection::{Coap, is_request};
 pub use endpoint::Endpoint;
 pub use exchange::{ExchangeId, Incoming, ReplyTo, Request, SendError};
 pub use message::{Kind, Message};

@@ -9,7 +9,7 @@ use crate::{DecodeError, Packet, decode};
 
 /// One device, or one wireless node behind a forwarder.
 #[derive(Debug)]
-pub struct MqttSnConnection {
+pub(crate) struct MqttSnConnection {
     shared: Arc<Shared>,
     peer: Peer,
     /// Known from the first datagram on.

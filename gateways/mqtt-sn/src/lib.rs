@@ -26,5 +26,4 @@ pub use codec::{
     Unsubscribe, WillTopic, decode,
 };
 pub use config::{Config, Predefined};
-pub use connection::MqttSnConnection;
 pub use protocol::MqttSn;

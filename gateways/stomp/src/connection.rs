@@ -19,7 +19,7 @@ use crate::{Command, Frame, Version};
 
 /// One STOMP client.
 #[derive(Debug)]
-pub struct StompConnection {
+pub(crate) struct StompConnection {
     pub(crate) grants: Arc<Grants>,
     pub(crate) state: State,
     pub(crate) version: Version,

@@ -28,8 +28,9 @@ mod version;
 mod window;
 
 pub use config::Config;
-pub use connection::StompConnection;
 pub use decoder::{DecodeError, Decoder, FrameLimits, newlines};
 pub use frame::{Command, Frame};
 pub use stomp::Stomp;
 pub use version::Version;
+
+pub(crate) use connection::StompConnection;
