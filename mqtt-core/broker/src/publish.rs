@@ -109,14 +109,7 @@ impl Shared {
         origin: Option<&Arc<Record>>,
         routes: &mut Option<(bus::Topic, Arc<Routes>)>,
     ) -> usize {
-        let found = match routes {
-            Some((topic, found)) if *topic == message.topic && self.router.is_current(found) => found.clone(),
-            _ => {
-                let found = Arc::new(self.router.routes(&message.topic));
-                *routes = Some((message.topic.clone(), found.clone()));
-                found
-            }
-        };
+        let found = self.router.find(&message.topic, routes);
         let matched = self.hand_out(message, &found, origin);
         if matched == 0 {
             self.counters.unrouted.fetch_add(1, Ordering::Relaxed);

@@ -1,9 +1,9 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use bus::{Filter, Matched, Qos, SubscribeOptions, SubscriptionId, Topic};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::record::Record;
 
@@ -13,6 +13,8 @@ pub(crate) struct Router {
     tables: RwLock<Tables>,
     /// Changes with every subscription, so that routes found earlier are known to be stale.
     epoch: AtomicU64,
+    /// The last routes with many targets: too large to be remembered by each publisher.
+    wide: Mutex<VecDeque<(Topic, Arc<Routes>)>>,
 }
 
 /// What a topic matched.
@@ -84,6 +86,12 @@ struct Group {
     turn: Arc<AtomicUsize>,
 }
 
+/// How many targets a publisher remembers.
+const FEW: usize = 32;
+
+/// How many routes with more targets are remembered for all publishers together.
+const WIDE_KEPT: usize = 16;
+
 impl Router {
     /// Adds a subscription; `old` is the id of the one it replaces on the same filter.
     pub(crate) fn insert(
@@ -122,8 +130,38 @@ impl Router {
     }
 
     /// Whether routes found earlier still hold.
-    pub(crate) fn is_current(&self, routes: &Routes) -> bool {
+    fn is_current(&self, routes: &Routes) -> bool {
         routes.epoch == self.epoch.load(Ordering::Acquire)
+    }
+
+    /// What the topic matches. `last` is what the publisher remembers: routes with few targets, so that it neither
+    /// costs much nor keeps many records of others alive.
+    pub(crate) fn find(&self, topic: &Topic, last: &mut Option<(Topic, Arc<Routes>)>) -> Arc<Routes> {
+        if let Some((_, found)) =
+            last.as_ref().filter(|(known, found)| known == topic && self.is_current(found))
+        {
+            return found.clone();
+        }
+        *last = None;
+        if let Some(found) = self.find_wide(topic) {
+            return found;
+        }
+        let found = Arc::new(self.routes(topic));
+        if found.is_wide() {
+            let mut wide = self.wide.lock();
+            wide.retain(|(known, found)| known != topic && self.is_current(found));
+            wide.truncate(WIDE_KEPT - 1);
+            wide.push_front((topic.clone(), found.clone()));
+        } else {
+            *last = Some((topic.clone(), found.clone()));
+        }
+        found
+    }
+
+    fn find_wide(&self, topic: &Topic) -> Option<Arc<Routes>> {
+        let wide = self.wide.lock();
+        let known = wide.iter().find(|(known, _)| known == topic);
+        known.filter(|(_, found)| self.is_current(found)).map(|(_, found)| found.clone())
     }
 
     /// Everybody who is owed a message on this topic, each once.
@@ -139,6 +177,13 @@ impl Router {
         tables.wild.collect(&levels, hidden, &mut found, &mut routes.groups);
         routes.targets = merge(&found);
         routes
+    }
+}
+
+impl Routes {
+    fn is_wide(&self) -> bool {
+        let members = self.groups.iter().map(|group| group.members.len());
+        self.targets.len() + members.sum::<usize>() > FEW
     }
 }
 
@@ -300,4 +345,30 @@ fn hit<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Hit> {
         retain_as_published |= entry.options.retain_as_published;
     }
     (!ids.is_empty()).then(|| Hit { matched: ids.into(), qos, retain_as_published })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What went wrong: every publisher kept the routes of its last topic, with the sessions in it, however many
+    /// there were, and whether or not these had ended.
+    #[test]
+    fn a_publisher_remembers_few_targets_and_many_are_remembered_once() {
+        let (router, topic) = (Router::default(), Topic::parse("t").unwrap());
+        let filter = Filter::exactly(&topic);
+        let record = |n: usize| Arc::new(Record::new(bus::ClientId::parse(&n.to_string()).unwrap()));
+        let records: Vec<_> = (0..=FEW).map(record).collect();
+        let insert = |record| router.insert(&filter, record, SubscriptionId(0), Default::default(), None);
+        records.iter().skip(1).for_each(insert);
+        let (mut one, mut other) = (None, None);
+        assert_eq!(router.find(&topic, &mut one).targets.len(), FEW);
+        assert!(one.is_some());
+        insert(&records[0]);
+        let found = router.find(&topic, &mut one);
+        assert_eq!((found.targets.len(), one.is_none()), (FEW + 1, true));
+        assert!(Arc::ptr_eq(&found, &router.find(&topic, &mut other)) && other.is_none());
+        router.remove(&filter, &records[0], SubscriptionId(0));
+        assert_eq!(router.find(&topic, &mut other).targets.len(), FEW);
+    }
 }

@@ -5,7 +5,10 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use broker::{Access, Answer, Authorizer, Client, Config, Hooks, Interceptor, Permission};
+use broker::{
+    Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Config, Hooks, Identity,
+    Interceptor, Permission,
+};
 use bus::{Connect, Publish, Qos, Reason, Reply, Topic};
 use common::{Secretive, World, durable, secretive, will};
 
@@ -123,4 +126,30 @@ fn an_interceptor_changes_or_stops_a_publish_and_may_take_its_time() {
     let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
     assert!(later.as_mut().poll(cx).is_ready());
     assert_eq!(world.read(&mut reader), ["x"]);
+}
+
+/// Lets superusers in, and denies everything that it is asked.
+struct Strict;
+
+impl Authenticator for Strict {
+    fn authenticate(&self, _: &Attempt) -> Answer<Authentication> {
+        Answer::Now(Authentication::Accept(Identity { superuser: true, ..Identity::default() }))
+    }
+}
+
+impl Authorizer for Strict {
+    fn authorize(&self, _: &Client, _: Access<'_>) -> Answer<Permission> {
+        Answer::Now(Permission::Deny)
+    }
+}
+
+/// What went wrong: the authorizer was not asked about a superuser, and so could not keep `$SYS` for the server.
+#[test]
+fn a_superuser_may_do_everything_but_publish_below_sys_unasked() {
+    let hooks =
+        Hooks { authenticator: Arc::new(Strict), authorizer: Arc::new(Strict), interceptors: Vec::new() };
+    let world = World::with(Config::default(), hooks);
+    let mut root = world.connect("root");
+    assert_eq!(world.publish(&mut root, "t", "x", AtLeastOnce), Ok(0));
+    assert_eq!(world.publish(&mut root, "$SYS/uptime", "x", AtLeastOnce), Err(Reason::NotAuthorized));
 }
