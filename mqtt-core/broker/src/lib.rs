@@ -7,6 +7,7 @@ mod access;
 mod answer;
 mod broker;
 mod config;
+mod entries;
 mod event;
 mod inflight;
 mod publish;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use bus::{Filter, Matched, Qos, SubscribeOptions, SubscriptionId, Topic};
 use parking_lot::{Mutex, RwLock};
 
+use crate::entries::{Entries, Entry};
 use crate::record::Record;
 
 /// Who is owed a message on a topic.
@@ -69,20 +70,13 @@ struct Node {
 /// The subscriptions of one filter.
 #[derive(Default)]
 struct Here {
-    entries: Vec<Entry>,
+    entries: Entries,
     groups: Vec<Group>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    record: Arc<Record>,
-    id: SubscriptionId,
-    options: SubscribeOptions,
 }
 
 struct Group {
     filter: Filter,
-    members: Vec<Entry>,
+    members: Entries,
     turn: Arc<AtomicUsize>,
 }
 
@@ -105,9 +99,8 @@ impl Router {
         let entry = Entry { record: record.clone(), id, options };
         let mut tables = self.tables.write();
         let entries = tables.place(filter).entries_of(filter);
-        let same = |found: &&mut Entry| Arc::ptr_eq(&found.record, record) && Some(found.id) == old;
-        match old.and_then(|_| entries.iter_mut().find(same)) {
-            Some(found) => *found = entry,
+        match old.and_then(|old| entries.find(record, old)) {
+            Some(at) => entries.replace(at, entry),
             None => entries.push(entry),
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
@@ -116,12 +109,11 @@ impl Router {
     /// Removes a subscription.
     pub(crate) fn remove(&self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId) {
         let mut tables = self.tables.write();
-        let gone = |entry: &Entry| Arc::ptr_eq(&entry.record, record) && entry.id == id;
         if filter.has_wildcard() {
             let levels: Vec<&str> = filter.levels().collect();
-            tables.wild.remove(&levels, &mut |here| here.remove(filter, &gone));
+            tables.wild.remove(&levels, &mut |here| here.remove(filter, record, id));
         } else if let Some(here) = tables.exact.get_mut(filter.pattern()) {
-            here.remove(filter, &gone);
+            here.remove(filter, record, id);
             if here.is_empty() {
                 tables.exact.remove(filter.pattern());
             }
@@ -274,28 +266,28 @@ impl Node {
 }
 
 impl Here {
-    fn entries_of(&mut self, filter: &Filter) -> &mut Vec<Entry> {
+    fn entries_of(&mut self, filter: &Filter) -> &mut Entries {
         if filter.share().is_none() {
             return &mut self.entries;
         }
         let groups = &mut self.groups;
         let at = groups.iter().position(|group| group.filter == *filter).unwrap_or_else(|| {
-            groups.push(Group { filter: filter.clone(), members: Vec::new(), turn: Arc::default() });
+            groups.push(Group { filter: filter.clone(), members: Entries::default(), turn: Arc::default() });
             groups.len() - 1
         });
         &mut groups.get_mut(at).expect("it was found or just put there").members
     }
 
-    fn remove(&mut self, filter: &Filter, gone: &impl Fn(&Entry) -> bool) {
+    fn remove(&mut self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId) {
         let entries = self.entries_of(filter);
-        if let Some(at) = entries.iter().position(gone) {
-            entries.swap_remove(at);
+        if let Some(at) = entries.find(record, id) {
+            entries.remove(at);
         }
         self.groups.retain(|group| !group.members.is_empty());
     }
 
     fn collect<'a>(&'a self, found: &mut Vec<&'a Entry>, groups: &mut Vec<GroupRoute>) {
-        found.extend(&self.entries);
+        found.extend(self.entries.iter());
         for group in &self.groups {
             let members: Vec<&Entry> = group.members.iter().collect();
             groups.push(GroupRoute {
@@ -370,5 +362,30 @@ mod tests {
         assert!(Arc::ptr_eq(&found, &router.find(&topic, &mut other)) && other.is_none());
         router.remove(&filter, &records[0], SubscriptionId(0));
         assert_eq!(router.find(&topic, &mut other).targets.len(), FEW);
+    }
+
+    #[test]
+    fn each_of_many_subscriptions_of_one_filter_is_found_and_removed() {
+        let (router, topic) = (Router::default(), Topic::parse("t").unwrap());
+        let filter = Filter::exactly(&topic);
+        let record = |n: usize| Arc::new(Record::new(bus::ClientId::parse(&n.to_string()).unwrap()));
+        let records: Vec<_> = (0..640).map(record).collect();
+        let id = |n: usize| SubscriptionId(n as u32 % 3);
+        for (n, record) in records.iter().enumerate() {
+            router.insert(&filter, record, SubscriptionId(7), Default::default(), None);
+            router.insert(&filter, record, id(n), Default::default(), Some(SubscriptionId(7)));
+            router.insert(&filter, record, id(n), Default::default(), None); // by id as well
+        }
+        for left in (0..records.len()).rev() {
+            let n = left * 7 % records.len();
+            for times in [2, 1] {
+                let routes = router.routes(&topic);
+                let mine = routes.targets.iter().find(|target| Arc::ptr_eq(&target.record, &records[n]));
+                assert_eq!(mine.unwrap().hit.matched.as_slice(), vec![id(n); times]);
+                router.remove(&filter, &records[n], id(n));
+            }
+            assert_eq!(router.routes(&topic).targets.len(), left);
+        }
+        assert!(router.tables.read().exact.is_empty());
     }
 }
