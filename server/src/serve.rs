@@ -73,7 +73,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     if config.log.format == LogFormat::Text {
         say(&format!("{banner}\n"));
     }
-    info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), files, "Watersmeet serves.");
+    info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), open_files = files, "Watersmeet serves.");
 
     obey(&mut signals, source, loaded, &access, &logging, &reloads).await;
 
