@@ -203,3 +203,15 @@ fn a_client_that_is_let_in_after_a_drain_is_told_to_go() {
     let mut guest = Guest { session: *session, connected: *connected };
     assert!(matches!(world.events(&mut guest)[..], [Event::Close(Reason::ShuttingDown)]));
 }
+
+#[test]
+fn an_operator_closes_a_clients_connection_and_is_told_when_there_is_none() {
+    let world = World::new();
+    let mut guest = world.resume("c");
+    assert!(world.broker.kick(&guest.connected.client_id, Reason::Kicked));
+    assert!(matches!(world.pull(&mut guest, 0)[..], [Event::Close(Reason::Kicked)]));
+    let client_id = guest.connected.client_id.clone();
+    guest.session.close(Reason::Kicked, world.now);
+    assert!(!world.broker.kick(&client_id, Reason::Kicked));
+    assert!(world.resume("c").connected.session_present, "the session itself stays");
+}
