@@ -7,7 +7,10 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-use crate::access::{Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Permission};
+use crate::access::{
+    Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Interceptor, Permission,
+};
+use crate::publish::publish_access;
 use crate::record::{Key, Record, State};
 use crate::retained::Retained;
 use crate::router::Router;
@@ -66,6 +69,9 @@ struct Attached {
 
 /// A will, and the client whose rights it is published with.
 type OwnedWill = (Will, Arc<Client>);
+
+/// One of the calls of an interceptor.
+type Intercept<T> = fn(&dyn Interceptor, &Client, T) -> Answer<Result<T, Reason>>;
 
 /// How often expired retained messages are looked for; a reader never sees one all the same.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -192,10 +198,11 @@ impl Shared {
         let id = connect.client_id.clone().unwrap_or_else(|| self.assign(attempt.peer.seed));
         let client =
             Arc::new(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol });
-        if let Some(reason) = connect.will.as_ref().and_then(|will| self.unfit(will)) {
+        let unfit = connect.will.as_ref().and_then(|will| self.check(&will.publish).err());
+        if let Some(reason) = unfit {
             return Answer::Now(Err(self.refuse(&attempt, reason, now)));
         }
-        let will = connect.will.as_ref().map(|will| self.authorize(&client, will_access(will)));
+        let will = connect.will.as_ref().map(|will| self.authorize(&client, publish_access(&will.publish)));
         let will = will.unwrap_or(Answer::Now(Permission::Allow));
         let old = self.old_subscriptions(&connect, &client.id);
         let rights = old
@@ -429,6 +436,51 @@ impl Shared {
         })
     }
 
+    /// Asks the authorizer; a denial is told to the observers.
+    pub(crate) fn permit(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        access: Access<'_>,
+    ) -> Answer<Result<(), Reason>> {
+        let denied = |shared: &Self, client: &Arc<Client>, action, on: &str| {
+            shared.emit(|| BrokerEvent::Denied { client: client.clone(), action, on: on.into() });
+            Err(Reason::NotAuthorized)
+        };
+        let (action, on) = match access {
+            Access::Publish { topic, .. } => ("publish", topic.as_str()),
+            Access::Subscribe { filter, .. } => ("subscribe", filter.as_str()),
+            Access::Read { topic } => ("read", topic.as_str()),
+        };
+        match self.authorize(client, access) {
+            Answer::Now(Permission::Allow) => Answer::Now(Ok(())),
+            Answer::Now(Permission::Deny) => Answer::Now(denied(self, client, action, on)),
+            Answer::Later(permission) => {
+                let (shared, client, on) = (self.clone(), client.clone(), on.to_owned());
+                Answer::later(async move {
+                    match permission.await {
+                        Permission::Allow => Ok(()),
+                        Permission::Deny => denied(&shared, &client, action, &on),
+                    }
+                })
+            }
+        }
+    }
+
+    /// Asks the interceptors in order, each by `call`, what becomes of something.
+    pub(crate) fn intercept<T: Send + 'static>(
+        self: Arc<Self>,
+        at: usize,
+        client: Arc<Client>,
+        value: T,
+        call: Intercept<T>,
+    ) -> Answer<Result<T, Reason>> {
+        let Some(interceptor) = self.hooks.interceptors.get(at) else { return Answer::Now(Ok(value)) };
+        call(&**interceptor, &client, value).then(move |result| match result {
+            Ok(value) => self.intercept(at + 1, client, value, call),
+            Err(reason) => Answer::Now(Err(reason)),
+        })
+    }
+
     pub(crate) fn defer(&self, work: Answer<()>) {
         if let Answer::Later(work) = work {
             self.deferred.lock().push(work);
@@ -459,13 +511,6 @@ impl Shared {
         state.subscriptions.iter().map(row).collect()
     }
 
-    fn unfit(&self, will: &Will) -> Option<Reason> {
-        if will.publish.qos > self.config.max_qos() {
-            return Some(Reason::QosNotSupported); // [MQTT-3.2.2-12]
-        }
-        (will.publish.retain && !self.config.retain).then_some(Reason::RetainNotSupported) // [MQTT-3.2.2-13]
-    }
-
     fn refuse(&self, attempt: &Attempt, reason: Reason, now: Instant) -> Reason {
         self.emit(|| BrokerEvent::Refused {
             client_id: attempt.client_id.clone(),
@@ -482,8 +527,4 @@ impl Shared {
         let number = self.assigned.fetch_add(1, Ordering::Relaxed);
         ClientId::parse(&format!("auto-{seed:016x}-{number:x}")).expect("neither empty nor long")
     }
-}
-
-pub(crate) fn will_access(will: &Will) -> Access<'_> {
-    Access::Publish { topic: &will.publish.topic, qos: will.publish.qos, retain: will.publish.retain }
 }

@@ -31,10 +31,6 @@ impl Inflight {
         self.handed
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Begins a new connection: everything is to be handed over again.
     pub(crate) fn rewind(&mut self) {
         self.handed = 0;
@@ -159,7 +155,7 @@ mod tests {
         }
         assert!(inflight.complete(kept).is_some());
         assert!(inflight.complete(kept).is_none());
-        assert_eq!(inflight.len(), 0);
+        assert_eq!(inflight.entries.len(), 0);
     }
 
     #[test]
@@ -173,7 +169,7 @@ mod tests {
         assert_eq!(inflight.handed(), 0);
         assert_eq!(inflight.again().unwrap().0, ids[2]);
         assert_eq!(inflight.again().unwrap().0, ids[3]);
-        assert!(inflight.again().is_none() && inflight.len() == 2);
+        assert!(inflight.again().is_none() && inflight.entries.len() == 2);
     }
 
     #[test]

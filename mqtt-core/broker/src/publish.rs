@@ -2,10 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bus::{Message, Publish, Qos, Reason, Will};
+use bus::{Message, Publish, Reason, Will};
 
-use crate::access::{Access, Client, Permission};
-use crate::broker::{Shared, will_access};
+use crate::access::{Access, Client, Interceptor};
+use crate::broker::Shared;
 use crate::queue::Queued;
 use crate::record::Record;
 use crate::router::{Hit, Routes};
@@ -23,30 +23,13 @@ impl Shared {
         if allowed && self.hooks.interceptors.is_empty() {
             return Answer::Now(Ok(publish));
         }
-        let access = Access::Publish { topic: &publish.topic, qos: publish.qos, retain: publish.retain };
         let permission = match allowed {
-            true => Answer::Now(Permission::Allow),
-            false => self.authorize(client, access),
+            true => Answer::Now(Ok(())),
+            false => self.permit(client, publish_access(&publish)),
         };
         let (shared, client) = (self.clone(), client.clone());
-        permission.then(move |permission| {
-            if permission == Permission::Deny {
-                shared.deny(&client, "publish", publish.topic.as_str());
-                return Answer::Now(Err(Reason::NotAuthorized));
-            }
-            shared.intercept(0, client, publish)
-        })
-    }
-
-    fn intercept(
-        self: Arc<Self>,
-        at: usize,
-        client: Arc<Client>,
-        publish: Publish,
-    ) -> Answer<Result<Publish, Reason>> {
-        let Some(interceptor) = self.hooks.interceptors.get(at) else { return Answer::Now(Ok(publish)) };
-        interceptor.publish(&client, publish).then(move |result| match result {
-            Ok(publish) => self.intercept(at + 1, client, publish),
+        permission.then(move |permission| match permission {
+            Ok(()) => shared.intercept(0, client, publish, Interceptor::publish),
             Err(reason) => Answer::Now(Err(reason)),
         })
     }
@@ -86,13 +69,13 @@ impl Shared {
         Ok(messages.iter().map(|message| self.distribute(message, origin, routes)).sum())
     }
 
-    /// Whether the configuration allows it.
-    fn check(&self, publish: &Publish) -> Result<(), Reason> {
+    /// Whether the configuration allows it, as a message or as a will.
+    pub(crate) fn check(&self, publish: &Publish) -> Result<(), Reason> {
         if publish.qos > self.config.max_qos() {
-            return Err(Reason::QosNotSupported);
+            return Err(Reason::QosNotSupported); // [MQTT-3.2.2-12]
         }
         if publish.retain && !self.config.retain {
-            return Err(Reason::RetainNotSupported);
+            return Err(Reason::RetainNotSupported); // [MQTT-3.2.2-13]
         }
         Ok(())
     }
@@ -154,10 +137,8 @@ impl Shared {
 
     pub(crate) fn publish_will(self: &Arc<Self>, will: Will, client: Arc<Client>, now: Instant) {
         let shared = self.clone();
-        let allowed = self.authorize(&client, will_access(&will));
-        let work = allowed.then(move |permission| {
-            if permission == Permission::Deny {
-                shared.deny(&client, "publish", will.publish.topic.as_str());
+        let work = self.permit(&client, publish_access(&will.publish)).then(move |permission| {
+            if permission.is_err() {
                 return Answer::Now(());
             }
             shared.review(&client, will.publish, true).map(move |reviewed| {
@@ -169,10 +150,6 @@ impl Shared {
             })
         });
         self.defer(work);
-    }
-
-    pub(crate) fn deny(&self, client: &Arc<Client>, action: &'static str, on: &str) {
-        self.emit(|| BrokerEvent::Denied { client: client.clone(), action, on: on.into() });
     }
 
     pub(crate) fn lost(&self, record: &Record, queued: &Queued, reason: Reason) {
@@ -209,11 +186,16 @@ impl Shared {
     }
 }
 
+/// The right that a publish needs.
+pub(crate) fn publish_access(publish: &Publish) -> Access<'_> {
+    Access::Publish { topic: &publish.topic, qos: publish.qos, retain: publish.retain }
+}
+
 fn queued(message: &Arc<Message>, hit: &Hit) -> Queued {
     Queued {
         message: message.clone(),
         matched: hit.matched.clone(),
-        qos: hit.qos.min(message.qos).max(Qos::AtMostOnce),
+        qos: hit.qos.min(message.qos),
         retain: message.retain && hit.retain_as_published,
         duplicate: false,
         group: None,

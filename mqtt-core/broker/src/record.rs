@@ -240,11 +240,6 @@ impl State {
     pub(crate) fn is_held(&self) -> bool {
         self.holder.is_some()
     }
-
-    /// How many messages the client is owed.
-    pub(crate) fn owed(&self) -> usize {
-        self.queue.len() + self.inflight.len()
-    }
 }
 
 impl Holder {

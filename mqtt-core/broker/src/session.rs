@@ -1,14 +1,16 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Instant;
 
 use bus::{
-    Ack, ClientId, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Publish, Qos, Reason,
-    Reply, RetainHandling, Subscription, Topic, Unsubscribe, Will,
+    Ack, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Publish, Qos, Reason, Reply,
+    RetainHandling, Subscription, Topic, Unsubscribe, Will,
 };
 
-use crate::access::{Access, Attempt, Authentication, Client, Exchange, Permission};
-use crate::broker::{Shared, will_access};
+use crate::access::{Access, Attempt, Authentication, Client, Exchange, Interceptor};
+use crate::broker::Shared;
+use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
 use crate::router::Routes;
@@ -46,11 +48,6 @@ impl Session {
         now: Instant,
     ) -> Self {
         Self { shared, record, client, epoch, routes: None, allowed: None, open: true, now }
-    }
-
-    /// The client's id.
-    pub fn client_id(&self) -> &ClientId {
-        &self.client.id
     }
 
     /// Publishes: authorizes, intercepts, retains, routes.
@@ -144,26 +141,19 @@ impl Session {
 
     /// The retained message of a topic.
     pub fn read(&mut self, topic: Topic, now: Instant) -> Answer<Result<Reply, Reason>> {
-        let (shared, client) = (self.shared.clone(), self.client.clone());
-        self.shared.authorize(&self.client, Access::Read { topic: &topic }).map(move |permission| {
-            if permission == Permission::Deny {
-                shared.deny(&client, "read", topic.as_str());
-                return Err(Reason::NotAuthorized);
-            }
-            Ok(Reply::Read(shared.retained.read(&topic, now)))
-        })
+        let shared = self.shared.clone();
+        self.shared
+            .permit(&self.client, Access::Read { topic: &topic })
+            .map(move |permission| permission.map(|()| Reply::Read(shared.retained.read(&topic, now))))
     }
 
     /// Sets or removes the will.
     pub fn set_will(&mut self, will: Option<Will>) -> Answer<Result<Reply, Reason>> {
-        let access = will.as_ref().map(|will| self.shared.authorize(&self.client, will_access(will)));
-        let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
-        let epoch = self.epoch;
-        access.unwrap_or(Answer::Now(Permission::Allow)).map(move |permission| {
-            if let (Permission::Deny, Some(will)) = (permission, &will) {
-                shared.deny(&client, "publish", will.publish.topic.as_str());
-                return Err(Reason::NotAuthorized);
-            }
+        let permit = |will: &Will| self.shared.permit(&self.client, publish_access(&will.publish));
+        let permission = will.as_ref().map_or(Answer::Now(Ok(())), permit);
+        let (client, record, epoch) = (self.client.clone(), self.record.clone(), self.epoch);
+        permission.map(move |permission| {
+            permission?;
             record.lock_for(epoch)?.will = will.map(|will| (will, client));
             Ok(Reply::WillSet)
         })
@@ -219,11 +209,6 @@ impl Session {
         }
     }
 
-    /// How many messages the client is owed: waiting, or handed over and not complete.
-    pub fn owed(&self) -> usize {
-        self.record.lock().owed()
-    }
-
     /// The client says how it leaves; the connection then ends with [`Session::close`].
     pub fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
         if let Some(expiry) = disconnect.session_expiry {
@@ -260,14 +245,11 @@ impl Session {
             return Answer::Now(Err(Reason::SharedSubscriptionsNotSupported));
         }
         let access = Access::Subscribe { filter: &subscription.filter, qos: subscription.options.qos };
-        let permission = self.shared.authorize(&self.client, access);
+        let permission = self.shared.permit(&self.client, access);
         let (shared, client) = (self.shared.clone(), self.client.clone());
-        permission.then(move |permission| {
-            if permission == Permission::Deny {
-                shared.deny(&client, "subscribe", subscription.filter.as_str());
-                return Answer::Now(Err(Reason::NotAuthorized));
-            }
-            intercept(shared, 0, client, subscription)
+        permission.then(move |permission| match permission {
+            Ok(()) => shared.intercept(0, client, subscription, Interceptor::subscribe),
+            Err(reason) => Answer::Now(Err(reason)),
         })
     }
 }
@@ -307,19 +289,6 @@ fn commit(
     Ok(Reply::Published { matched })
 }
 
-fn intercept(
-    shared: Arc<Shared>,
-    at: usize,
-    client: Arc<Client>,
-    subscription: Subscription,
-) -> Answer<Result<Subscription, Reason>> {
-    let Some(interceptor) = shared.hooks.interceptors.get(at) else { return Answer::Now(Ok(subscription)) };
-    interceptor.subscribe(&client, subscription).then(move |result| match result {
-        Ok(subscription) => intercept(shared, at + 1, client, subscription),
-        Err(reason) => Answer::Now(Err(reason)),
-    })
-}
-
 /// Puts a reviewed subscription into session and router, and queues the retained messages it is owed.
 fn register(
     shared: &Shared,
@@ -349,16 +318,13 @@ fn register(
     let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
     drop(state);
     if old.is_none() {
-        shared.counters.subscriptions.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        shared.counters.subscriptions.fetch_add(1, Ordering::Relaxed);
     }
-    let (same, moved): (Option<Subscription>, Option<Subscription>) = match old {
-        Some(old) if old.filter == filter => (Some(old), None),
-        old => (None, old),
-    };
-    if let Some(moved) = moved {
+    let same = old.as_ref().filter(|old| old.filter == filter).map(|old| old.id);
+    if let Some(moved) = old.filter(|old| old.filter != filter) {
         shared.router.remove(&moved.filter, record, moved.id);
     }
-    shared.router.insert(&filter, record, id, options, same.map(|old| old.id));
+    shared.router.insert(&filter, record, id, options, same);
     let wanted = match options.retain_handling {
         RetainHandling::Always => true,
         RetainHandling::IfNew => fresh,
