@@ -182,11 +182,6 @@ impl Driver {
         self.session.is_some()
     }
 
-    /// The session, for simulations that look at what is owed.
-    pub fn session(&self) -> Option<&Session> {
-        self.session.as_deref()
-    }
-
     /// Tells the connection to say good-bye; [`Driver::turn`] then says to close.
     pub fn close(&mut self, reason: Reason, now: Instant, out: &mut Outbox) {
         if self.closing.is_none() {

@@ -44,7 +44,6 @@ enum Sockets {
 /// A listener that is served.
 pub struct Running {
     open: Arc<AtomicUsize>,
-    task: tokio::task::JoinHandle<()>,
 }
 
 /// Tells listeners to take nobody in any more.
@@ -127,11 +126,11 @@ impl Bound {
             taken: AtomicUsize::new(0),
         });
         let stopped = stop.0.subscribe();
-        let task = match self.socket {
+        match self.socket {
             Sockets::Stream(listener) => tokio::spawn(accept(listener, shared, stopped)),
             Sockets::Datagram(socket) => tokio::spawn(carry(Datagrams::new(socket, shared), stopped)),
         };
-        Running { open, task }
+        Running { open }
     }
 }
 
@@ -139,11 +138,6 @@ impl Running {
     /// How many connections there are now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
-    }
-
-    /// Ends the listener at once, whatever its connections do.
-    pub fn abort(&self) {
-        self.task.abort();
     }
 }
 
