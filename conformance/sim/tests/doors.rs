@@ -10,8 +10,8 @@ use broker::{
     Identity, Opened, Permission, Session,
 };
 use bus::{
-    Address, Connect, Event, Filter, Limits, Outbox, Peer, Protocol, Publish, Qos, Reason, SessionExpiry,
-    SubscribeOptions, Subscription, SubscriptionId, Topic, Transport,
+    Address, Connect, Event, Filter, Limits, Outbox, Peer, Protocol, Publish, Qos, Reason, SubscribeOptions,
+    Subscription, SubscriptionId, Topic, Transport,
 };
 use coap::{Code, Message};
 use lwm2m::Lwm2m;
@@ -211,16 +211,7 @@ fn world(policy: Policy) -> (Broker, Session) {
     let hooks =
         Hooks { authenticator: Arc::new(policy), authorizer: Arc::new(policy), interceptors: Vec::new() };
     let broker = Broker::new(Config::default(), hooks, Vec::new());
-    let connect = Connect {
-        client_id: None,
-        credentials: Default::default(),
-        clean_start: true,
-        session_expiry: SessionExpiry::AtOnce,
-        will: None,
-        receive_maximum: 100,
-        keep_alive: None,
-        protocol: "watcher",
-    };
+    let connect = Connect { client_id: None, protocol: "watcher", ..harness::connect("watcher") };
     let now = Instant::now();
     let Answer::Now(Ok(Opened::Session(mut watcher, _))) =
         broker.connect(connect, peer(Transport::Stream), now)
