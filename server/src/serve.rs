@@ -56,7 +56,12 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let addresses = addresses(&open, http_address);
 
     let authority = Arc::new(access.clone());
-    let hooks = Hooks { authenticator: authority.clone(), authorizer: authority, interceptors: Vec::new() };
+    let hooks = Hooks {
+        authenticator: authority.clone(),
+        authorizer: authority,
+        rewriter: None,
+        interceptors: Vec::new(),
+    };
     let broker = Broker::new(config.broker.clone(), hooks, vec![Arc::new(Watch::default())]);
     tokio::spawn(net::keep_time(broker.clone()));
     let stop = Stop::new();

@@ -44,6 +44,7 @@ impl Bench {
             listener: "bench".into(),
             transport,
             seed: 42,
+            link: Default::default(),
         };
         let mut bench = Self {
             connection: protocol.accept(peer),
@@ -233,6 +234,7 @@ pub fn connect(client_id: &str) -> Connect {
         will: None,
         receive_maximum: 100,
         keep_alive: None,
+        user_properties: Vec::new(),
         protocol: "bench",
     }
 }

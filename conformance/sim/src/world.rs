@@ -218,6 +218,7 @@ impl World {
                 listener: "sim".into(),
                 transport: own.transport,
                 seed: self.rng.random(),
+                link: Default::default(),
             };
             let driver = Driver::new(&own.protocol, peer, &self.broker, self.now, &mut out);
             own.server = Some(Server { driver, unread: Vec::new() });

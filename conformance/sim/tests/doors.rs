@@ -208,8 +208,12 @@ impl Authorizer for Policy {
 
 /// A broker with a retained secret, and a watcher who sees everything that is published.
 fn world(policy: Policy) -> (Broker, Session) {
-    let hooks =
-        Hooks { authenticator: Arc::new(policy), authorizer: Arc::new(policy), interceptors: Vec::new() };
+    let hooks = Hooks {
+        authenticator: Arc::new(policy),
+        authorizer: Arc::new(policy),
+        rewriter: None,
+        interceptors: Vec::new(),
+    };
     let broker = Broker::new(Config::default(), hooks, Vec::new());
     let connect = Connect { client_id: None, protocol: "watcher", ..harness::connect("watcher") };
     let now = Instant::now();
@@ -265,7 +269,7 @@ fn refusals(broker: &Broker) -> u64 {
 }
 
 fn peer(transport: Transport) -> Peer {
-    Peer { address: Address::Internal, listener: "test".into(), transport, seed: 5 }
+    Peer { address: Address::Internal, listener: "test".into(), transport, seed: 5, link: Default::default() }
 }
 
 fn encoded(packet: Packet<'_>) -> Vec<u8> {

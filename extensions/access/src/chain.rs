@@ -218,7 +218,7 @@ impl Account {
         Authentication::Accept(Identity {
             username: Some(username.clone()),
             superuser: self.superuser,
-            completion: None,
+            ..Identity::default()
         })
     }
 

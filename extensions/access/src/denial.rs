@@ -16,6 +16,7 @@ impl DenialLog {
         let (action, on, qos, retain) = match access {
             Access::Publish { topic, qos, retain } => ("publish", topic.as_str(), qos.level(), retain),
             Access::Subscribe { filter, qos } => ("subscribe", filter.as_str(), qos.level(), false),
+            Access::Receive { topic } => ("receive", topic.as_str(), 0, false),
             Access::Read { topic } => ("read", topic.as_str(), 0, false),
         };
         let decided_by = match by {

@@ -54,7 +54,7 @@ impl Rules {
         let (action, on) = match access {
             Access::Publish { topic, .. } => (Action::Publish, topic.as_str()),
             Access::Subscribe { filter, .. } => (Action::Subscribe, filter.pattern()),
-            Access::Read { topic } => (Action::Subscribe, topic.as_str()),
+            Access::Read { topic } | Access::Receive { topic } => (Action::Subscribe, topic.as_str()),
         };
         if action == Action::Publish && (on == "$SYS" || on.starts_with("$SYS/")) {
             return Decision { permit: Permit::Deny, by: DecidedBy::SystemTopic };
@@ -132,6 +132,7 @@ mod tests {
                 listener: "mqtt".into(),
                 transport: Transport::Stream,
                 seed: 0,
+                link: Default::default(),
             },
             protocol: "MQTT 5",
         }

@@ -20,6 +20,11 @@ pub fn code(reason: Reason) -> Code {
         | Reason::PacketIdUnknown
         | Reason::TopicAliasInvalid
         | Reason::TlsOnPlainPort
+        | Reason::PlainOnTlsPort
+        | Reason::TlsFailed
+        | Reason::CertificateRefused
+        | Reason::ProxyHeaderInvalid
+        | Reason::UpgradeRefused
         | Reason::WrongProtocol => Code::BAD_REQUEST,
         Reason::BadCredentials
         | Reason::BadAuthenticationMethod
@@ -32,7 +37,8 @@ pub fn code(reason: Reason) -> Code {
         Reason::ReceiveMaximumExceeded
         | Reason::ConnectionRateExceeded
         | Reason::MessageRateTooHigh
-        | Reason::QuotaExceeded => Code::TOO_MANY_REQUESTS,
+        | Reason::QuotaExceeded
+        | Reason::ExclusiveTaken => Code::TOO_MANY_REQUESTS,
         Reason::UnsupportedVersion
         | Reason::UnsupportedFeature
         | Reason::QosNotSupported

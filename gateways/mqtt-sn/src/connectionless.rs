@@ -33,6 +33,7 @@ impl Connectionless {
             will: None,
             receive_maximum: 1,
             keep_alive: None,
+            user_properties: Vec::new(),
             protocol: "MQTT-SN 1.2 QoS -1",
         })));
         Some(Self { client_id, ticket, open: false, waiting: Vec::new(), seen: turn.now })

@@ -78,6 +78,7 @@ impl Opening {
             receive_maximum: 1, // one message of QoS 1 or 2 at a time [6.10]
             keep_alive,
             protocol: "MQTT-SN 1.2",
+            user_properties: Vec::new(),
         })));
     }
 }

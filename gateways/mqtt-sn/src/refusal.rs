@@ -12,6 +12,7 @@ pub(crate) fn return_code(reason: Reason) -> ReturnCode {
         | Reason::ConnectionRateExceeded
         | Reason::MessageRateTooHigh
         | Reason::QuotaExceeded
+        | Reason::ExclusiveTaken
         | Reason::QueueFull
         | Reason::ReceiveMaximumExceeded
         | Reason::UseAnotherServer
@@ -31,6 +32,11 @@ pub(crate) fn return_code(reason: Reason) -> ReturnCode {
         | Reason::PacketIdInUse
         | Reason::PacketIdUnknown
         | Reason::TlsOnPlainPort
+        | Reason::PlainOnTlsPort
+        | Reason::TlsFailed
+        | Reason::CertificateRefused
+        | Reason::ProxyHeaderInvalid
+        | Reason::UpgradeRefused
         | Reason::WrongProtocol
         | Reason::KeepAliveTimeout
         | Reason::HandshakeTimeout

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bus::{
     ClientId, Credentials, EnhancedAuthentication, Filter, Peer, Publish, Qos, Reason, Subscription, Topic,
+    UserProperty,
 };
 
 use crate::Answer;
@@ -51,13 +52,25 @@ pub trait Interceptor: Send + Sync + 'static {
     }
 }
 
-/// The three kinds of hook, as the broker holds them.
+/// Changes what topics and filters clients mean, before anything else looks at them: access rules see what it
+/// returns.
+pub trait Rewriter: Send + Sync + 'static {
+    /// The topic that is published to instead; `None` leaves it.
+    fn publish(&self, client: &Client, topic: &Topic) -> Option<Topic>;
+
+    /// The filter that is subscribed or unsubscribed instead; `None` leaves it.
+    fn subscribe(&self, client: &Client, filter: &Filter) -> Option<Filter>;
+}
+
+/// The kinds of hook, as the broker holds them.
 #[derive(Clone)]
 pub struct Hooks {
     /// Who a client is.
     pub authenticator: Arc<dyn Authenticator>,
     /// What a client may do.
     pub authorizer: Arc<dyn Authorizer>,
+    /// What topics it means.
+    pub rewriter: Option<Arc<dyn Rewriter>>,
     /// What becomes of what it sends, asked in order.
     pub interceptors: Vec<Arc<dyn Interceptor>>,
 }
@@ -69,6 +82,8 @@ pub struct Attempt {
     pub client_id: Option<ClientId>,
     /// What it shows.
     pub credentials: Credentials,
+    /// What else it says of itself (MQTT 5 user properties).
+    pub user_properties: Arc<[UserProperty]>,
     /// Where it comes from.
     pub peer: Peer,
     /// The protocol and version it speaks: `MQTT 5`.
@@ -94,7 +109,16 @@ pub struct Identity {
     pub superuser: bool,
     /// What completes an enhanced authentication for the client.
     pub completion: Option<EnhancedAuthentication>,
+    /// The client id that goes with the identity, whatever the client asked for.
+    pub client_id: Option<ClientId>,
+    /// What is known of the client beside its name: `tenant` → `acme`. Rules and mountpoints may use it.
+    pub attributes: Option<Arc<Attributes>>,
+    /// What stands before every topic of the client, without its knowing: `acme/`.
+    pub mountpoint: Option<Arc<str>>,
 }
+
+/// Names and values.
+pub type Attributes = std::collections::BTreeMap<Box<str>, Box<str>>;
 
 /// A client that was let in.
 #[derive(Clone, Debug)]
@@ -133,6 +157,11 @@ pub enum Access<'a> {
         /// The topic.
         topic: &'a Topic,
     },
+    /// A message is to be delivered for a subscription that was answered [`Permission::AllowFiltered`].
+    Receive {
+        /// Its topic.
+        topic: &'a Topic,
+    },
 }
 
 /// The judgement of an access.
@@ -140,6 +169,9 @@ pub enum Access<'a> {
 pub enum Permission {
     /// It may be.
     Allow,
+    /// The subscription may be, but not every message that matches it may be received: each is judged by
+    /// [`Access::Receive`], which must be answered at once. The same as [`Permission::Allow`] for other accesses.
+    AllowFiltered,
     /// It may not be.
     Deny,
 }
@@ -164,6 +196,11 @@ impl Authorizer for Open {
 impl Hooks {
     /// Hooks that let everything pass.
     pub fn open() -> Self {
-        Self { authenticator: Arc::new(Open), authorizer: Arc::new(Open), interceptors: Vec::new() }
+        Self {
+            authenticator: Arc::new(Open),
+            authorizer: Arc::new(Open),
+            rewriter: None,
+            interceptors: Vec::new(),
+        }
     }
 }

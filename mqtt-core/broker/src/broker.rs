@@ -100,6 +100,7 @@ impl Broker {
         let attempt = Attempt {
             client_id: connect.client_id.clone(),
             credentials: connect.credentials.clone(),
+            user_properties: connect.user_properties.as_slice().into(),
             peer,
             protocol: connect.protocol,
         };
@@ -428,7 +429,7 @@ impl Shared {
         let shared = self.clone();
         self.hooks.authorizer.authorize(client, access).map(move |permission| {
             let counter = match permission {
-                Permission::Allow => &shared.counters.allowed,
+                Permission::Allow | Permission::AllowFiltered => &shared.counters.allowed,
                 Permission::Deny => &shared.counters.denied,
             };
             counter.fetch_add(1, Ordering::Relaxed);
@@ -450,15 +451,16 @@ impl Shared {
             Access::Publish { topic, .. } => ("publish", topic.as_str()),
             Access::Subscribe { filter, .. } => ("subscribe", filter.as_str()),
             Access::Read { topic } => ("read", topic.as_str()),
+            Access::Receive { topic } => ("receive", topic.as_str()),
         };
         match self.authorize(client, access) {
-            Answer::Now(Permission::Allow) => Answer::Now(Ok(())),
+            Answer::Now(Permission::Allow | Permission::AllowFiltered) => Answer::Now(Ok(())),
             Answer::Now(Permission::Deny) => Answer::Now(denied(self, client, action, on)),
             Answer::Later(permission) => {
                 let (shared, client, on) = (self.clone(), client.clone(), on.to_owned());
                 Answer::later(async move {
                     match permission.await {
-                        Permission::Allow => Ok(()),
+                        Permission::Allow | Permission::AllowFiltered => Ok(()),
                         Permission::Deny => denied(&shared, &client, action, &on),
                     }
                 })

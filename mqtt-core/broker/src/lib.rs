@@ -21,8 +21,8 @@ mod timers;
 mod tree;
 
 pub use access::{
-    Access, Attempt, Authentication, Authenticator, Authorizer, Client, Exchange, Hooks, Identity,
-    Interceptor, Open, Permission,
+    Access, Attempt, Attributes, Authentication, Authenticator, Authorizer, Client, Exchange, Hooks,
+    Identity, Interceptor, Open, Permission, Rewriter,
 };
 pub use answer::{Answer, Later};
 pub use broker::{Broker, Opened, Underway};

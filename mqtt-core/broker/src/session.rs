@@ -164,6 +164,7 @@ impl Session {
         let attempt = Attempt {
             client_id: Some(self.client.id.clone()),
             credentials: Credentials { enhanced: Some(step), ..Credentials::default() },
+            user_properties: [].into(),
             peer: self.client.peer.clone(),
             protocol: self.client.protocol,
         };

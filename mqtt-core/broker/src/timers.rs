@@ -93,6 +93,7 @@ mod tests {
                 listener: "test".into(),
                 transport: Transport::Stream,
                 seed: 0,
+                link: Default::default(),
             };
             let Answer::Now(Ok(Opened::Session(session, _))) = broker.connect(connect, peer, now) else {
                 panic!("not let in");

@@ -80,8 +80,12 @@ impl Authorizer for Fickle {
 #[test]
 fn a_revoked_right_acts_at_once_on_publishes_on_resumed_subscriptions_and_on_wills() {
     let fickle = Arc::new(Fickle::default());
-    let hooks =
-        Hooks { authenticator: Arc::new(Secretive), authorizer: fickle.clone(), interceptors: Vec::new() };
+    let hooks = Hooks {
+        authenticator: Arc::new(Secretive),
+        authorizer: fickle.clone(),
+        rewriter: None,
+        interceptors: Vec::new(),
+    };
     let world = World::with(Config::default(), hooks);
     let mut reader = world.resume("reader");
     world.subscribe(&mut reader, 1, "#", AtLeastOnce).unwrap();
@@ -112,7 +116,7 @@ impl Interceptor for Mover {
 
 #[test]
 fn an_interceptor_changes_or_stops_a_publish_and_may_take_its_time() {
-    let hooks = Hooks { interceptors: vec![Arc::new(Mover)], ..Hooks::open() };
+    let hooks = Hooks { rewriter: None, interceptors: vec![Arc::new(Mover)], ..Hooks::open() };
     let world = World::with(Config::default(), hooks);
     let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
     world.subscribe(&mut reader, 1, "moved/#", AtLeastOnce).unwrap();
@@ -146,8 +150,12 @@ impl Authorizer for Strict {
 /// What went wrong: the authorizer was not asked about a superuser, and so could not keep `$SYS` for the server.
 #[test]
 fn a_superuser_may_do_everything_but_publish_below_sys_unasked() {
-    let hooks =
-        Hooks { authenticator: Arc::new(Strict), authorizer: Arc::new(Strict), interceptors: Vec::new() };
+    let hooks = Hooks {
+        authenticator: Arc::new(Strict),
+        authorizer: Arc::new(Strict),
+        rewriter: None,
+        interceptors: Vec::new(),
+    };
     let world = World::with(Config::default(), hooks);
     let mut root = world.connect("root");
     assert_eq!(world.publish(&mut root, "t", "x", AtLeastOnce), Ok(0));

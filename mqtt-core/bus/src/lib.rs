@@ -24,7 +24,7 @@ pub use delivery::{Ack, Delivery, DeliveryId, Matched};
 pub use limits::Limits;
 pub use message::{Message, Metadata, Publish, Qos, UserProperty, Will};
 pub use outbox::{Action, Chunk, Outbox};
-pub use peer::{Address, ClientId, Lane, Peer, PeerName, Transport};
+pub use peer::{Address, Carrier, Certificate, ClientId, Lane, Link, Peer, PeerName, Secured, Transport};
 pub use protocol::{Connection, Event, Protocol, ProtocolError};
 pub use reason::{Reason, Side};
 pub use request::{

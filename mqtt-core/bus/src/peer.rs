@@ -15,6 +15,65 @@ pub struct Peer {
     pub transport: Transport,
     /// A number that nobody can foresee: the only source of chance a connection has.
     pub seed: u64,
+    /// What is known of the way its bytes came.
+    pub link: Link,
+}
+
+/// What is known of the way a peer's bytes came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// What carried them, for operators.
+    pub carrier: Carrier,
+    /// What the secured transport knows, or what a proxy said of it; `None` where nothing is secured.
+    pub secured: Option<Arc<Secured>>,
+}
+
+/// What carried a peer's bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Carrier {
+    /// A part of this process, or a test.
+    #[default]
+    Internal,
+    /// TCP.
+    Tcp,
+    /// TLS over TCP.
+    Tls,
+    /// WebSocket over TCP.
+    WebSocket,
+    /// WebSocket over TLS.
+    SecureWebSocket,
+    /// QUIC.
+    Quic,
+    /// A Unix socket.
+    Unix,
+    /// UDP.
+    Udp,
+}
+
+/// What a secured transport knows of a peer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Secured {
+    /// The version: `TLS 1.3`.
+    pub version: Arc<str>,
+    /// The cipher suite, by its IANA name.
+    pub cipher: Arc<str>,
+    /// The server name that the peer asked for (SNI).
+    pub server_name: Option<Arc<str>>,
+    /// The peer's certificate, verified against the listener's CAs.
+    pub certificate: Option<Certificate>,
+}
+
+/// A verified X.509 certificate of a peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The subject's common name.
+    pub common_name: Option<Arc<str>>,
+    /// The subject, as RFC 4514 writes it: `CN=device-1,O=Example`.
+    pub subject: Arc<str>,
+    /// The subject's alternative names: DNS names, addresses, mail addresses and URIs, as text.
+    pub alternative_names: Vec<Arc<str>>,
+    /// The SHA-256 of the certificate's DER form.
+    pub fingerprint: [u8; 32],
 }
 
 /// Where a peer sends from.
@@ -48,6 +107,22 @@ pub struct PeerName(pub Bytes);
 /// The name by which the broker knows a client: 1 to 65,535 bytes of UTF-8 without U+0000.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(Arc<str>);
+
+impl Carrier {
+    /// The name in logs and metrics: `tls`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::WebSocket => "ws",
+            Self::SecureWebSocket => "wss",
+            Self::Quic => "quic",
+            Self::Unix => "unix",
+            Self::Udp => "udp",
+        }
+    }
+}
 
 impl Lane {
     /// The lane that every connection has.

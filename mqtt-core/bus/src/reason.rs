@@ -39,6 +39,16 @@ pub enum Reason {
     TopicAliasInvalid,
     /// The client speaks TLS to a port without TLS.
     TlsOnPlainPort,
+    /// The client does not speak TLS to a port with TLS.
+    PlainOnTlsPort,
+    /// The TLS handshake failed.
+    TlsFailed,
+    /// The client's certificate is missing, not trusted, expired or revoked.
+    CertificateRefused,
+    /// The header of the PROXY protocol is missing or is none.
+    ProxyHeaderInvalid,
+    /// The HTTP request is no WebSocket handshake for this port.
+    UpgradeRefused,
     /// The client speaks another protocol than this port's.
     WrongProtocol,
     /// Nothing was heard for longer than the keep-alive allows.
@@ -79,6 +89,8 @@ pub enum Reason {
     MessageRateTooHigh,
     /// A limit of the client is reached.
     QuotaExceeded,
+    /// Another client has the exclusive subscription.
+    ExclusiveTaken,
     /// The receiver's queue is full.
     QueueFull,
     /// The connection has lasted as long as it may.
@@ -123,7 +135,7 @@ struct Text(&'static str, Side, &'static str, &'static str);
 
 impl Reason {
     /// Every reason, in order.
-    pub const ALL: [Self; 50] = [
+    pub const ALL: [Self; 56] = [
         Self::Disconnected,
         Self::DisconnectedWithWill,
         Self::PeerClosed,
@@ -141,6 +153,11 @@ impl Reason {
         Self::ReceiveMaximumExceeded,
         Self::TopicAliasInvalid,
         Self::TlsOnPlainPort,
+        Self::PlainOnTlsPort,
+        Self::TlsFailed,
+        Self::CertificateRefused,
+        Self::ProxyHeaderInvalid,
+        Self::UpgradeRefused,
         Self::WrongProtocol,
         Self::KeepAliveTimeout,
         Self::HandshakeTimeout,
@@ -161,6 +178,7 @@ impl Reason {
         Self::ConnectionRateExceeded,
         Self::MessageRateTooHigh,
         Self::QuotaExceeded,
+        Self::ExclusiveTaken,
         Self::QueueFull,
         Self::MaximumConnectTime,
         Self::UseAnotherServer,
@@ -296,6 +314,36 @@ impl Reason {
                 "the client speaks TLS to a port without TLS",
                 "switch TLS off in the client, or put a TLS proxy before the port",
             ),
+            Self::PlainOnTlsPort => Text(
+                "plain_on_tls_port",
+                Client,
+                "the client does not speak TLS to a port with TLS",
+                "switch TLS on in the client, or use the port without TLS",
+            ),
+            Self::TlsFailed => Text(
+                "tls_failed",
+                Client,
+                "the TLS handshake failed",
+                "the log names the alert: most often the client does not trust the server's certificate",
+            ),
+            Self::CertificateRefused => Text(
+                "certificate_refused",
+                Client,
+                "the client's certificate is missing, not trusted, expired or revoked",
+                "give the client a certificate of a CA that the listener trusts",
+            ),
+            Self::ProxyHeaderInvalid => Text(
+                "proxy_header_invalid",
+                Network,
+                "the header of the PROXY protocol is missing or is none",
+                "switch the PROXY protocol on in the proxy, or off for the listener",
+            ),
+            Self::UpgradeRefused => Text(
+                "upgrade_refused",
+                Client,
+                "the HTTP request is no WebSocket handshake for this port",
+                "use the path /mqtt, the sub-protocol mqtt, and an origin that the listener allows",
+            ),
             Self::WrongProtocol => Text(
                 "wrong_protocol",
                 Client,
@@ -388,6 +436,12 @@ impl Reason {
                 Server,
                 "a limit of the client is reached",
                 "see the limits in the configuration",
+            ),
+            Self::ExclusiveTaken => Text(
+                "exclusive_taken",
+                Server,
+                "another client has the exclusive subscription",
+                "wait until it unsubscribes or ends its session",
             ),
             Self::QueueFull => Text(
                 "queue_full",

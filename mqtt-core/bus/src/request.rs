@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{ClientId, Message, Publish, Qos, Reason, Subscription, Topic, Unsubscribe, Will};
+use crate::{ClientId, Message, Publish, Qos, Reason, Subscription, Topic, Unsubscribe, UserProperty, Will};
 
 /// The number by which a connection recognizes the reply to its request; the connection chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -63,6 +63,8 @@ pub struct Connect {
     pub keep_alive: Option<Duration>,
     /// The protocol and version, for operators: `MQTT 5`, `STOMP 1.2`.
     pub protocol: &'static str,
+    /// What else the client says of itself: names and values in its order, MQTT 5's user properties.
+    pub user_properties: Vec<UserProperty>,
 }
 
 /// What a client shows to prove who it is.

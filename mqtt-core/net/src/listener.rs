@@ -174,6 +174,7 @@ impl Shared {
             listener: self.name.clone(),
             transport,
             seed: self.seeds.hash_one((number, address)),
+            link: Default::default(),
         }
     }
 

@@ -142,8 +142,13 @@ fn outcome(reply: &Reply) -> Result<&'static str, Reason> {
 fn ask(broker: &Broker, requests: Vec<Request>) -> Vec<Result<&'static str, Reason>> {
     let scripted = Scripted::default();
     let protocol: Arc<dyn Protocol> = Arc::new(scripted.clone());
-    let peer =
-        Peer { address: Address::Internal, listener: "test".into(), transport: Transport::Stream, seed: 1 };
+    let peer = Peer {
+        address: Address::Internal,
+        listener: "test".into(),
+        transport: Transport::Stream,
+        seed: 1,
+        link: Default::default(),
+    };
     let mut out = Outbox::new(Transport::Stream);
     let now = Instant::now();
     let mut driver = Driver::new(&protocol, peer, broker, now, &mut out);
@@ -161,6 +166,7 @@ fn broker(authenticator: impl Authenticator, authorizer: impl Authorizer) -> Bro
     let hooks = Hooks {
         authenticator: Arc::new(authenticator),
         authorizer: Arc::new(authorizer),
+        rewriter: None,
         interceptors: Vec::new(),
     };
     Broker::new(Config::default(), hooks, Vec::new())

@@ -66,6 +66,7 @@ impl Bench {
             listener: "test".into(),
             transport: Transport::Stream,
             seed: 1,
+            link: Default::default(),
         };
         let mut out = Outbox::new(Transport::Stream);
         let now = Instant::now();

@@ -22,6 +22,7 @@ fn peer(address: &str) -> Peer {
         listener: "mqtt".into(),
         transport: Transport::Stream,
         seed: 0,
+        link: Default::default(),
     }
 }
 
@@ -34,6 +35,7 @@ fn attempt(username: Option<&str>, password: Option<&str>, address: &str) -> Att
             enhanced: None,
         },
         peer: peer(address),
+        user_properties: [].into(),
         protocol: "MQTT 5",
     }
 }

@@ -250,6 +250,7 @@ impl PubSub {
             // What is not confirmable is acknowledged at once; of what is, one is on its way at a time.
             receive_maximum: if self.config.notify == Notify::Non { BURST as u16 } else { 1 },
             keep_alive: None,
+            user_properties: Vec::new(),
             protocol: "CoAP",
         };
         self.session = Session::Opening(identity);

@@ -116,6 +116,7 @@ impl Lwm2mConnection {
             will: None,
             receive_maximum: 1,
             keep_alive: Some(lifetime),
+            user_properties: Vec::new(),
             protocol,
         }
     }

@@ -138,7 +138,9 @@ impl Authenticator for Secretive {
 impl Authorizer for Secretive {
     fn authorize(&self, _client: &Client, access: Access<'_>) -> Answer<Permission> {
         let on = match access {
-            Access::Publish { topic, .. } | Access::Read { topic } => topic.as_str(),
+            Access::Publish { topic, .. } | Access::Read { topic } | Access::Receive { topic } => {
+                topic.as_str()
+            }
             Access::Subscribe { filter, .. } => filter.pattern(),
         };
         Answer::Now(if on.starts_with("secret") { Permission::Deny } else { Permission::Allow })
@@ -146,7 +148,12 @@ impl Authorizer for Secretive {
 }
 
 pub(crate) fn secretive() -> Hooks {
-    Hooks { authenticator: Arc::new(Secretive), authorizer: Arc::new(Secretive), interceptors: Vec::new() }
+    Hooks {
+        authenticator: Arc::new(Secretive),
+        authorizer: Arc::new(Secretive),
+        rewriter: None,
+        interceptors: Vec::new(),
+    }
 }
 
 pub(crate) fn durable(client_id: &str) -> Connect {
@@ -165,7 +172,13 @@ pub(crate) fn will(topic: &str, payload: &str, delay: u64) -> Option<Will> {
 }
 
 pub(crate) fn peer() -> Peer {
-    Peer { address: Address::Internal, listener: "test".into(), transport: Transport::Stream, seed: 7 }
+    Peer {
+        address: Address::Internal,
+        listener: "test".into(),
+        transport: Transport::Stream,
+        seed: 7,
+        link: Default::default(),
+    }
 }
 
 pub(crate) fn now<T>(answer: Answer<T>) -> T {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use bus::{
     ClientId, Credentials, EnhancedAuthentication, Lane, Outbox, ProtocolError, Publish, Reason, Reply,
-    Request, SessionExpiry, Topic,
+    Request, SessionExpiry, Topic, UserProperty,
 };
 use bytes::Bytes;
 
@@ -76,6 +76,7 @@ pub(super) fn open(
         receive_maximum: asked.receive_maximum,
         keep_alive: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into())),
         protocol: packet.version.name(),
+        user_properties: asked.user_properties,
     };
     Ok((opening, connect))
 }
@@ -88,6 +89,7 @@ struct Asks {
     topic_alias_maximum: u16,
     response_information: bool,
     enhanced: Option<EnhancedAuthentication>,
+    user_properties: Vec<UserProperty>,
 }
 
 impl Asks {
@@ -101,6 +103,7 @@ impl Asks {
             topic_alias_maximum: 0,
             response_information: false,
             enhanced: None,
+            user_properties: Vec::new(),
         };
         let mut data = Bytes::new();
         for property in packet.properties.iter() {
@@ -118,7 +121,10 @@ impl Asks {
                     asks.enhanced = Some(EnhancedAuthentication { method, data: Bytes::new() });
                 }
                 Property::AuthenticationData(bytes) => data = Bytes::copy_from_slice(bytes),
-                _ => {} // user properties of a CONNECT mean nothing to the bus
+                Property::UserProperty(name, value) => {
+                    asks.user_properties.push((name.into(), value.into()));
+                }
+                _ => {}
             }
         }
         if let Some(enhanced) = &mut asks.enhanced {

@@ -39,6 +39,11 @@ fn general_code(reason: Reason) -> ReasonCode {
         Reason::PeerClosed
         | Reason::ConnectionReset
         | Reason::TlsOnPlainPort
+        | Reason::PlainOnTlsPort
+        | Reason::TlsFailed
+        | Reason::CertificateRefused
+        | Reason::ProxyHeaderInvalid
+        | Reason::UpgradeRefused
         | Reason::WrongProtocol
         | Reason::HandshakeTimeout
         | Reason::NotAcknowledged
@@ -56,7 +61,9 @@ fn general_code(reason: Reason) -> ReasonCode {
         Reason::ReceiveMaximumExceeded => ReasonCode::RECEIVE_MAXIMUM_EXCEEDED,
         Reason::TopicAliasInvalid => ReasonCode::TOPIC_ALIAS_INVALID,
         Reason::KeepAliveTimeout | Reason::IdleTimeout => ReasonCode::KEEP_ALIVE_TIMEOUT,
-        Reason::SlowConsumer | Reason::QuotaExceeded | Reason::QueueFull => ReasonCode::QUOTA_EXCEEDED,
+        Reason::SlowConsumer | Reason::QuotaExceeded | Reason::ExclusiveTaken | Reason::QueueFull => {
+            ReasonCode::QUOTA_EXCEEDED
+        }
         Reason::BadCredentials => ReasonCode::BAD_USER_NAME_OR_PASSWORD,
         Reason::BadAuthenticationMethod => ReasonCode::BAD_AUTHENTICATION_METHOD,
         Reason::NotAuthorized => ReasonCode::NOT_AUTHORIZED,
@@ -92,6 +99,7 @@ pub(super) fn return_code(reason: Reason) -> Option<u8> {
         | Reason::TooManyConnections
         | Reason::ConnectionRateExceeded
         | Reason::QuotaExceeded
+        | Reason::ExclusiveTaken
         | Reason::QueueFull
         | Reason::MessageRateTooHigh
         | Reason::UseAnotherServer
@@ -118,6 +126,11 @@ pub(super) fn return_code(reason: Reason) -> Option<u8> {
         | Reason::ReceiveMaximumExceeded
         | Reason::TopicAliasInvalid
         | Reason::TlsOnPlainPort
+        | Reason::PlainOnTlsPort
+        | Reason::TlsFailed
+        | Reason::CertificateRefused
+        | Reason::ProxyHeaderInvalid
+        | Reason::UpgradeRefused
         | Reason::WrongProtocol
         | Reason::KeepAliveTimeout
         | Reason::HandshakeTimeout

@@ -1,0 +1,1 @@
+//! What operators see: $SYS, presence, and why connections ended.

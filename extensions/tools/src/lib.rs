@@ -1,0 +1,1 @@
+//! The commands that are clients: pub, sub, rr and bench.

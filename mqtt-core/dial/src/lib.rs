@@ -1,0 +1,1 @@
+//! Connects out: the MQTT client on TCP, TLS, WebSocket, QUIC and Unix sockets.
