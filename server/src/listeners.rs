@@ -86,6 +86,7 @@ impl Open {
             max_connections: limits.max_connections,
             connect_rate: limits.connect_rate,
             rebind: limits.rebind,
+            rates: limits.rates.clone(),
         };
         let protocol = (self.protocol.new)(config);
         let label = protocol.label();

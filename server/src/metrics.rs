@@ -114,6 +114,11 @@ fn write_messages(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
     page.counters("messages_delivered", "Messages handed to subscribers", by_qos(stats.delivered))?;
     page.counter("delivered_bytes", "Bytes of the payloads handed to subscribers", stats.delivered_bytes)?;
     page.counter("messages_unrouted", "Messages that matched no subscription", stats.unrouted)?;
+    page.counter(
+        "quota_pauses",
+        "Times a client was not listened to because it sent more than it may",
+        stats.paused,
+    )?;
     let dropped = stats.dropped.iter().map(|(reason, count)| ([("reason", reason.name())], *count));
     page.counters("messages_dropped", "Messages thrown away, by cause", dropped)?;
     page.gauge("retained_messages", "Retained messages there are now", stats.retained as f64)?;

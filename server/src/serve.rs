@@ -65,6 +65,10 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let broker = Broker::new(config.broker.clone(), hooks, vec![Arc::new(Watch::default())]);
     tokio::spawn(net::keep_time(broker.clone()));
     let stop = Stop::new();
+    if config.overload.enabled {
+        let (overload, config) = (stop.overload().clone(), config.overload.clone());
+        tokio::spawn(async move { overload.watch(config).await });
+    }
     let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
     let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
     let metrics = Metrics::new(broker.clone(), served, reloads.clone());

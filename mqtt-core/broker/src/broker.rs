@@ -136,6 +136,11 @@ impl Broker {
         self.0.counters.refuse(protocol, reason);
     }
 
+    /// Counts a publisher that was not listened to for a while, because it sent more than it may.
+    pub fn count_pause(&self) {
+        self.0.counters.paused.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a message that its protocol could not carry.
     pub fn count_drop(&self, reason: Reason) {
         self.0.counters.drop_message(reason);

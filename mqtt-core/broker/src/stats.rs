@@ -16,6 +16,7 @@ pub(crate) struct Counters {
     pub(crate) subscriptions: AtomicU64,
     pub(crate) allowed: AtomicU64,
     pub(crate) denied: AtomicU64,
+    pub(crate) paused: AtomicU64,
     closed: DashMap<(&'static str, Reason), u64>,
     refused: DashMap<(&'static str, Reason), u64>,
     dropped: DashMap<Reason, u64>,
@@ -48,6 +49,8 @@ pub struct Stats {
     pub allowed: u64,
     /// Accesses denied by the authorizer.
     pub denied: u64,
+    /// How often a client was not listened to for a while, because it sent more than it may.
+    pub paused: u64,
     /// Connections ended, by protocol and cause.
     pub closed: Vec<(&'static str, Reason, u64)>,
     /// Attempts to connect refused, by protocol and cause.
@@ -105,6 +108,7 @@ impl Counters {
             retained_bytes: retained_bytes as u64,
             allowed: load(&self.allowed),
             denied: load(&self.denied),
+            paused: load(&self.paused),
             closed: list(&self.closed),
             refused: list(&self.refused),
             dropped,

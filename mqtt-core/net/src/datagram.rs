@@ -191,7 +191,7 @@ impl Datagrams {
         let entry = self.peers.vacant_entry();
         let key = entry.key();
         let peer = self.shared.peer(address, Transport::Datagram);
-        let driver = Driver::new(&self.shared.protocol, peer, &self.shared.broker, now, &mut self.out);
+        let driver = self.shared.driver(peer, now, &mut self.out);
         let waker = Waker::from(Arc::new(WakePeer { ready: self.ready.clone(), key }));
         entry.insert(Remote {
             driver,

@@ -10,6 +10,9 @@ use bus::{
 };
 use tracing::debug;
 
+use crate::overload::{self, Overload};
+use crate::quota::Quota;
+
 /// Runs one connection against the broker: performs what it asks for, hands it what the broker says.
 ///
 /// It has no transport. Whoever owns it lends an [`Outbox`], sends what is in there afterwards, and passes
@@ -24,6 +27,11 @@ pub struct Driver {
     /// A request whose answer is awaited. What was asked after it waits too, so that the order is kept.
     waiting: Option<Box<Waiting>>,
     closing: Option<Reason>,
+    /// What the peer may send in a second, if that is limited.
+    quota: Option<Box<Quota>>,
+    overload: Option<Arc<Overload>>,
+    /// Until when no input is taken, because the peer has sent more than it may.
+    paused: Option<Instant>,
 }
 
 /// What the owner of a driver shall do next.
@@ -91,7 +99,15 @@ impl Driver {
             authentication: None,
             waiting: None,
             closing: None,
+            quota: None,
+            overload: None,
+            paused: None,
         }
+    }
+
+    /// Limits what the peer may send.
+    pub(crate) fn limited(self, quota: Option<Box<Quota>>, overload: Arc<Overload>) -> Self {
+        Self { quota, overload: Some(overload), ..self }
     }
 
     /// Takes what the peer sent; returns how many bytes were taken. What was not taken comes again with more
@@ -143,7 +159,13 @@ impl Driver {
             // What the peer sent meanwhile tells whether it is still there; it is read before that is judged.
             return if self.is_behind() { Flow::Continue } else { Flow::More };
         }
-        if self.closing.is_none() && self.connection.deadline().is_some_and(|deadline| deadline <= now) {
+        let resumed = self.paused.is_some_and(|until| until <= now);
+        if resumed {
+            self.paused = None;
+        }
+        // What a paused peer sent meanwhile is read before its silence is judged.
+        let judged = !resumed && self.paused.is_none() && self.closing.is_none();
+        if judged && self.connection.deadline().is_some_and(|deadline| deadline <= now) {
             // Whoever is still asking to be let in has asked in vain.
             self.waiting = None;
             self.connection.expire(now, out);
@@ -152,24 +174,28 @@ impl Driver {
         let more = self.pull(deliver, now, out, names, cx);
         match self.closing {
             Some(reason) => Flow::Close(reason),
-            None if more => Flow::More,
+            None if more || resumed => Flow::More,
             None => Flow::Continue,
         }
     }
 
     /// When [`Driver::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        self.connection.deadline().filter(|_| !self.is_behind())
+        match self.paused {
+            _ if self.is_behind() => None,
+            Some(until) => Some(until),
+            None => self.connection.deadline(),
+        }
     }
 
     /// Whether the peer is not listened to, because the broker has yet to answer.
     fn is_behind(&self) -> bool {
-        self.is_blocked() && self.session.is_some()
+        self.waiting.is_some() && self.session.is_some()
     }
 
-    /// Whether an answer is awaited, so that no input is taken.
+    /// Whether no input is taken: an answer is awaited, or the peer has sent more than it may.
     pub fn is_blocked(&self) -> bool {
-        self.waiting.is_some()
+        self.waiting.is_some() || self.paused.is_some()
     }
 
     /// Whether the connection ends at the next turn, so that no input is taken.
@@ -210,7 +236,7 @@ impl Driver {
     ) -> bool {
         let mut events = Vec::new();
         for _ in 0..PULLS {
-            if self.closing.is_some() || self.is_blocked() {
+            if self.closing.is_some() || self.waiting.is_some() {
                 return false;
             }
             let room = if deliver { self.connection.room() } else { 0 };
@@ -226,7 +252,7 @@ impl Driver {
                 }
             }
             self.perform(now, out, names, cx);
-            if idle && self.closing.is_none() && !self.is_blocked() && self.connection.wants_idle() {
+            if idle && self.closing.is_none() && self.waiting.is_none() && self.connection.wants_idle() {
                 self.connection.handle(Event::Idle, now, out);
                 self.perform(now, out, names, cx);
             }
@@ -269,7 +295,7 @@ impl Driver {
             Action::Claim(name) => names.claim(name),
             Action::Disclaim(name) => names.disclaim(name),
             Action::Close(reason) => drop(self.closing.get_or_insert(reason)),
-            Action::Request(ticket, request) => match self.request(request, now) {
+            Action::Request(ticket, request) => match self.charged(request, now) {
                 Answer::Now(settle) => self.conclude(ticket, settle, now, out),
                 Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
                     Poll::Ready(settle) => self.conclude(ticket, settle, now, out),
@@ -296,6 +322,18 @@ impl Driver {
             }
             self.perform(now, out, names, cx);
         }
+    }
+
+    /// Notes what the request costs, and performs it: what was read is never refused for its rate.
+    fn charged(&mut self, request: Request, now: Instant) -> Answer<Settle> {
+        let pause = self.quota.as_mut().and_then(|quota| quota.charge(&request, now));
+        let sends = matches!(request, Request::Publish(_) | Request::PublishAll(_));
+        let pressed = sends && self.overload.as_ref().is_some_and(|overload| overload.pauses());
+        if let Some(pause) = pause.into_iter().chain(pressed.then_some(overload::PAUSE)).max() {
+            self.paused = self.paused.max(now.checked_add(pause));
+            self.broker.count_pause();
+        }
+        self.request(request, now)
     }
 
     fn request(&mut self, request: Request, now: Instant) -> Answer<Settle> {

@@ -6,6 +6,8 @@
 mod clock;
 mod driver;
 mod listener;
+mod overload;
+mod quota;
 mod rate;
 
 pub mod datagram;
@@ -14,3 +16,5 @@ pub mod stream;
 pub use clock::keep_time;
 pub use driver::{Driver, Flow, Names};
 pub use listener::{Bound, ListenerConfig, Running, Stop, bind};
+pub use overload::{Overload, OverloadConfig, Pressure};
+pub use quota::Rates;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use broker::Broker;
-use bus::{Address, Limits, Peer, Protocol, Reason, Transport};
+use bus::{Address, Limits, Outbox, Peer, Protocol, Reason, Transport};
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -13,6 +13,9 @@ use tokio::sync::watch;
 use tracing::{debug, warn};
 
 use crate::datagram::Datagrams;
+use crate::driver::Driver;
+use crate::overload::Overload;
+use crate::quota::{Quotas, Rates};
 use crate::rate::Rate;
 use crate::stream::Stream;
 
@@ -27,6 +30,8 @@ pub struct ListenerConfig {
     /// Whether a datagram that names a known peer moves that peer to the datagram's source address. Names can
     /// be forged where nothing is encrypted.
     pub rebind: bool,
+    /// What clients may send in a second.
+    pub rates: Rates,
 }
 
 /// A socket that is bound and not served yet.
@@ -46,9 +51,12 @@ pub struct Running {
     open: Arc<AtomicUsize>,
 }
 
-/// Tells listeners to take nobody in any more.
+/// Tells listeners to take nobody in: for good, or while the server is pressed.
 #[derive(Clone)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop {
+    stopped: watch::Sender<bool>,
+    overload: Arc<Overload>,
+}
 
 /// What every connection of a listener shares.
 pub(crate) struct Shared {
@@ -58,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) config: ListenerConfig,
     pub(crate) limits: Limits,
     pub(crate) open: Arc<AtomicUsize>,
+    quotas: Quotas,
+    overload: Arc<Overload>,
     seeds: std::hash::RandomState,
     taken: AtomicUsize,
 }
@@ -115,6 +125,7 @@ impl Bound {
         stop: &Stop,
     ) -> Running {
         let open = Arc::<AtomicUsize>::default();
+        let quotas = Quotas::new(&config.rates, Instant::now());
         let shared = Arc::new(Shared {
             name,
             protocol,
@@ -122,10 +133,12 @@ impl Bound {
             config,
             limits,
             open: open.clone(),
+            quotas,
+            overload: stop.overload.clone(),
             seeds: std::hash::RandomState::new(),
             taken: AtomicUsize::new(0),
         });
-        let stopped = stop.0.subscribe();
+        let stopped = stop.stopped.subscribe();
         match self.socket {
             Sockets::Stream(listener) => tokio::spawn(accept(listener, shared, stopped)),
             Sockets::Datagram(socket) => tokio::spawn(carry(Datagrams::new(socket, shared), stopped)),
@@ -144,12 +157,17 @@ impl Running {
 impl Stop {
     /// A signal that was not given yet.
     pub fn new() -> Self {
-        Self(watch::Sender::new(false))
+        Self { stopped: watch::Sender::new(false), overload: Arc::default() }
+    }
+
+    /// How hard the server is pressed, as these listeners see it.
+    pub fn overload(&self) -> &Arc<Overload> {
+        &self.overload
     }
 
     /// Gives the signal.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.stopped.send_replace(true);
     }
 }
 
@@ -161,7 +179,7 @@ impl Default for Stop {
 
 impl Default for ListenerConfig {
     fn default() -> Self {
-        Self { max_connections: 1_000_000, connect_rate: 10_000, rebind: false }
+        Self { max_connections: 1_000_000, connect_rate: 10_000, rebind: false, rates: Rates::default() }
     }
 }
 
@@ -178,10 +196,19 @@ impl Shared {
         }
     }
 
+    /// Begins a conversation with a peer, within what it may send.
+    pub(crate) fn driver(&self, peer: Peer, now: Instant, out: &mut Outbox) -> Driver {
+        let driver = Driver::new(&self.protocol, peer, &self.broker, now, out);
+        driver.limited(self.quotas.open(now), self.overload.clone())
+    }
+
     /// A place for one more connection, or why there is none.
     pub(crate) fn place(&self, rate: &mut Rate, now: Instant) -> Result<Place, Reason> {
         if self.open.load(Ordering::Relaxed) >= self.config.max_connections {
             return Err(self.refuse(Reason::TooManyConnections));
+        }
+        if self.overload.refuses() {
+            return Err(self.refuse(Reason::ServerBusy));
         }
         if !rate.take(now) {
             return Err(self.refuse(Reason::ConnectionRateExceeded));

@@ -93,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Stream<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     pub(crate) fn new(socket: S, peer: Peer, shared: &Arc<Shared>, place: Place) -> Self {
         let mut out = Outbox::new(Transport::Stream);
-        let driver = Driver::new(&shared.protocol, peer, &shared.broker, Instant::now(), &mut out);
+        let driver = shared.driver(peer, Instant::now(), &mut out);
         let mut stream = Self {
             socket,
             driver: Some(driver),

@@ -302,3 +302,22 @@ async fn a_datagram_peer_that_opens_no_session_is_forgotten() {
     server.until("the peer", |server| server.running.open() == 1).await;
     server.until("its end", |server| server.running.open() == 0).await;
 }
+
+#[tokio::test]
+async fn who_publishes_more_than_it_may_is_slowed_down_and_loses_nothing() {
+    let rates = net::Rates { client_messages: 200, ..net::Rates::default() };
+    let server = Server::mqtt(ListenerConfig { rates, ..ListenerConfig::default() }, Limits::default());
+    let (mut quick, mut quiet) = (server.connected(b'a').await, server.connected(b'b').await);
+    let began = std::time::Instant::now();
+    let publish = |id: u16| [b"\x32\x06\0\x01t", &id.to_be_bytes()[..], b"x"].concat();
+    let publishes: Vec<u8> = (1..=300).flat_map(publish).collect();
+    quick.write_all(&publishes).await.unwrap();
+    quiet.write_all(b"\xc0\0").await.unwrap();
+    assert_eq!(read(&mut quiet, 2).await, b"\xd0\0");
+    let acks = |id: u16| [b"\x40\x02", &id.to_be_bytes()[..]].concat();
+    let expected: Vec<u8> = (1..=300).flat_map(acks).collect();
+    assert!(read(&mut quick, expected.len()).await == expected, "each acknowledged in order");
+    // 200 at once, and 100 more in half a second, less what is taken in one turn.
+    assert!(began.elapsed() >= Duration::from_millis(400));
+    assert!(server.broker.stats().paused > 0);
+}

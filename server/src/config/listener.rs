@@ -30,6 +30,9 @@ pub(crate) struct Listener {
     /// be forged where nothing is encrypted.
     #[serde(default)]
     pub(crate) rebind: bool,
+    /// What its clients may send in a second.
+    #[serde(default)]
+    pub(crate) rates: net::Rates,
 }
 
 fn yes() -> bool {
@@ -53,6 +56,7 @@ impl Listener {
             max_connections: max_connections(),
             connect_rate: connect_rate(),
             rebind: false,
+            rates: net::Rates::default(),
         }
     }
 }

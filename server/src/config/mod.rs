@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) broker: broker::Config,
     /// What one connection may cost.
     pub(crate) limits: bus::Limits,
+    /// When the server protects itself.
+    pub(crate) overload: net::OverloadConfig,
     /// What MQTT offers.
     pub(crate) mqtt: mqtt::Config,
     /// What MQTT-SN offers.

@@ -1,0 +1,236 @@
+//! How much a client and a listener may send in a second.
+//!
+//! Nothing is refused or lost: whoever has sent more than it may is not listened to until the time has made up
+//! for it, so that the peer's transport slows it down. The balance may fall below zero by what was already read.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bus::{Request, units};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+
+/// How much may be sent in a second; 0 sets no limit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// Messages that one client may publish.
+    pub client_messages: u32,
+    /// Bytes of payload that one client may publish.
+    #[serde(with = "units::size")]
+    pub client_bytes: usize,
+    /// Subscriptions that one client may make.
+    pub client_subscriptions: u32,
+    /// Messages that all clients of the listener may publish together.
+    pub messages: u32,
+    /// Bytes of payload that they may publish together.
+    #[serde(with = "units::size")]
+    pub bytes: usize,
+    /// Subscriptions that they may make together.
+    pub subscriptions: u32,
+    /// For how long unused allowance is kept: so much may come at once.
+    #[serde(with = "units::duration")]
+    pub burst: Duration,
+}
+
+/// What one connection may send: its own allowance, and what it shares with the others of its listener.
+pub(crate) struct Quota {
+    own: Allowance,
+    shared: Option<Arc<Mutex<Allowance>>>,
+}
+
+/// What all connections of a listener may send together.
+#[derive(Clone)]
+pub(crate) struct Quotas {
+    rates: Rates,
+    shared: Option<Arc<Mutex<Allowance>>>,
+}
+
+struct Allowance {
+    messages: Bucket,
+    bytes: Bucket,
+    subscriptions: Bucket,
+}
+
+/// Fills with a number of units a second up to what `burst` holds; what is taken may leave it in debt.
+struct Bucket {
+    per_second: f64,
+    most: f64,
+    balance: f64,
+    filled: Instant,
+}
+
+/// What a request costs.
+#[derive(Clone, Copy, Default)]
+struct Cost {
+    messages: usize,
+    bytes: usize,
+    subscriptions: usize,
+}
+
+impl Quotas {
+    pub(crate) fn new(rates: &Rates, now: Instant) -> Self {
+        let shared = [rates.messages as usize, rates.bytes, rates.subscriptions as usize];
+        let shared = shared.iter().any(|rate| *rate > 0);
+        let allowance = || Allowance::new(rates.messages, rates.bytes, rates.subscriptions, rates.burst, now);
+        Self { shared: shared.then(|| Arc::new(Mutex::new(allowance()))), rates: rates.clone() }
+    }
+
+    /// The quota of a new connection; `None` where nothing is limited.
+    pub(crate) fn open(&self, now: Instant) -> Option<Box<Quota>> {
+        let Rates { client_messages, client_bytes, client_subscriptions, burst, .. } = self.rates;
+        let own = client_messages > 0 || client_bytes > 0 || client_subscriptions > 0;
+        (own || self.shared.is_some()).then(|| {
+            let own = Allowance::new(client_messages, client_bytes, client_subscriptions, burst, now);
+            Box::new(Quota { own, shared: self.shared.clone() })
+        })
+    }
+}
+
+impl Quota {
+    /// Takes what the request costs; returns how long nothing more shall be taken from the peer, if so.
+    pub(crate) fn charge(&mut self, request: &Request, now: Instant) -> Option<Duration> {
+        let cost = Cost::of(request)?;
+        let own = self.own.charge(cost, now);
+        let shared = self.shared.as_ref().map_or(Duration::ZERO, |shared| shared.lock().charge(cost, now));
+        Some(own.max(shared)).filter(|pause| !pause.is_zero())
+    }
+}
+
+impl Allowance {
+    fn new(messages: u32, bytes: usize, subscriptions: u32, burst: Duration, now: Instant) -> Self {
+        Self {
+            messages: Bucket::new(f64::from(messages), burst, now),
+            bytes: Bucket::new(bytes as f64, burst, now),
+            subscriptions: Bucket::new(f64::from(subscriptions), burst, now),
+        }
+    }
+
+    fn charge(&mut self, cost: Cost, now: Instant) -> Duration {
+        let messages = self.messages.take(cost.messages, now);
+        let bytes = self.bytes.take(cost.bytes, now);
+        messages.max(bytes).max(self.subscriptions.take(cost.subscriptions, now))
+    }
+}
+
+impl Bucket {
+    fn new(per_second: f64, burst: Duration, now: Instant) -> Self {
+        let most = (per_second * burst.as_secs_f64()).max(1.0);
+        Self { per_second, most, balance: most, filled: now }
+    }
+
+    /// Takes so many units; returns how long it takes until there is no debt.
+    fn take(&mut self, units: usize, now: Instant) -> Duration {
+        if self.per_second <= 0.0 || units == 0 {
+            return Duration::ZERO;
+        }
+        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * self.per_second;
+        self.filled = self.filled.max(now);
+        self.balance = (self.balance + gained).min(self.most) - units as f64;
+        Duration::try_from_secs_f64(-self.balance / self.per_second).unwrap_or(Duration::ZERO)
+    }
+}
+
+impl Cost {
+    fn of(request: &Request) -> Option<Self> {
+        Some(match request {
+            Request::Publish(publish) => Self { messages: 1, bytes: publish.payload.len(), subscriptions: 0 },
+            Request::PublishAll(publishes) => {
+                let bytes = publishes.iter().map(|publish| publish.payload.len()).sum();
+                Self { messages: publishes.len(), bytes, subscriptions: 0 }
+            }
+            Request::Subscribe(subscriptions) => {
+                Self { subscriptions: subscriptions.len(), ..Self::default() }
+            }
+            Request::Connect(_)
+            | Request::Authenticate(_)
+            | Request::Release(_)
+            | Request::Unsubscribe(_)
+            | Request::Read(_)
+            | Request::SetWill(_)
+            | Request::Disconnect(_) => return None,
+        })
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            client_messages: 0,
+            client_bytes: 0,
+            client_subscriptions: 0,
+            messages: 0,
+            bytes: 0,
+            subscriptions: 0,
+            burst: Duration::from_secs(1),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bus::{Publish, Qos, Topic};
+
+    use super::*;
+
+    fn publish(bytes: usize) -> Request {
+        Request::Publish(Publish::new(Topic::parse("t").unwrap(), vec![0; bytes], Qos::AtMostOnce))
+    }
+
+    fn quota(rates: &Rates, now: Instant) -> Box<Quota> {
+        Quotas::new(rates, now).open(now).unwrap()
+    }
+
+    #[test]
+    fn what_is_over_the_rate_is_paid_for_with_time() {
+        let start = Instant::now();
+        let mut quota = quota(&Rates { client_messages: 10, ..Rates::default() }, start);
+        for _ in 0..10 {
+            assert_eq!(quota.charge(&publish(1), start), None);
+        }
+        assert_eq!(quota.charge(&publish(1), start), Some(Duration::from_millis(100)));
+        assert_eq!(quota.charge(&publish(1), start), Some(Duration::from_millis(200)));
+        let later = start + Duration::from_millis(300);
+        assert_eq!(quota.charge(&publish(1), later), None);
+    }
+
+    #[test]
+    fn bytes_and_messages_are_counted_apart_and_the_longer_pause_holds() {
+        let start = Instant::now();
+        let rates = Rates { client_messages: 1_000, client_bytes: 1_000, ..Rates::default() };
+        let mut quota = quota(&rates, start);
+        assert_eq!(quota.charge(&publish(1_500), start), Some(Duration::from_millis(500)));
+        assert_eq!(quota.charge(&Request::Release(1), start), None);
+    }
+
+    #[test]
+    fn allowance_is_saved_up_only_as_long_as_burst_says() {
+        let start = Instant::now();
+        let rates = Rates { client_messages: 10, burst: Duration::from_secs(3), ..Rates::default() };
+        let mut quota = quota(&rates, start);
+        let free = |quota: &mut Quota, now| {
+            (0..100).take_while(|_| quota.charge(&publish(1), now).is_none()).count()
+        };
+        assert_eq!(free(&mut quota, start), 30);
+        assert_eq!(free(&mut quota, start + Duration::from_secs(3_600)), 30);
+    }
+
+    #[test]
+    fn the_clients_of_a_listener_share_what_it_may_take() {
+        let start = Instant::now();
+        let quotas = Quotas::new(&Rates { messages: 4, ..Rates::default() }, start);
+        let (mut one, mut other) = (quotas.open(start).unwrap(), quotas.open(start).unwrap());
+        for _ in 0..2 {
+            assert_eq!(one.charge(&publish(1), start), None);
+            assert_eq!(other.charge(&publish(1), start), None);
+        }
+        assert_eq!(one.charge(&publish(1), start), Some(Duration::from_millis(250)));
+        assert_eq!(other.charge(&publish(1), start), Some(Duration::from_millis(500)));
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nothing_is_limited() {
+        let now = Instant::now();
+        assert!(Quotas::new(&Rates::default(), now).open(now).is_none());
+    }
+}
