@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use crate::access::{
     Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Interceptor, Permission,
 };
+use crate::announce::{is_system, server};
 use crate::publish::publish_access;
 use crate::record::{Key, Record, State};
 use crate::retained::Retained;
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) router: Router,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
+    /// Whose messages [`Broker::announce`] publishes.
+    pub(crate) server: Arc<Client>,
     sessions: DashMap<ClientId, Arc<Record>>,
     pub(crate) timers: Timers,
     observers: Vec<Arc<dyn Observer>>,
@@ -86,6 +89,7 @@ impl Broker {
             router: Router::default(),
             retained: Retained::default(),
             counters: Counters::default(),
+            server: server(),
             sessions: DashMap::new(),
             timers: Timers::default(),
             deferred: Mutex::default(),
@@ -201,7 +205,8 @@ impl Shared {
         attempt: Attempt,
         now: Instant,
     ) -> Answer<Result<Opened, Reason>> {
-        let id = connect.client_id.clone().unwrap_or_else(|| self.assign(attempt.peer.seed));
+        let id = identity.client_id.clone().or_else(|| connect.client_id.clone());
+        let id = id.unwrap_or_else(|| self.assign(attempt.peer.seed));
         let client =
             Arc::new(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol });
         let unfit = connect.will.as_ref().and_then(|will| self.check(&will.publish).err());
@@ -237,7 +242,7 @@ impl Shared {
     ) -> Result<Opened, Reason> {
         let expiry = self.config.session_expiry(connect.session_expiry);
         let window = connect.receive_maximum.min(self.config.max_inflight);
-        let assigned = connect.client_id.is_none();
+        let assigned = connect.client_id.as_ref() != Some(&client.id);
         let attached = self.attach(&client, connect.clean_start, window, |state| {
             state.expiry = expiry;
             std::mem::replace(&mut state.will, connect.will.map(|will| (will, client.clone())))
@@ -425,14 +430,14 @@ impl Shared {
 
     /// Asks the authorizer, and counts what it said.
     pub(crate) fn authorize(self: &Arc<Self>, client: &Client, access: Access<'_>) -> Answer<Permission> {
-        // Whether even a superuser may publish below `$SYS`, which is the server's, the authorizer says.
-        let is_system = |topic: &bus::Topic| topic.levels().next() == Some("$SYS");
+        // What is below `$SYS` is the server's. The authorizer is asked all the same, so that it can tell of the denial.
         let reserved = matches!(access, Access::Publish { topic, .. } if is_system(topic));
         if client.identity.superuser && !reserved {
             return Answer::Now(Permission::Allow);
         }
         let shared = self.clone();
         self.hooks.authorizer.authorize(client, access).map(move |permission| {
+            let permission = if reserved { Permission::Deny } else { permission };
             let counter = match permission {
                 Permission::Allow | Permission::AllowFiltered => &shared.counters.allowed,
                 Permission::Deny => &shared.counters.denied,

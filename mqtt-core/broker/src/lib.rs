@@ -1,9 +1,11 @@
 //! Authenticates clients, keeps their sessions, routes messages and holds them until acknowledged.
 //!
-//! A [`Broker`] opens [`Session`]s; a session is the only way to publish, subscribe or read. The broker keeps
-//! no clock and starts no task: time is handed in, and [`Broker::tick`] says when it wants to be called next.
+//! A [`Broker`] opens [`Session`]s; a session is the only way for a client to publish, subscribe or read. The
+//! broker keeps no clock and starts no task: time is handed in, and [`Broker::tick`] says when it wants to be called
+//! next. What the server itself has to say goes through [`Broker::announce`].
 
 mod access;
+mod announce;
 mod answer;
 mod broker;
 mod config;

@@ -5,6 +5,7 @@ use std::time::Instant;
 use bus::{Message, Publish, Reason, Will};
 
 use crate::access::{Access, Client, Interceptor};
+use crate::announce::is_system;
 use crate::broker::Shared;
 use crate::queue::Queued;
 use crate::record::Record;
@@ -71,6 +72,9 @@ impl Shared {
 
     /// Whether the configuration allows it, as a message or as a will.
     pub(crate) fn check(&self, publish: &Publish) -> Result<(), Reason> {
+        if is_system(&publish.topic) {
+            return Err(Reason::NotAuthorized); // whatever a hook has made of the topic
+        }
         if publish.qos > self.config.max_qos() {
             return Err(Reason::QosNotSupported); // [MQTT-3.2.2-12]
         }
@@ -100,7 +104,12 @@ impl Shared {
         matched
     }
 
-    fn hand_out(&self, message: &Arc<Message>, routes: &Routes, origin: Option<&Arc<Record>>) -> usize {
+    pub(crate) fn hand_out(
+        &self,
+        message: &Arc<Message>,
+        routes: &Routes,
+        origin: Option<&Arc<Record>>,
+    ) -> usize {
         let mut matched = 0;
         for target in &routes.targets {
             let own = origin.is_some_and(|origin| Arc::ptr_eq(origin, &target.record));
@@ -169,7 +178,7 @@ impl Shared {
         }
     }
 
-    fn message(&self, client: &Client, publish: Publish, now: Instant) -> Message {
+    pub(crate) fn message(&self, client: &Client, publish: Publish, now: Instant) -> Message {
         let Publish { topic, payload, qos, retain, expiry, metadata, once: _ } = publish;
         let limit = Some(self.config.max_message_expiry).filter(|limit| !limit.is_zero());
         let expiry = expiry.into_iter().chain(limit).min();

@@ -136,6 +136,12 @@ impl ClientId {
         (!id.contains('\0')).then(|| Self(id.into()))
     }
 
+    /// The server itself, where a client's id would stand: the only id without characters, so that no client can
+    /// have it.
+    pub fn server() -> Self {
+        Self("".into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
