@@ -8,7 +8,7 @@ use bus::{
     RetainHandling, Subscription, Topic, Unsubscribe, Will,
 };
 
-use crate::access::{Access, Attempt, Authentication, Client, Exchange, Interceptor};
+use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor};
 use crate::broker::Shared;
 use crate::publish::publish_access;
 use crate::queue::Queued;
@@ -168,12 +168,9 @@ impl Session {
             peer: self.client.peer.clone(),
             protocol: self.client.protocol,
         };
-        let username = self.client.identity.username.clone();
-        self.shared
-            .hooks
-            .authenticator
-            .authenticate(&attempt)
-            .map(move |judged| rejudge(judged, username.as_deref()))
+        let client = self.client.clone();
+        let judged = self.shared.hooks.authenticator.authenticate(&attempt);
+        judged.map(move |judged| rejudge(judged, &client))
     }
 
     /// Goes on with a re-authentication.
@@ -182,8 +179,8 @@ impl Session {
         exchange: Box<dyn Exchange>,
         step: EnhancedAuthentication,
     ) -> Answer<Result<Reauthentication, Reason>> {
-        let username = self.client.identity.username.clone();
-        exchange.proceed(step).map(move |judged| rejudge(judged, username.as_deref()))
+        let client = self.client.clone();
+        exchange.proceed(step).map(move |judged| rejudge(judged, &client))
     }
 
     /// Hands over what waits, at most `room` deliveries; `waker` is woken when there is more, or when the
@@ -348,10 +345,14 @@ fn register(
     Ok(qos)
 }
 
-/// A re-authentication may not turn one user into another.
-fn rejudge(judged: Authentication, username: Option<&str>) -> Result<Reauthentication, Reason> {
+/// A re-authentication may not turn one client into another.
+fn rejudge(judged: Authentication, client: &Client) -> Result<Reauthentication, Reason> {
+    let same = |identity: &Identity| {
+        identity.username == client.identity.username
+            && identity.client_id.as_ref().is_none_or(|id| *id == client.id)
+    };
     match judged {
-        Authentication::Accept(identity) if identity.username.as_deref() == username => {
+        Authentication::Accept(identity) if same(&identity) => {
             Ok(Reauthentication::Done(identity.completion))
         }
         Authentication::Accept(_) => Err(Reason::NotAuthorized),

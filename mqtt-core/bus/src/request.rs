@@ -142,9 +142,9 @@ pub enum Reply {
 /// What the broker grants a client.
 #[derive(Clone, Debug)]
 pub struct Connected {
-    /// The client's id: its own, or the one the broker chose.
+    /// The client's id: its own, the one that goes with its identity, or the one the broker chose.
     pub client_id: ClientId,
-    /// Whether the broker chose the id.
+    /// Whether it is not the one the client asked for.
     pub assigned: bool,
     /// Whether an earlier session goes on.
     pub session_present: bool,
