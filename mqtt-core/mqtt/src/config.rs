@@ -1,15 +1,19 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What an operator may choose of MQTT; what a connection may cost is in [`bus::Limits`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The longest keep alive, or "none": a client of MQTT 5 that asks for more, or for none, is told to use
     /// this. Earlier versions cannot be told.
     #[serde(with = "bound")]
     pub keep_alive_maximum: Option<Duration>,
+    /// How many keep alives a client may be silent, 1 to 100. The standard says 1.5; more is against it.
+    #[serde(deserialize_with = "multiplier")]
+    pub keep_alive_multiplier: f64,
     /// The longest time a session outlives its connection, or "none"; sessions of MQTT 3 without "clean
     /// session" get exactly this.
     #[serde(with = "bound")]
@@ -20,18 +24,39 @@ pub struct Config {
     pub long_client_ids: bool,
     /// What a client of MQTT 5 is told when it asks what to make response topics of; empty to tell nothing.
     pub response_information: String,
+    /// Where a client of MQTT 5 shall go that is told to use another server, and what all of them are told when
+    /// this one shuts down: `host:port` names with spaces between; empty to name none.
+    pub server_reference: String,
+    /// Whether a client of MQTT 5 hears that it may not publish or subscribe, 0x87; else it hears no more than
+    /// that it failed, 0x80.
+    pub tell_not_authorized: bool,
+    /// Whether clients of MQTT 3, which have no such option, get nothing back that they published themselves.
+    pub v3_no_local: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             keep_alive_maximum: None,
+            keep_alive_multiplier: 1.5,
             session_expiry_maximum: None,
             topic_aliases_sent: 16,
             long_client_ids: true,
             response_information: String::new(),
+            server_reference: String::new(),
+            tell_not_authorized: true,
+            v3_no_local: false,
         }
     }
+}
+
+/// Less than one keep alive would close connections of clients that do all they promised.
+fn multiplier<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let factor = f64::deserialize(from)?;
+    if (1.0..=100.0).contains(&factor) {
+        return Ok(factor);
+    }
+    Err(D::Error::custom(format!("{factor} is not from 1 to 100")))
 }
 
 /// A duration, or `"none"`.
@@ -72,7 +97,13 @@ mod tests {
         let written = toml::to_string(&config).unwrap();
         assert_eq!(toml::from_str::<Config>(&written).unwrap(), config);
         assert_eq!(toml::from_str::<Config>("").unwrap(), Config::default());
-        for wrong in ["keep_alive = \"30s\"", "keep_alive_maximum = \"soon\"", "topic_aliases_sent = 256"] {
+        for wrong in [
+            "keep_alive = \"30s\"",
+            "keep_alive_maximum = \"soon\"",
+            "topic_aliases_sent = 256",
+            "keep_alive_multiplier = 0.9",
+            "keep_alive_multiplier = nan",
+        ] {
             assert!(toml::from_str::<Config>(wrong).is_err(), "{wrong}");
         }
     }

@@ -13,16 +13,18 @@ pub(crate) struct Said {
     pub(crate) alias: Option<u16>,
     pub(crate) delay: Duration,
     pub(crate) subscriptions: Vec<u32>,
+    /// Why the message is not taken, where it is not; what else is said holds all the same.
+    pub(crate) fault: Option<Reason>,
 }
 
 impl Said {
     /// Takes the properties, of which at most `user_properties` may be user properties.
     #[inline]
-    pub(crate) fn read(properties: Properties<'_>, user_properties: usize) -> Result<Self, Reason> {
-        if properties.is_empty() { Ok(Self::default()) } else { Self::read_some(properties, user_properties) }
+    pub(crate) fn read(properties: Properties<'_>, user_properties: usize) -> Self {
+        if properties.is_empty() { Self::default() } else { Self::read_some(properties, user_properties) }
     }
 
-    fn read_some(properties: Properties<'_>, user_properties: usize) -> Result<Self, Reason> {
+    fn read_some(properties: Properties<'_>, user_properties: usize) -> Self {
         let mut said = Self::default();
         let mut metadata = Metadata::default();
         for property in properties.iter() {
@@ -32,16 +34,17 @@ impl Said {
                     said.expiry = Some(Duration::from_secs(seconds.into()));
                 }
                 Property::ContentType(text) => metadata.content_type = Some(text.into()),
-                Property::ResponseTopic(name) => {
-                    metadata.response_topic = Some(Topic::parse(name).map_err(|_| Reason::TopicInvalid)?);
-                }
+                Property::ResponseTopic(name) => match Topic::parse(name) {
+                    Ok(topic) => metadata.response_topic = Some(topic),
+                    Err(_) => said.fault = Some(Reason::TopicInvalid),
+                },
                 Property::CorrelationData(bytes) => {
                     metadata.correlation = Some(Bytes::copy_from_slice(bytes))
                 }
+                Property::UserProperty(..) if metadata.user_properties.len() >= user_properties => {
+                    said.fault = Some(Reason::QuotaExceeded);
+                }
                 Property::UserProperty(name, value) => {
-                    if metadata.user_properties.len() >= user_properties {
-                        return Err(Reason::QuotaExceeded);
-                    }
                     metadata.user_properties.push((name.into(), value.into()));
                 }
                 Property::TopicAlias(alias) => said.alias = Some(alias),
@@ -51,7 +54,7 @@ impl Said {
             }
         }
         said.metadata = metadata.boxed();
-        Ok(said)
+        said
     }
 
     /// Whether the payload is what its properties say.

@@ -159,8 +159,10 @@ impl MqttClient {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
-        let said = Said::read(packet.properties, self.options.user_properties)
-            .map_err(|_| ClientError::Violation("a message with more properties than are taken"))?;
+        let said = Said::read(packet.properties, self.options.user_properties);
+        if said.fault.is_some() {
+            return Err(ClientError::Violation("a message with more properties than are taken"));
+        }
         let topic = self.topic(packet.topic, said.alias)?;
         if let Some(id) = packet.id.filter(|_| packet.qos == Qos::ExactlyOnce) {
             match self.incoming.get(&id) {

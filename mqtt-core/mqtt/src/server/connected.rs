@@ -8,16 +8,19 @@ use bus::{
 use super::Shared;
 use super::connection::Step;
 use super::opening::{at_most, authentication, send_authentication};
-use super::reason::rejection;
+use super::reason::{code, rejection};
 use super::terms::Terms;
 use super::ticket::Asked;
 use crate::aliases::{Incoming, Outgoing};
-use crate::codec::{self, Ack, Auth, Frame, Packet, Property, ReasonCode, Version};
+use crate::codec::{self, Ack, Auth, Frame, Kind, Packet, Property, ReasonCode, Version};
+
+/// So many more bytes of an unfinished packet are a sign of life.
+const PROGRESS: usize = 1024;
 
 /// An open session's connection. It is kept small, for most of them are idle.
 #[derive(Debug)]
 pub(super) struct Connected {
-    /// When the client was last heard.
+    /// When the client was last heard: the last packet, or enough of one.
     heard: Instant,
     /// The topic of the last PUBLISH, for the next is likely to have the same.
     pub(super) last_topic: Option<Topic>,
@@ -25,6 +28,8 @@ pub(super) struct Connected {
     rare: Option<Box<Rare>>,
     /// Publishes whose reply has not come; those that are refused at sight wait for them, to keep the order.
     pub(super) unanswered: u32,
+    /// How much of an unfinished packet there was when the client was last heard.
+    progress: u32,
     /// Seconds; 0 is none.
     keep_alive: u16,
     /// Publishes above QoS 0 that are not finished, of a client of MQTT 5.
@@ -36,6 +41,8 @@ pub(super) struct Connected {
     pub(super) retain_available: bool,
     pub(super) shared_subscriptions_available: bool,
     expires_at_once: bool,
+    tells_not_authorized: bool,
+    pub(super) no_local: bool,
 }
 
 /// What CONNECT and CONNACK settled.
@@ -47,6 +54,9 @@ pub(super) struct Agreed {
     pub(super) retain_available: bool,
     pub(super) shared_subscriptions_available: bool,
     pub(super) expires_at_once: bool,
+    pub(super) tells_not_authorized: bool,
+    /// Whether nothing comes back that the client published, whatever it subscribes.
+    pub(super) no_local: bool,
     /// How many topic aliases may be sent.
     pub(super) topic_aliases: u8,
     pub(super) method: Option<Arc<str>>,
@@ -81,6 +91,7 @@ impl Connected {
         let is_needed = rare.packet_maximum.is_some() || rare.outgoing.is_some() || rare.method.is_some();
         Self {
             heard: now,
+            progress: 0,
             last_topic: None,
             rare: is_needed.then(|| Box::new(rare)),
             unanswered: 0,
@@ -93,6 +104,8 @@ impl Connected {
             retain_available: agreed.retain_available,
             shared_subscriptions_available: agreed.shared_subscriptions_available,
             expires_at_once: agreed.expires_at_once,
+            tells_not_authorized: agreed.tells_not_authorized,
+            no_local: agreed.no_local,
         }
     }
 
@@ -104,6 +117,15 @@ impl Connected {
         }
     }
 
+    /// How a refusal is told: its code, and the reason to put in words. Who does not wish to reveal the reason says
+    /// that it is not specified [MQTT5 3.4.2.1], [MQTT5 3.9.3].
+    pub(super) fn refusal(&self, reason: Reason, kind: Kind) -> (ReasonCode, Option<Reason>) {
+        if reason == Reason::NotAuthorized && !self.tells_not_authorized {
+            return (ReasonCode::UNSPECIFIED_ERROR, None);
+        }
+        (code(reason, kind), Some(reason))
+    }
+
     pub(super) fn rare(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
@@ -112,14 +134,19 @@ impl Connected {
         self.rare.as_mut()?.outgoing.as_mut()
     }
 
-    pub(super) fn heard(&mut self, now: Instant) {
-        self.heard = now;
+    /// One and a half keep alives, or as many as configured, after the client was last heard [MQTT-3.1.2-22].
+    pub(super) fn deadline(&self, keep_alives: f64) -> Option<Instant> {
+        let keep_alive = Duration::from_secs(self.keep_alive.into()).mul_f64(keep_alives);
+        (self.keep_alive > 0).then(|| self.heard + keep_alive)
     }
 
-    /// One and a half keep alives after the client was last heard [MQTT-3.1.2-22].
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let keep_alive = Duration::from_millis(u64::from(self.keep_alive) * 1_500);
-        (self.keep_alive > 0).then(|| self.heard + keep_alive)
+    /// A large packet may take longer than the keep alive, as long as enough of it comes. A few bytes now and then
+    /// are no sign of life.
+    fn unfinished_packet(&mut self, length: usize, now: Instant) {
+        if length >= self.progress as usize + PROGRESS {
+            self.progress = u32::try_from(length).unwrap_or(u32::MAX);
+            self.heard = now;
+        }
     }
 
     /// Handles the first packet of the input.
@@ -127,11 +154,14 @@ impl Connected {
         &mut self,
         input: &[u8],
         shared: &Shared,
+        now: Instant,
         out: &mut Outbox,
     ) -> Result<Step, ProtocolError> {
         let Some(frame) = Frame::find(input, self.version, shared.limits.packet)? else {
+            self.unfinished_packet(input.len(), now);
             return Ok(Step::Wait);
         };
+        (self.heard, self.progress) = (now, 0);
         let taken = frame.length;
         if frame.is_publish() {
             // The same as below, without moving the packet about.

@@ -53,7 +53,7 @@ impl MqttConnection {
                 self.expect_connect(input, since, out)
             }
             State::Opening(opening) => opening.receive(input, &self.shared, out),
-            State::Connected(connected) => connected.step(input, &self.shared, out),
+            State::Connected(connected) => connected.step(input, &self.shared, now, out),
             State::Closed => Ok(Step::Last),
         }
     }
@@ -103,11 +103,12 @@ impl MqttConnection {
     }
 
     fn tell(&self, reason: Reason, out: &mut Outbox) {
+        let reference = &self.shared.config.server_reference;
         let lane = out.lane();
         out.switch_lane(Lane::MAIN);
         match &self.state {
-            State::Opening(opening) => opening.terms.refuse(out, reason),
-            State::Connected(connected) => connected.terms().dismiss(out, reason),
+            State::Opening(opening) => opening.terms.refuse(out, reason, reference),
+            State::Connected(connected) => connected.terms().dismiss(out, reason, reference),
             State::ExpectConnect { .. } | State::Closed => {}
         }
         out.switch_lane(lane);
@@ -120,9 +121,6 @@ impl Connection for MqttConnection {
     }
 
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
-        if let State::Connected(connected) = &mut self.state {
-            connected.heard(now);
-        }
         let mut taken = 0;
         loop {
             if out.is_full() {
@@ -188,7 +186,7 @@ impl Connection for MqttConnection {
         match &self.state {
             State::ExpectConnect { since } => since.map(|since| since + self.shared.limits.handshake),
             State::Opening(opening) => Some(opening.since + self.shared.limits.handshake),
-            State::Connected(connected) => connected.deadline(),
+            State::Connected(connected) => connected.deadline(self.shared.config.keep_alive_multiplier),
             State::Closed => None,
         }
     }
@@ -206,7 +204,7 @@ impl Connection for MqttConnection {
 fn refuse_connect(input: &[u8], reason: Reason, out: &mut Outbox) {
     let Some(version) = version_asked(input) else { return };
     if version == Version::V5 || matches!(reason, Reason::UnsupportedVersion | Reason::ClientIdInvalid) {
-        Terms::new(version).refuse(out, reason);
+        Terms::new(version).refuse(out, reason, "");
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn open(
 ) -> Result<(Opening, bus::Connect), ProtocolError> {
     let client_id = client_id(packet, shared)?;
     let will = packet.will.as_ref().map(|will| take_will(will, shared)).transpose()?;
-    let asked = Asks::read(packet, shared);
+    let asked = Asks::read(packet, shared)?;
     let (keep_alive, keep_alive_changed) = keep_alive(packet, shared);
     let opening = Opening {
         since,
@@ -93,7 +93,7 @@ struct Asks {
 }
 
 impl Asks {
-    fn read(packet: &Connect<'_>, shared: &Shared) -> Self {
+    fn read(packet: &Connect<'_>, shared: &Shared) -> Result<Self, ProtocolError> {
         let is_v5 = packet.version == Version::V5;
         let ends_at_once = is_v5 || packet.clean_start; // [MQTT-3.1.2-23], [MQTT-3.1.2-6]
         let mut asks = Self {
@@ -121,6 +121,10 @@ impl Asks {
                     asks.enhanced = Some(EnhancedAuthentication { method, data: Bytes::new() });
                 }
                 Property::AuthenticationData(bytes) => data = Bytes::copy_from_slice(bytes),
+                Property::UserProperty(..) if asks.user_properties.len() >= shared.limits.user_properties => {
+                    let detail = "the CONNECT has more user properties than are taken";
+                    return Err(ProtocolError { reason: Reason::QuotaExceeded, detail });
+                }
                 Property::UserProperty(name, value) => {
                     asks.user_properties.push((name.into(), value.into()));
                 }
@@ -130,7 +134,7 @@ impl Asks {
         if let Some(enhanced) = &mut asks.enhanced {
             enhanced.data = data;
         }
-        asks
+        Ok(asks)
     }
 }
 
@@ -163,8 +167,10 @@ fn keep_alive(packet: &Connect<'_>, shared: &Shared) -> (u16, bool) {
 fn take_will(will: &Will<'_>, shared: &Shared) -> Result<bus::Will, ProtocolError> {
     let invalid = |reason, detail| ProtocolError { reason, detail };
     let topic = topic(will.topic, shared)?;
-    let said = Said::read(will.properties, shared.limits.user_properties)
-        .map_err(|reason| invalid(reason, "the will has properties that are not taken"))?;
+    let said = Said::read(will.properties, shared.limits.user_properties);
+    if let Some(reason) = said.fault {
+        return Err(invalid(reason, "the will has properties that are not taken"));
+    }
     if !said.fits(will.payload) {
         return Err(invalid(Reason::PayloadInvalid, "the will's payload is not UTF-8"));
     }
@@ -239,6 +245,8 @@ impl Opening {
                         retain_available: connected.retain_available,
                         shared_subscriptions_available: connected.shared_subscriptions_available,
                         expires_at_once: self.session_expiry == SessionExpiry::AtOnce,
+                        tells_not_authorized: shared.config.tell_not_authorized,
+                        no_local: self.bridge || (shared.config.v3_no_local && !self.terms.is_v5()),
                         topic_aliases: shared.config.topic_aliases_sent.min(clamp(self.topic_alias_maximum)),
                         method: self.method.take(),
                     },

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use super::Shared;
 use super::connected::Connected;
 use super::opening::topic;
-use super::reason::{code, is_final};
+use super::reason::is_final;
 use super::ticket::Asked;
 use crate::codec::{Ack, Kind, Packet, PacketId, Publish, ReasonCode, Version};
 use crate::metadata::Said;
@@ -21,11 +21,21 @@ impl Connected {
         out: &mut Outbox,
     ) -> Result<bool, ProtocolError> {
         self.check(packet, shared)?;
-        let (topic, said) = match self.read(packet, shared) {
-            Ok(read) => read,
+        let said = Said::read(packet.properties, shared.limits.user_properties);
+        if !said.subscriptions.is_empty() {
+            return Err(ProtocolError::violation("only servers send subscription identifiers")); // [MQTT-3.3.4-6]
+        }
+        let topic = match self.topic(packet.topic, said.alias, shared) {
+            Ok(topic) => topic,
+            // The client would go on to use the alias.
+            Err(error) if said.alias.is_some() => return Err(error),
             Err(error) => return self.refuse(packet, error, out),
         };
         self.keep_alias(packet, said.alias, &topic, shared)?;
+        if let Some(reason) = said.fault {
+            let detail = "the PUBLISH has properties that are not taken";
+            return self.refuse(packet, ProtocolError { reason, detail }, out);
+        }
         if !said.fits(packet.payload) {
             let detail = "the payload is not UTF-8, as its indicator says";
             return self.refuse(packet, ProtocolError { reason: Reason::PayloadInvalid, detail }, out);
@@ -98,17 +108,6 @@ impl Connected {
         Ok(())
     }
 
-    fn read(&mut self, packet: &Publish<'_>, shared: &Shared) -> Result<(Topic, Said), ProtocolError> {
-        let fault = |reason, detail| ProtocolError { reason, detail };
-        let said = Said::read(packet.properties, shared.limits.user_properties)
-            .map_err(|reason| fault(reason, "the PUBLISH has more user properties than are taken"))?;
-        if !said.subscriptions.is_empty() {
-            return Err(ProtocolError::violation("only servers send subscription identifiers")); // [MQTT-3.3.4-6]
-        }
-        let topic = self.topic(packet.topic, said.alias, shared)?;
-        Ok((topic, said))
-    }
-
     fn topic(&mut self, name: &str, alias: Option<u16>, shared: &Shared) -> Result<Topic, ProtocolError> {
         if let (true, Some(alias)) = (name.is_empty(), alias) {
             return self.rare().incoming.find(alias).ok_or(alias_fault(Reason::TopicAliasInvalid));
@@ -159,9 +158,11 @@ impl Connected {
     }
 
     fn fail(&self, id: PacketId, twice: bool, reason: Reason, out: &mut Outbox) {
-        let is_v5 = self.version == Version::V5;
-        let code = if is_v5 { code(reason, Kind::PubAck) } else { ReasonCode::SUCCESS };
-        self.terms().explain(out, reason, |properties| {
+        let (code, words) = match self.version {
+            Version::V5 => self.refusal(reason, Kind::PubAck),
+            Version::V31 | Version::V311 => (ReasonCode::SUCCESS, None),
+        };
+        self.acknowledge(words, out, |properties| {
             let ack = Ack { id, code, properties };
             if twice { Packet::PubRec(ack) } else { Packet::PubAck(ack) }
         });

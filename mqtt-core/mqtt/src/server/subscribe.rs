@@ -5,7 +5,6 @@ use bus::{
 
 use super::Shared;
 use super::connected::Connected;
-use super::reason::code;
 use super::ticket::Asked;
 use crate::codec::{
     Kind, Packet, PacketId, Properties, Property, ReasonCode, SubAck, Subscribe, Unsubscribe, Version,
@@ -51,11 +50,12 @@ impl Connected {
         let is_v5 = self.version == Version::V5;
         let codes = results.iter().map(|result| match result {
             Ok(qos) => ReasonCode(qos.level()),
-            Err(reason) if is_v5 => code(*reason, Kind::SubAck),
+            Err(reason) if is_v5 => self.refusal(*reason, Kind::SubAck).0,
             Err(_) => ReasonCode::UNSPECIFIED_ERROR, // the only failure MQTT 3 has [MQTT-3.9.3-2]
         });
         let codes: Vec<_> = codes.collect();
-        let first = results.iter().find_map(|result| result.err());
+        let refused = results.iter().filter_map(|result| result.err());
+        let first = refused.filter_map(|reason| self.refusal(reason, Kind::SubAck).1).next();
         self.acknowledge(first, out, |properties| {
             Packet::SubAck(SubAck { id, properties, codes: codes.clone() }) // [MQTT-3.8.4-6]
         });
@@ -64,18 +64,20 @@ impl Connected {
     pub(super) fn unsubscribed(&mut self, id: PacketId, results: &[Result<(), Reason>], out: &mut Outbox) {
         let codes = results.iter().map(|result| match result {
             Ok(()) => ReasonCode::SUCCESS,
-            Err(reason) => code(*reason, Kind::UnsubAck),
+            Err(reason) => self.refusal(*reason, Kind::UnsubAck).0,
         });
         let codes: Vec<_> = codes.collect();
         let failures = results.iter().filter_map(|result| result.err());
-        let first = failures.into_iter().find(|reason| *reason != Reason::NoSubscription);
+        let first = failures
+            .filter(|reason| *reason != Reason::NoSubscription)
+            .find_map(|reason| self.refusal(reason, Kind::UnsubAck).1);
         self.acknowledge(first, out, |properties| {
             Packet::UnsubAck(SubAck { id, properties, codes: codes.clone() })
         });
     }
 
     /// Sends an answer, with the first failure in words.
-    fn acknowledge(
+    pub(super) fn acknowledge(
         &self,
         failure: Option<Reason>,
         out: &mut Outbox,
@@ -97,10 +99,9 @@ impl Connected {
         if is_shared && asked.no_local {
             return Err(ProtocolError::violation("a shared subscription with no local")); // [MQTT-3.8.3-4]
         }
-        let bridge = self.bridge;
         Ok(SubscribeOptions {
-            no_local: asked.no_local || (bridge && !is_shared),
-            retain_as_published: asked.retain_as_published || bridge,
+            no_local: asked.no_local || (self.no_local && !is_shared),
+            retain_as_published: asked.retain_as_published || self.bridge,
             ..asked
         })
     }

@@ -47,13 +47,24 @@ impl Terms {
 
     /// Sends an answer made with a reason string, or without where it is unwelcome [MQTT-3.1.2-29] or makes
     /// the packet too large [MQTT-3.4.2-2].
-    pub(super) fn explain<'a>(
+    pub(super) fn explain(
         self,
         out: &mut Outbox,
         reason: Reason,
-        make: impl Fn(Properties<'_>) -> Packet<'_> + 'a,
+        make: impl Fn(Properties<'_>) -> Packet<'_>,
     ) {
-        let mut text = PropertyBuffer::default();
+        self.explain_beside(out, &PropertyBuffer::default(), reason, make);
+    }
+
+    /// The same beside other properties, which go too where the packet would be too large with them.
+    fn explain_beside(
+        self,
+        out: &mut Outbox,
+        others: &PropertyBuffer,
+        reason: Reason,
+        make: impl Fn(Properties<'_>) -> Packet<'_>,
+    ) {
+        let mut text = others.clone();
         let is_welcome = self.is_v5() && self.problem_information;
         if is_welcome
             && text.push(Property::ReasonString(reason.explain())).is_ok()
@@ -61,11 +72,14 @@ impl Terms {
         {
             return;
         }
+        if !others.as_properties().is_empty() && self.send(out, &make(others.as_properties())) {
+            return;
+        }
         self.answer(out, &make(Properties::NONE));
     }
 
-    /// Says why the session is not opened. Reason strings are always allowed here.
-    pub(super) fn refuse(self, out: &mut Outbox, reason: Reason) {
+    /// Says why the session is not opened, and where else to go. Reason strings are always allowed here.
+    pub(super) fn refuse(self, out: &mut Outbox, reason: Reason, reference: &str) {
         if !self.is_v5() {
             if let Some(code) = return_code(reason) {
                 let code = ReasonCode(code);
@@ -74,20 +88,36 @@ impl Terms {
             }
             return;
         }
-        let code = code(reason, Kind::ConnAck);
+        let (code, elsewhere) = farewell(reason, Kind::ConnAck, reference);
         let plain = Self { problem_information: true, ..self };
-        plain.explain(out, reason, |properties| {
+        plain.explain_beside(out, &elsewhere, reason, |properties| {
             Packet::ConnAck(ConnAck { session_present: false, code, properties })
         });
     }
 
-    /// Says why the connection ends, where MQTT can. Reason strings are always allowed here.
-    pub(super) fn dismiss(self, out: &mut Outbox, reason: Reason) {
+    /// Says why the connection ends, where MQTT can, and where else to go. Reason strings are always allowed here.
+    pub(super) fn dismiss(self, out: &mut Outbox, reason: Reason, reference: &str) {
         if !self.is_v5() {
             return;
         }
-        let code = code(reason, Kind::Disconnect);
+        let (code, elsewhere) = farewell(reason, Kind::Disconnect, reference);
         let plain = Self { problem_information: true, ..self };
-        plain.explain(out, reason, |properties| Packet::Disconnect(Disconnect { code, properties }));
+        plain.explain_beside(out, &elsewhere, reason, |properties| {
+            Packet::Disconnect(Disconnect { code, properties })
+        });
     }
+}
+
+/// The code for a reason, with the server reference where one is configured and the code may carry it [MQTT5 4.11].
+fn farewell(reason: Reason, kind: Kind, reference: &str) -> (ReasonCode, PropertyBuffer) {
+    let mut elsewhere = PropertyBuffer::default();
+    let reason = match reason {
+        Reason::ShuttingDown if !reference.is_empty() => Reason::UseAnotherServer,
+        reason => reason,
+    };
+    if matches!(reason, Reason::UseAnotherServer | Reason::ServerMoved) && !reference.is_empty() {
+        // A reference that the configuration made too long for MQTT is left out.
+        let _ = elsewhere.push(Property::ServerReference(reference));
+    }
+    (code(reason, kind), elsewhere)
 }

@@ -67,3 +67,22 @@ fn an_alias_is_not_given_by_a_packet_that_was_not_sent() {
     bench.deliver(delivery(0, 0, "a", "", Qos::AtMostOnce, bench.now));
     assert_eq!(bench.take_sent().len(), 9, "the topic and its alias");
 }
+
+/// The PUBACK said 0x97, the alias was forgotten, and the next PUBLISH with it ended the connection.
+#[test]
+fn an_alias_holds_though_the_publish_that_gave_it_is_refused() {
+    let limits = Limits { user_properties: 0, ..Limits::default() };
+    let mut bench = connected_on(bench_with(Config::default(), limits), CONNECT_5);
+    bench.receive(b"\x32\x10\x00\x01a\x00\x07\x0A\x23\x00\x01\x26\x00\x01k\x00\x01v");
+    assert_eq!(bench.take_sent()[4], 0x97);
+    bench.receive(b"\x30\x06\x00\x00\x03\x23\x00\x01");
+    assert_eq!(next_publish(&mut bench).1.topic.as_str(), "a");
+}
+
+#[test]
+fn an_alias_for_a_topic_that_is_not_taken_ends_the_connection() {
+    let limits = Limits { topic_levels: 1, ..Limits::default() };
+    let mut bench = connected_on(bench_with(Config::default(), limits), CONNECT_5);
+    bench.receive(b"\x32\x0B\x00\x03a/b\x00\x07\x03\x23\x00\x01");
+    assert_eq!((sent_code(&mut bench), bench.closed), (0x90, Some(Reason::TopicInvalid)));
+}

@@ -249,3 +249,36 @@ fn a_mosquitto_bridge_hears_nothing_of_itself_and_sees_retained_flags() {
     let (_, Request::Subscribe(subscriptions)) = bench.request() else { panic!("no subscribe") };
     assert!(subscriptions[0].options.no_local && subscriptions[0].options.retain_as_published);
 }
+
+#[test]
+fn a_connect_with_more_user_properties_than_are_taken_is_refused() {
+    let limits = Limits { user_properties: 1, ..Limits::default() };
+    let property = b"\x26\x00\x01k\x00\x01v";
+    for (count, closed) in [(1, None), (2, Some(Reason::QuotaExceeded))] {
+        let mut bench = bench_with(Config::default(), limits.clone());
+        bench.receive(&connect_5(&property.repeat(count)));
+        assert_eq!(bench.closed, closed);
+        match closed {
+            None => assert_eq!(bench.accept_connect(false).user_properties, [("k".into(), "v".into())]),
+            Some(_) => assert_eq!(sent_code(&mut bench), 0x97),
+        }
+    }
+}
+
+/// What a peer may make the server keep before it is let in: one packet of `limits.packet_before_connect`, whose
+/// length is refused as soon as it is known.
+#[test]
+fn a_giant_length_is_refused_before_the_packet_comes() {
+    for (length, told) in
+        [(&b"\xFF\xFF\xFF\x7F"[..], Reason::PacketTooLarge), (b"\xFF\xFF\xFF\xFF", Reason::Malformed)]
+    {
+        let mut bench = bench();
+        bench.receive(&[b"\x10", length].concat());
+        assert_eq!((bench.closed, bench.take_sent()), (Some(told), Vec::new()));
+    }
+    let limits = Limits { packet_before_connect: 1024, ..Limits::default() };
+    let mut bench = bench_with(Config::default(), limits);
+    bench.receive(b"\x10\xFD\x07"); // 1,021 bytes follow: as large as may be
+    bench.receive(&[0; 1020]);
+    assert_eq!((bench.closed, bench.requests.len()), (None, 0));
+}

@@ -122,3 +122,72 @@ fn every_reason_has_a_code_that_belongs_in_its_packet() {
         }
     }
 }
+
+/// Code 0x9C, the server reference `b:1883`, and a reason string.
+const ELSEWHERE: &[u8] = b"\x1C\x00\x06b:1883\x1F";
+
+fn bench_that_refers() -> Bench {
+    bench_with(Config { server_reference: "b:1883".into(), ..Config::default() }, Limits::default())
+}
+
+#[test]
+fn a_client_of_mqtt_5_is_told_which_other_server_to_use() {
+    let cases = [
+        (Reason::UseAnotherServer, 0x9C, true),
+        (Reason::ServerMoved, 0x9D, true),
+        (Reason::ShuttingDown, 0x9C, true),
+        (Reason::Kicked, 0x98, false),
+    ];
+    for (reason, code, refers) in cases {
+        let mut bench = connected_on(bench_that_refers(), CONNECT_5);
+        bench.handle(Event::Close(reason));
+        let sent = bench.take_sent();
+        assert_eq!((sent[0], sent[2], sent[4..].starts_with(ELSEWHERE)), (0xE0, code, refers), "{reason:?}");
+
+        let mut bench = bench_that_refers();
+        bench.receive(CONNECT_5);
+        let (ticket, _) = bench.request();
+        bench.refuse(ticket, reason);
+        let sent = bench.take_sent();
+        assert_eq!((sent[0], sent[5..].starts_with(ELSEWHERE)), (0x20, refers), "{reason:?}");
+        assert!(!refers || sent[3] == code, "{reason:?}");
+    }
+}
+
+#[test]
+fn a_server_reference_goes_before_words_but_only_as_far_as_the_client_takes_the_packet() {
+    for (maximum, sent) in [(40, &b"\xE0\x0B\x9C\x09\x1C\x00\x06b:1883"[..]), (12, b"\xE0\x01\x9C")] {
+        let terms = terms::Terms { packet_maximum: maximum, ..terms::Terms::new(crate::codec::Version::V5) };
+        let mut out = bus::Outbox::new(Transport::Stream);
+        terms.dismiss(&mut out, Reason::UseAnotherServer, "b:1883");
+        assert_eq!(out.chunks().flat_map(|chunk| chunk.bytes.to_vec()).collect::<Vec<_>>(), sent);
+    }
+}
+
+/// Any byte was a sign of life, so that one byte a minute of a packet that never ended kept a client connected.
+#[test]
+fn only_whole_packets_and_large_parts_of_one_are_signs_of_life() {
+    let mut trickle = connected(CONNECT_311);
+    let mut upload = connected(CONNECT_311);
+    let publish = [b"\x30\x83\x10\x00\x01a", &[b'x'; 2048][..]].concat();
+    for (index, part) in publish.chunks(1030).enumerate() {
+        upload.receive(part);
+        trickle.receive(&publish[index..=index]);
+        trickle.advance(Duration::from_secs(10));
+        upload.advance(Duration::from_secs(10));
+    }
+    assert_eq!((trickle.closed, upload.closed), (Some(Reason::KeepAliveTimeout), None));
+    assert_eq!(next_publish(&mut upload).1.payload.len(), 2048);
+    upload.advance(Duration::from_secs(5));
+    assert_eq!(upload.closed, Some(Reason::KeepAliveTimeout));
+}
+
+#[test]
+fn the_operator_chooses_how_many_keep_alives_a_client_may_be_silent() {
+    let config = Config { keep_alive_multiplier: 2.5, ..Config::default() };
+    let mut bench = connected_on(bench_with(config, Limits::default()), CONNECT_311);
+    bench.advance(Duration::from_millis(24_999));
+    assert_eq!(bench.closed, None);
+    bench.advance(Duration::from_millis(1));
+    assert_eq!(bench.closed, Some(Reason::KeepAliveTimeout));
+}

@@ -223,3 +223,17 @@ fn a_broken_packet_ends_the_connection_and_mqtt_5_says_why() {
         }
     }
 }
+
+#[test]
+fn a_server_that_does_not_tell_says_no_more_than_that_it_failed() {
+    let config = Config { tell_not_authorized: false, ..Config::default() };
+    let mut bench = connected_on(bench_with(config, Limits::default()), CONNECT_5);
+    bench.receive(QOS_1_V5);
+    let (ticket, _) = bench.request();
+    bench.refuse(ticket, Reason::NotAuthorized);
+    assert_eq!(bench.take_sent(), b"\x40\x03\x00\x07\x80");
+    bench.receive(b"\x82\x07\x00\x01\x00\x00\x01a\x00");
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Subscribed(vec![Err(Reason::NotAuthorized)]));
+    assert_eq!(bench.take_sent(), b"\x90\x04\x00\x01\x00\x80");
+}

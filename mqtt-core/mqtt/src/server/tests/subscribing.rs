@@ -126,3 +126,20 @@ fn a_packet_with_more_filters_than_a_connection_may_have_ends_it() {
     bench.receive(b"\x82\x0B\x00\x05\x00\x00\x01a\x00\x00\x01b\x00");
     assert_eq!((sent_code(&mut bench), bench.closed), (0x97, Some(Reason::QuotaExceeded)));
 }
+
+#[test]
+fn clients_of_mqtt_3_get_nothing_back_where_the_operator_says_so() {
+    for (connect, packet, no_local) in [
+        (CONNECT_31, &b"\x82\x06\x00\x01\x00\x01a\x01"[..], true),
+        (CONNECT_311, b"\x82\x06\x00\x01\x00\x01a\x01", true),
+        (CONNECT_311, b"\x82\x0F\x00\x01\x00\x0A$share/g/a\x01", false),
+        (CONNECT_5, b"\x82\x07\x00\x01\x00\x00\x01a\x01", false),
+    ] {
+        let config = Config { v3_no_local: true, ..Config::default() };
+        let mut bench = connected_on(bench_with(config, Limits::default()), connect);
+        bench.receive(packet);
+        let (_, Request::Subscribe(subscriptions)) = bench.request() else { panic!("no subscribe") };
+        let options = subscriptions[0].options;
+        assert_eq!((options.no_local, options.retain_as_published), (no_local, false));
+    }
+}
