@@ -1,0 +1,5 @@
+mod authority;
+mod clients;
+mod local;
+mod reload;
+mod servers;
