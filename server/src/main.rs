@@ -3,6 +3,7 @@
 mod banner;
 mod cli;
 mod config;
+mod files;
 mod health;
 mod http;
 mod listeners;

@@ -18,7 +18,7 @@ use crate::listeners::{self, Open};
 use crate::log::Logging;
 use crate::metrics::{Metrics, Reloads};
 use crate::watch::Watch;
-use crate::{Source, banner, cli, reload, say};
+use crate::{Source, banner, cli, files, reload, say};
 
 /// How long connections may take to end when the server does.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,6 +64,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     };
     let broker = Broker::new(config.broker.clone(), hooks, vec![Arc::new(Watch::default())]);
     tokio::spawn(net::keep_time(broker.clone()));
+    tokio::spawn(files::watch(access.clone()));
     let stop = Stop::new();
     if config.overload.enabled {
         let (overload, config) = (stop.overload().clone(), config.overload.clone());

@@ -1,23 +1,23 @@
-use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use blake2::Blake2bMac512;
-use blake2::digest::{KeyInit, Mac};
+use arc_swap::ArcSwap;
 use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Identity, Permission,
 };
 use bus::{Peer, Reason};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
-use crate::Throttle;
-use crate::config::{Anonymous, Config, ConfigError, Permit, User};
+use crate::account::Account;
+use crate::config::{Config, Permit};
 use crate::denial::DenialLog;
-use crate::password::Hash;
-use crate::rules::Rules;
+use crate::files::{Stamp, stamp};
+use crate::policy::Policy;
+use crate::{ConfigError, Throttle};
 
 /// How many clients may wait for their password to be checked; the next is told to come again. One core gets
 /// through so many in the time that a client has for its handshake, and a password may have 64 KiB.
@@ -32,7 +32,8 @@ pub struct AuthChain {
 }
 
 struct Shared {
-    policy: RwLock<Arc<Policy>>,
+    policy: ArcSwap<Policy>,
+    watched: Mutex<Watched>,
     /// Changes with the policy, so that no decision of an older one is used again.
     epoch: AtomicU64,
     turns: Arc<Semaphore>,
@@ -41,29 +42,34 @@ struct Shared {
     refusals: Throttle,
 }
 
-/// What the configuration says, ready to be asked.
-struct Policy {
-    anonymous: Anonymous,
-    users: HashMap<Box<str>, Account>,
-    rules: Rules,
-    /// With this key the last good password of each user is remembered, so that a client which connects again
-    /// costs no second hash.
-    key: [u8; 64],
+/// The configuration in force, and how its files looked when they were read.
+struct Watched {
+    config: Config,
+    read: Vec<Stamp>,
+    /// How they look since, if that is another way: a file that changes is read when it has stopped to.
+    changing: Option<Vec<Stamp>>,
 }
 
-struct Account {
-    hash: Hash,
-    superuser: bool,
-    verified: Mutex<Option<[u8; 64]>>,
+/// What a look at the files came to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// Nothing changed, or a file changes just now.
+    Unchanged,
+    /// These files changed, and all is in force.
+    Renewed(Vec<PathBuf>),
+    /// A file changed and cannot be used. What was in force before stays so; this is told once.
+    Failed(ConfigError),
 }
 
 impl AuthChain {
-    /// Takes the configuration, or tells what of it cannot be used.
+    /// Takes the configuration and reads its files, or tells what of them cannot be used.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
         let at_once = std::thread::available_parallelism().map_or(1, |threads| threads.get().div_ceil(2));
+        let watched = Watched::new(config);
         Ok(Self {
             shared: Arc::new(Shared {
-                policy: RwLock::new(Arc::new(Policy::new(config)?)),
+                policy: ArcSwap::from_pointee(Policy::new(config, None)?),
+                watched: Mutex::new(watched),
                 epoch: AtomicU64::new(0),
                 turns: Arc::new(Semaphore::new(at_once)),
                 waiting: Arc::new(Semaphore::new(MOST_WAITING)),
@@ -73,29 +79,55 @@ impl AuthChain {
         })
     }
 
-    /// Replaces users and rules at once. Clients that are connected stay so, with their subscriptions; what they
-    /// do next is judged anew.
+    /// Replaces users and rules at once, and reads the files again. Clients that are connected stay so, with their
+    /// subscriptions; what they do next is judged anew.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
-        let policy = Arc::new(Policy::new(config)?);
-        *self.shared.policy.write() = policy;
+        let mut watched = self.shared.watched.lock();
+        let next = Watched::new(config);
+        self.renew(config)?;
+        *watched = next;
+        Ok(())
+    }
+
+    /// Looks whether the files changed, and puts in force what they say. To be called every second or so, away from
+    /// the threads that carry messages.
+    pub fn refresh(&self) -> Refresh {
+        let mut watched = self.shared.watched.lock();
+        let found = Watched::look(&watched.config);
+        if found == watched.read {
+            watched.changing = None;
+            return Refresh::Unchanged;
+        }
+        if watched.changing.as_ref() != Some(&found) {
+            watched.changing = Some(found);
+            return Refresh::Unchanged;
+        }
+        let pairs = found.iter().zip(&watched.read).zip(watched.config.files());
+        let changed = pairs.filter(|((now, then), _)| now != then).map(|(_, file)| file.to_owned()).collect();
+        watched.read = found;
+        watched.changing = None;
+        match self.renew(&watched.config) {
+            Ok(()) => Refresh::Renewed(changed),
+            Err(error) => Refresh::Failed(error),
+        }
+    }
+
+    fn renew(&self, config: &Config) -> Result<(), ConfigError> {
+        let policy = Policy::new(config, Some(&self.policy()))?;
+        self.shared.policy.store(Arc::new(policy));
         self.shared.epoch.fetch_add(1, Ordering::Release);
         Ok(())
     }
 
     fn policy(&self) -> Arc<Policy> {
-        self.shared.policy.read().clone()
+        self.shared.policy.load_full()
     }
 
     fn judge_anonymous(&self, policy: &Policy, attempt: &Attempt) -> Authentication {
-        let Peer { address, listener, .. } = &attempt.peer;
-        let welcome = match policy.anonymous {
-            Anonymous::Everywhere => true,
-            Anonymous::Loopback => address.is_local(),
-            Anonymous::Never => false,
-        };
-        if welcome {
+        if policy.welcomes_anonymous(&attempt.peer) {
             return Authentication::Accept(Identity::default());
         }
+        let Peer { address, listener, .. } = &attempt.peer;
         if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
             info!(%address, %listener, left_out, "A client without a user name was refused: see access.anonymous.");
         }
@@ -103,22 +135,17 @@ impl AuthChain {
     }
 
     /// Checks a password away from the threads that carry messages, a few at a time.
-    fn check_later(
-        &self,
-        policy: Arc<Policy>,
-        username: Arc<str>,
-        password: Vec<u8>,
-    ) -> Answer<Authentication> {
+    fn check_later(&self, username: Arc<str>, password: Vec<u8>) -> Answer<Authentication> {
         let Ok(place) = self.shared.waiting.clone().try_acquire_owned() else {
             return Answer::Now(Authentication::Refuse(Reason::ServerBusy));
         };
-        let turns = self.shared.turns.clone();
+        let (chain, turns) = (self.clone(), self.shared.turns.clone());
         Answer::later(async move {
             let Ok(turn) = turns.acquire_owned().await else {
                 return Authentication::Refuse(Reason::Internal);
             };
             let check = move || {
-                let judgement = policy.check(&username, &password);
+                let judgement = chain.check(&username, &password);
                 drop((turn, place));
                 judgement
             };
@@ -131,6 +158,25 @@ impl AuthChain {
             }
         })
     }
+
+    /// Takes as long for an unknown user as for a wrong password.
+    fn check(&self, username: &Arc<str>, password: &[u8]) -> Authentication {
+        let policy = self.policy();
+        let known = policy.accounts.find(username);
+        let Some(account) = known.or_else(|| policy.accounts.decoy(username)) else {
+            return Authentication::Refuse(Reason::BadCredentials);
+        };
+        let good = account.has(password) && known.is_some();
+        // The user may have been taken out, or given another password, while this one was checked.
+        let policy = self.policy();
+        match policy.accounts.find(username).filter(|now| good && now.is_same(account)) {
+            Some(account) => {
+                policy.accounts.remember(account, password);
+                accept(username, account)
+            }
+            None => Authentication::Refuse(Reason::BadCredentials),
+        }
+    }
 }
 
 impl Authenticator for AuthChain {
@@ -141,24 +187,23 @@ impl Authenticator for AuthChain {
         }
         let policy = self.policy();
         let shows_nothing = credentials.username.is_none() && credentials.password.is_none();
-        if shows_nothing || policy.users.is_empty() {
+        if shows_nothing || !policy.accounts.are_kept() {
             return Answer::Now(self.judge_anonymous(&policy, attempt));
         }
         let username = credentials.username.clone().unwrap_or_default();
         let password = credentials.password.as_deref().unwrap_or_default();
-        if let Some(account) = policy.users.get(&*username)
-            && account.is_remembered(&policy.key, password)
+        if let Some(account) = policy.accounts.find(&username)
+            && policy.accounts.remembers(account, password)
         {
-            return Answer::Now(account.accept(&username));
+            return Answer::Now(accept(&username, account));
         }
-        let password = password.to_vec();
-        self.check_later(policy, username, password)
+        self.check_later(username, password.to_vec())
     }
 }
 
 impl Authorizer for AuthChain {
     fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission> {
-        let decision = self.shared.policy.read().rules.decide(client, access);
+        let decision = self.shared.policy.load().rules.decide(client, access);
         match decision.permit {
             Permit::Allow => Answer::Now(Permission::Allow),
             Permit::Deny => {
@@ -173,71 +218,22 @@ impl Authorizer for AuthChain {
     }
 }
 
-impl Policy {
-    fn new(config: &Config) -> Result<Self, ConfigError> {
-        let mut users = HashMap::new();
-        for (index, user) in config.users.iter().enumerate() {
-            let error = |key, message| ConfigError { list: "users", index, key, message };
-            let account = Account::new(user).map_err(|fault| error("password_hash", fault.to_string()))?;
-            if user.name.is_empty() {
-                return Err(error("name", "a user needs a name".to_owned()));
-            }
-            if users.insert(user.name.as_str().into(), account).is_some() {
-                return Err(error("name", format!("there are two users with the name {:?}", user.name)));
-            }
-        }
-        let mut key = [0; 64];
-        rand::Rng::fill(&mut rand::rng(), &mut key[..]);
-        Ok(Self { anonymous: config.anonymous, users, rules: Rules::compile(config)?, key })
+impl Watched {
+    fn new(config: &Config) -> Self {
+        Self { config: config.clone(), read: Self::look(config), changing: None }
     }
 
-    /// Takes as long for an unknown user as for a wrong password.
-    fn check(&self, username: &Arc<str>, password: &[u8]) -> Authentication {
-        let Some(account) = self.users.get(&**username) else {
-            let _ = Hash::of_nobody().is_some_and(|hash| hash.is_of(password)); // costs the same
-            return Authentication::Refuse(Reason::BadCredentials);
-        };
-        if !account.hash.is_of(password) {
-            return Authentication::Refuse(Reason::BadCredentials);
-        }
-        account.remember(&self.key, password);
-        account.accept(username)
+    fn look(config: &Config) -> Vec<Stamp> {
+        config.files().map(stamp).collect()
     }
 }
 
-impl Account {
-    fn new(user: &User) -> Result<Self, crate::HashError> {
-        Ok(Self {
-            hash: Hash::parse(&user.password_hash)?,
-            superuser: user.superuser,
-            verified: Mutex::new(None),
-        })
-    }
-
-    fn accept(&self, username: &Arc<str>) -> Authentication {
-        Authentication::Accept(Identity {
-            username: Some(username.clone()),
-            superuser: self.superuser,
-            ..Identity::default()
-        })
-    }
-
-    fn remember(&self, key: &[u8; 64], password: &[u8]) {
-        if let Some(mac) = mac(key, password) {
-            *self.verified.lock() = Some(mac.finalize().into_bytes().into());
-        }
-    }
-
-    fn is_remembered(&self, key: &[u8; 64], password: &[u8]) -> bool {
-        let Some(verified) = *self.verified.lock() else { return false };
-        mac(key, password).is_some_and(|mac| mac.verify(&verified.into()).is_ok())
-    }
-}
-
-fn mac(key: &[u8; 64], password: &[u8]) -> Option<Blake2bMac512> {
-    let mut mac = Blake2bMac512::new_from_slice(key).ok()?;
-    mac.update(password);
-    Some(mac)
+fn accept(username: &Arc<str>, account: &Account) -> Authentication {
+    Authentication::Accept(Identity {
+        username: Some(username.clone()),
+        superuser: account.superuser,
+        ..Identity::default()
+    })
 }
 
 #[cfg(test)]

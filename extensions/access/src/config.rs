@@ -1,18 +1,35 @@
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 
 /// Who may connect, and what they may do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Which clients are let in without a user name. Where there are no users, whatever a client shows is not
-    /// looked at, and it counts as one without a name.
+    /// Which clients are let in without a user name. Where there are neither users nor a password file, whatever a
+    /// client shows is not looked at, and it counts as one without a name.
     pub anonymous: Anonymous,
     /// What happens where no rule matches.
     pub default: Permit,
+    /// A file with more users, one `name:hash` on a line, as mosquitto_passwd writes it; none if empty. It is read
+    /// again when it changes.
+    pub password_file: PathBuf,
     /// Who may connect with a password.
     pub users: Vec<User>,
     /// What clients may do; the first rule that matches decides.
     pub rules: Vec<Rule>,
+    /// What differs on some listeners, by their names.
+    pub listeners: BTreeMap<String, Listener>,
+}
+
+/// What differs on one listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Listener {
+    /// Which clients are let in without a user name here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub anonymous: Option<Anonymous>,
 }
 
 /// Which clients are let in without a user name.
@@ -34,7 +51,7 @@ pub enum Anonymous {
 pub struct User {
     /// The user name.
     pub name: String,
-    /// The password's argon2id hash in PHC form; `watersmeet passwd NAME` prints it.
+    /// The password's argon2id hash in PHC form, which `watersmeet passwd NAME` prints; or what mosquitto_passwd makes.
     pub password_hash: String,
     /// Whether the rules do not apply to this user.
     #[serde(default)]
@@ -88,18 +105,26 @@ pub enum Action {
     All,
 }
 
-/// A user or rule that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct ConfigError {
-    /// Whether it is one of the `users` or one of the `rules`.
-    pub list: &'static str,
-    /// Which of the list, from 0.
-    pub index: usize,
-    /// The key within it.
-    pub key: &'static str,
-    /// What is wrong.
-    pub message: String,
+impl Config {
+    /// Which clients are let in without a user name on the listener.
+    pub fn anonymous_on(&self, listener: &str) -> Anonymous {
+        self.listeners.get(listener).and_then(|listener| listener.anonymous).unwrap_or(self.anonymous)
+    }
+
+    /// Whether there is a list of users, though it may be empty.
+    pub fn keeps_users(&self) -> bool {
+        !self.users.is_empty() || self.has_password_file()
+    }
+
+    pub(crate) fn has_password_file(&self) -> bool {
+        self.password_file != Path::new("")
+    }
+
+    /// The files that the configuration names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let files = [self.password_file.as_path()];
+        files.into_iter().filter(|file| *file != Path::new(""))
+    }
 }
 
 impl std::fmt::Debug for User {

@@ -2,16 +2,22 @@
 //!
 //! [`AuthChain`] answers both questions for the broker. Whatever goes wrong inside ends in a refusal.
 
+mod account;
 mod address;
 mod chain;
 mod config;
 mod denial;
+mod fault;
+mod files;
 mod password;
+mod password_file;
 mod pattern;
+mod policy;
 mod rules;
 mod throttle;
 
-pub use chain::AuthChain;
-pub use config::{Action, Anonymous, Config, ConfigError, Permit, Rule, User};
+pub use chain::{AuthChain, Refresh};
+pub use config::{Action, Anonymous, Config, Listener, Permit, Rule, User};
+pub use fault::{ConfigError, Place, Step};
 pub use password::{HashError, hash_password};
 pub use throttle::Throttle;

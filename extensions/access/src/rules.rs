@@ -3,8 +3,9 @@ use std::net::IpAddr;
 use broker::{Access, Client};
 use bus::Address;
 
+use crate::ConfigError;
 use crate::address::Network;
-use crate::config::{Action, Config, ConfigError, Permit, Rule};
+use crate::config::{Action, Config, Permit, Rule};
 use crate::pattern::{Names, Pattern};
 
 /// The rules in order, ready to be asked.
@@ -72,7 +73,7 @@ impl Rules {
 
 impl Compiled {
     fn new(index: usize, rule: &Rule) -> Result<Self, ConfigError> {
-        let error = |key, message| ConfigError { list: "rules", index, key, message };
+        let error = |key, message: String| ConfigError::entry("rules", index, key, message);
         if rule.topics.is_empty() {
             return Err(error("topics", "a rule without topics matches nothing".to_owned()));
         }
@@ -229,10 +230,11 @@ mod tests {
             Rules::compile(&Config { rules: vec![good, rule], ..Config::default() }).unwrap_err()
         };
         let bad_topic = compile(rule(ALLOW, Action::All, &["a/#/b"]));
-        assert_eq!((bad_topic.list, bad_topic.index, bad_topic.key), ("rules", 1, "topics"));
-        assert_eq!(bad_topic.message, "the topic filter \"a/#/b\" has a misplaced wildcard");
-        assert_eq!(compile(rule(ALLOW, Action::All, &[])).key, "topics");
+        let expected = "access.rules[2].topics: the topic filter \"a/#/b\" has a misplaced wildcard";
+        assert_eq!(bad_topic.to_string(), expected);
+        assert_eq!(compile(rule(ALLOW, Action::All, &[])).place.to_string(), "access.rules[2].topics");
         let addresses = vec!["here".into()];
-        assert_eq!(compile(Rule { addresses, ..rule(ALLOW, Action::All, &["#"]) }).key, "addresses");
+        let bad_address = compile(Rule { addresses, ..rule(ALLOW, Action::All, &["#"]) });
+        assert_eq!(bad_address.place.to_string(), "access.rules[2].addresses");
     }
 }

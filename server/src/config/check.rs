@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use access::{ConfigError, Place, Step};
 use bus::Transport;
 use tracing_subscriber::EnvFilter;
 
@@ -30,7 +31,7 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
             let message = format!("unknown protocol {:?}{hint}", listener.protocol);
             report(at(&["listeners", name, "protocol"]), message);
         }
-        if let Some(message) = exposure(config, listener) {
+        if let Some(message) = exposure(config, name, listener) {
             report(at(&["listeners", name, "bind"]), message);
         }
     }
@@ -38,9 +39,20 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
         let message = format!("the port is that of {other} too; choose another, or disable one of the two");
         report(at(&["listeners", name, "bind"]), message);
     }
-    if let Err(error) = access::AuthChain::new(&config.access) {
-        report(at(&["access", error.list]).index(error.index).key(error.key), error.message);
-    }
+    let fault = access::AuthChain::new(&config.access).err();
+    let beside = match &fault {
+        Some(ConfigError { place: Place::Key(steps), message }) => {
+            let path = steps.iter().fold(Path::default().key("access"), |path, step| match step {
+                Step::Key(key) => path.key(key),
+                Step::Index(index) => path.index(*index),
+            });
+            report(path, message.clone());
+            None
+        }
+        Some(error) => Some(Problem::general(error.to_string())),
+        None => None,
+    };
+    problems.extend(beside);
     Problems::check(problems)
 }
 
@@ -78,16 +90,16 @@ fn shared_ports(config: &Config) -> Vec<(&str, String)> {
 }
 
 /// Why the listener must not be opened as things stand.
-fn exposure(config: &Config, listener: &Listener) -> Option<String> {
+fn exposure(config: &Config, name: &str, listener: &Listener) -> Option<String> {
     use access::Anonymous::{Everywhere, Loopback, Never};
     let local = listener.bind.ip().to_canonical().is_loopback();
-    match config.access.anonymous {
-        _ if !config.access.users.is_empty() => None,
+    match config.access.anonymous_on(name) {
+        _ if config.access.keeps_users() => None,
         Everywhere => None,
         Loopback if local => None,
         Never if local => Some(
             "nobody could connect, because clients without a name are refused and there are no users; add a \
-             user (`watersmeet passwd NAME` prints one), or set access.anonymous = \"loopback\""
+             user (`watersmeet passwd NAME` prints one), name an access.password_file, or set access.anonymous = \"loopback\""
                 .to_owned(),
         ),
         Loopback | Never => Some(format!(

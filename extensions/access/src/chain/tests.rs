@@ -2,8 +2,10 @@ use broker::Identity;
 use bus::{Address, ClientId, Credentials, EnhancedAuthentication, Peer, Qos, Topic, Transport};
 
 use super::*;
-use crate::config::{Action, Rule};
+use crate::config::{Action, Anonymous, Listener, Permit, Rule, User};
 use crate::password::tests::quick_hash;
+
+mod live;
 
 const HERE: &str = "127.0.0.1:5000";
 const ELSEWHERE: &str = "192.0.2.7:5000";
@@ -71,6 +73,40 @@ async fn anonymous_clients_are_let_in_as_configured() {
 }
 
 #[tokio::test]
+async fn a_listener_may_have_its_own_way_with_anonymous_clients() {
+    let other = Listener { anonymous: Some(Anonymous::Everywhere) };
+    let config = Config {
+        anonymous: Anonymous::Never,
+        listeners: [("open".to_owned(), other)].into(),
+        ..Config::default()
+    };
+    let chain = AuthChain::new(&config).unwrap();
+    let mut attempt = attempt(None, None, ELSEWHERE);
+    assert_eq!(judge(&chain, &attempt).await, Err(Reason::NotAuthorized));
+    attempt.peer.listener = "open".into();
+    assert_eq!(judge(&chain, &attempt).await, Ok(Identity::default()));
+}
+
+#[tokio::test]
+async fn an_unknown_user_costs_what_some_known_one_does_and_always_the_same() {
+    let config = Config { users: vec![user("ann", "a"), user("bob", "b")], ..Config::default() };
+    let policy = Policy::new(&config, None).unwrap();
+    let names: Vec<_> = (0..64).map(|number| format!("nobody-{number}")).collect();
+    let decoys: Vec<_> = names.iter().map(|name| policy.accounts.decoy(name).unwrap()).collect();
+    for name in ["ann", "bob"] {
+        let account = policy.accounts.find(name).unwrap();
+        assert!(decoys.iter().any(|decoy| Arc::ptr_eq(decoy, account)), "{name}");
+    }
+    let again = Policy::new(&config, Some(&policy)).unwrap();
+    for (name, decoy) in names.iter().zip(decoys) {
+        assert!(again.accounts.decoy(name).unwrap().is_same(decoy), "{name}");
+    }
+    let chain = AuthChain::new(&config).unwrap();
+    let judgement = judge(&chain, &attempt(Some(&names[0]), Some("a"), HERE)).await;
+    assert_eq!(judgement, Err(Reason::BadCredentials), "the password of a decoy opens nothing");
+}
+
+#[tokio::test]
 async fn without_users_a_claimed_name_is_not_believed() {
     let chain = chain(Anonymous::Loopback, &[]);
     assert_eq!(judge(&chain, &attempt(Some("ann"), Some("x"), HERE)).await, Ok(Identity::default()));
@@ -129,7 +165,7 @@ async fn a_reload_that_fails_changes_nothing() {
     let epoch = chain.epoch();
     let twice = Config { users: vec![user("ann", "a"), user("ann", "b")], ..Config::default() };
     let error = chain.reload(&twice).unwrap_err();
-    assert_eq!((error.list, error.index, error.key), ("users", 1, "name"));
+    assert_eq!(error.place.to_string(), "access.users[2].name");
     assert_eq!(chain.epoch(), epoch);
     assert!(judge(&chain, &attempt(Some("ann"), Some("secret"), ELSEWHERE)).await.is_ok());
 }

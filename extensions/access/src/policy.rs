@@ -1,0 +1,34 @@
+use bus::Peer;
+
+use crate::ConfigError;
+use crate::account::Accounts;
+use crate::config::{Anonymous, Config};
+use crate::rules::Rules;
+
+/// What the configuration and its files say, ready to be asked.
+pub(crate) struct Policy {
+    config: Config,
+    pub(crate) accounts: Accounts,
+    pub(crate) rules: Rules,
+}
+
+impl Policy {
+    /// Takes the configuration and reads its files. What is remembered of good passwords goes on from the policy
+    /// before.
+    pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            config: config.clone(),
+            accounts: Accounts::new(config, before.map(|before| &before.accounts))?,
+            rules: Rules::compile(config)?,
+        })
+    }
+
+    /// Whether a client from there is let in without a user name.
+    pub(crate) fn welcomes_anonymous(&self, peer: &Peer) -> bool {
+        match self.config.anonymous_on(&peer.listener) {
+            Anonymous::Everywhere => true,
+            Anonymous::Loopback => peer.address.is_local(),
+            Anonymous::Never => false,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+use std::time::Duration;
+
+use access::{AuthChain, Refresh};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+/// How often the files are looked at. What they say is in force two looks after they changed.
+const GLANCE: Duration = Duration::from_millis(500);
+
+/// Puts the files that [access] names in force whenever they change.
+pub(crate) async fn watch(access: AuthChain) {
+    let mut glances = interval(GLANCE);
+    glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        glances.tick().await;
+        let access = access.clone();
+        match tokio::task::spawn_blocking(move || access.refresh()).await {
+            Ok(Refresh::Unchanged) => {}
+            Ok(Refresh::Renewed(files)) => {
+                let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+                info!(files = files.join(", "), "Access files changed and are in force.");
+            }
+            Ok(Refresh::Failed(error)) => {
+                error!(%error, "An access file changed but cannot be used; what was in force stays so.");
+            }
+            Err(error) => error!(%error, "The access files could not be looked at."),
+        }
+    }
+}
