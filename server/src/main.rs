@@ -1,6 +1,7 @@
 //! The executable `watersmeet`: reads the configuration, opens the listeners and serves.
 
 mod banner;
+mod certificates;
 mod cli;
 mod config;
 mod files;
@@ -48,7 +49,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
         Command::Serve(options) => serve::serve(&source, &options),
         Command::Check => {
-            source.read()?;
+            certificates::TlsProfiles::load(&source.read()?.config)?;
             say(&format!("{}: good\n", source.name()));
             Ok(())
         }

@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use crate::certificates::TlsProfiles;
 use crate::listeners::Served;
 
 /// What the server counts, as Prometheus reads it. No label holds what a client chooses.
@@ -29,15 +30,21 @@ struct Source {
     broker: Broker,
     listeners: Vec<Served>,
     reloads: Arc<Reloads>,
+    tls: Arc<TlsProfiles>,
     began: (Instant, SystemTime),
 }
 
 type Label<'a> = (&'static str, &'a str);
 
 impl Metrics {
-    pub(crate) fn new(broker: Broker, listeners: Vec<Served>, reloads: Arc<Reloads>) -> Self {
+    pub(crate) fn new(
+        broker: Broker,
+        listeners: Vec<Served>,
+        reloads: Arc<Reloads>,
+        tls: Arc<TlsProfiles>,
+    ) -> Self {
         let began = (Instant::now(), SystemTime::now());
-        let source = Arc::new(Source { broker, listeners, reloads, began });
+        let source = Arc::new(Source { broker, listeners, reloads, tls, began });
         let mut registry = Registry::with_prefix("watersmeet");
         registry.register_collector(Box::new(source.clone()));
         Self { registry, source }
@@ -77,7 +84,13 @@ impl Source {
         }
         let reloads = [("good", &self.reloads.good), ("failed", &self.reloads.failed)];
         let rows = reloads.map(|(result, count)| ([("result", result)], count.load(Ordering::Relaxed)));
-        page.counters("config_reloads", "Configurations that were read again", rows)
+        page.counters("config_reloads", "Configurations that were read again", rows)?;
+        let expiries = self.tls.expiries();
+        let rows = expiries.iter().map(|(profile, expiry)| {
+            let labels = [("profile", profile.as_str()), ("certificate", expiry.subject.as_ref())];
+            (labels, expiry.timestamp as f64)
+        });
+        page.gauges("cert_expiry_timestamp_seconds", "When a TLS certificate ends, in Unix time", rows)
     }
 
     fn write_connections(&self, page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {

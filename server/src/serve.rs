@@ -12,6 +12,7 @@ use net::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
+use crate::certificates::TlsProfiles;
 use crate::config::{Loaded, LogFormat};
 use crate::http::{self, Operations, Phase};
 use crate::listeners::{self, Open};
@@ -49,6 +50,8 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let mut signals = Signals::new()?;
     let config = &loaded.config;
     let access = AuthChain::new(&config.access)?;
+    let tls = Arc::new(TlsProfiles::load(config)?);
+    tokio::spawn(tls.clone().keep_fresh());
     let open = listeners::bind_all(config)?;
     let http = http::bind(&config.http).await?;
     let http_address = http::address(http.as_ref())?;
@@ -72,7 +75,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
     let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
-    let metrics = Metrics::new(broker.clone(), served, reloads.clone());
+    let metrics = Metrics::new(broker.clone(), served, reloads.clone(), tls.clone());
     let operations = Arc::new(Operations { phase: phase.clone(), metrics });
     if let Some(listener) = http {
         tokio::spawn(http::serve(listener, operations.clone()));
@@ -85,7 +88,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), open_files = files, "Watersmeet serves.");
 
-    obey(&mut signals, source, loaded, &access, &logging, &reloads).await;
+    obey(&mut signals, source, loaded, &access, &tls, &logging, &reloads).await;
 
     phase.begin_draining();
     drop(ready_file);
@@ -105,6 +108,7 @@ async fn obey(
     source: &Source,
     began_with: Loaded,
     access: &AuthChain,
+    tls: &TlsProfiles,
     logging: &Logging,
     reloads: &Reloads,
 ) {
@@ -115,6 +119,7 @@ async fn obey(
             Wish::Reload => match reload::reload(source, &began_with, &last, access, logging) {
                 Ok(loaded) => {
                     last = loaded;
+                    tls.refresh();
                     reloads.good.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) => {

@@ -47,14 +47,34 @@ pub enum ClientCertificate {
     Required,
 }
 
-/// A version of TLS.
+/// A version of TLS, written `"1.2"` or `"1.3"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Version {
     /// TLS 1.2.
     #[default]
-    #[serde(rename = "1.2")]
     Tls12,
     /// TLS 1.3.
-    #[serde(rename = "1.3")]
     Tls13,
+}
+
+impl TryFrom<String> for Version {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "1.2" => Ok(Self::Tls12),
+            "1.3" => Ok(Self::Tls13),
+            _ => Err(format!("TLS {text:?} is not spoken; write \"1.2\" or \"1.3\"")),
+        }
+    }
+}
+
+impl From<Version> for String {
+    fn from(version: Version) -> Self {
+        match version {
+            Version::Tls12 => "1.2".to_owned(),
+            Version::Tls13 => "1.3".to_owned(),
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub(crate) mod environment;
 mod file;
 mod listener;
 mod problem;
+mod profiles;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -14,12 +15,13 @@ mod tree;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 pub(crate) use listener::{Listener, Listeners};
 pub(crate) use problem::Problems;
+pub(crate) use profiles::Profiles;
 pub(crate) use show::{Detail, show};
 
 use tree::Table;
@@ -28,6 +30,8 @@ use tree::Table;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
+    /// Where the server keeps what it makes itself.
+    pub(crate) state_directory: PathBuf,
     /// What is logged, and how.
     pub(crate) log: Log,
     /// The listener for operators: health and metrics.
@@ -50,6 +54,8 @@ pub(crate) struct Config {
     pub(crate) lwm2m: lwm2m::Config,
     /// What STOMP offers.
     pub(crate) stomp: stomp::Config,
+    /// Certificates, keys and what else TLS needs, by name.
+    pub(crate) tls: Profiles,
     /// The ports that clients reach, by name.
     pub(crate) listeners: Listeners,
 }

@@ -267,6 +267,7 @@ fn the_examples_of_the_reference_file_can_be_used() {
         config.access.rules.len(),
         config.mqtt_sn.predefined.len(),
         config.lwm2m.objects.len(),
+        config.tls.0["default"].certificates.len(),
     ];
-    assert_eq!(examples, [1; 4]);
+    assert_eq!(examples, [1; 5]);
 }
