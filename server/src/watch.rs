@@ -8,6 +8,7 @@ use tracing::{debug, info};
 pub(crate) struct Watch {
     refused: Throttle,
     lost: Throttle,
+    strangers: Throttle,
 }
 
 impl Observer for Watch {
@@ -20,17 +21,30 @@ impl Observer for Watch {
             BrokerEvent::Disconnected { client, reason: Reason::Disconnected, .. } => {
                 debug!(client_id = %client.id, "A client said good-bye.");
             }
-            BrokerEvent::Disconnected { client, reason, at } => {
+            BrokerEvent::Disconnected { client, reason, course, at } => {
                 let Some(left_out) = self.lost.turn(*at) else { return };
                 let (id, address, protocol) = (&client.id, client.peer.address, client.protocol);
                 let (reason, cause, hint) = (reason.name(), reason.explain(), reason.hint());
-                info!(client_id = %id, %address, protocol, reason, cause, hint, left_out, "A connection ended.");
+                let detail = course.detail.as_deref();
+                info!(client_id = %id, %address, protocol, reason, cause, hint, detail, left_out, "A connection ended.");
             }
-            BrokerEvent::Refused { client_id, address, protocol, reason, at } => {
+            BrokerEvent::Refused { client_id, address, protocol, reason, at, .. } => {
                 let Some(left_out) = self.refused.turn(*at) else { return };
                 let id = client_id.as_ref().map(bus::ClientId::as_str);
                 let (reason, cause, hint) = (reason.name(), reason.explain(), reason.hint());
                 info!(client_id = id, %address, protocol, reason, cause, hint, left_out, "A client was refused.");
+            }
+            BrokerEvent::Lost { peer, protocol, reason, course, at } => {
+                // Somebody only looked whether the port is open.
+                if course.received.bytes == 0
+                    && matches!(reason, Reason::PeerClosed | Reason::ConnectionReset)
+                {
+                    return;
+                }
+                let Some(left_out) = self.strangers.turn(*at) else { return };
+                let (address, detail) = (peer.address, course.detail.as_deref());
+                let (reason, cause, hint) = (reason.name(), reason.explain(), reason.hint());
+                info!(%address, protocol, reason, cause, hint, detail, left_out, "A connection ended without a session.");
             }
             BrokerEvent::SessionEnded { client_id, .. } => debug!(%client_id, "A session ended."),
             BrokerEvent::Subscribed { client, filter, .. } => {

@@ -97,6 +97,7 @@ impl Connection for StompConnection {
                 Ok(None) => break,
                 Ok(Some((frame, length))) => {
                     taken += length;
+                    out.count_received();
                     self.take_frame(frame, now, out)?;
                 }
                 Err(error) => {

@@ -141,7 +141,7 @@ impl StompConnection {
             delivery,
         };
         out.write_with_payload(&delivery.message.payload, |buffer| head.write(now, buffer));
-        out.send(&[0]);
+        out.finish(&[0]);
         self.heartbeat.sent(now);
         if acknowledged {
             self.window.wait(number, Sent { subscription: id, delivery: delivery.id });

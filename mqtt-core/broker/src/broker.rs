@@ -120,6 +120,9 @@ impl Broker {
     /// returned time, and at least once a second. The work that is returned waits for hooks; run it.
     pub fn tick(&self, now: Instant) -> (Option<Instant>, Vec<Later<()>>) {
         for timer in self.0.timers.take_due(now) {
+            if timer.what == Due::End {
+                self.0.counters.expired.fetch_add(1, Ordering::Relaxed);
+            }
             self.0.due(timer, now);
         }
         let mut last = self.0.last_sweep.lock();
@@ -222,6 +225,10 @@ impl Shared {
         let rights = Answer::all(rights.collect());
         will.then(move |will| {
             if will == Permission::Deny {
+                if let Some(will) = &connect.will {
+                    let (client, on) = (client.clone(), will.publish.topic.as_str().into());
+                    self.emit(|| BrokerEvent::Denied { client, action: "will", on });
+                }
                 return Answer::Now(Err(self.refuse(&attempt, Reason::NotAuthorized, now)));
             }
             rights.map(move |rights| {
@@ -245,6 +252,8 @@ impl Shared {
         let assigned = connect.client_id.as_ref() != Some(&client.id);
         let attached = self.attach(&client, connect.clean_start, window, |state| {
             state.expiry = expiry;
+            state.keep_alive = connect.keep_alive;
+            (state.client, state.since) = (Some(client.clone()), Some(now));
             std::mem::replace(&mut state.will, connect.will.map(|will| (will, client.clone())))
         });
         let attached = attached.map_err(|reason| self.refuse(attempt, reason, now))?;
@@ -263,7 +272,15 @@ impl Shared {
         if self.draining.load(Ordering::SeqCst) {
             record.evict(Reason::ShuttingDown);
         }
-        self.emit(|| BrokerEvent::Connected { client: client.clone(), session_present, at: now });
+        self.counters.opened.fetch_add(1, Ordering::Relaxed);
+        self.emit(|| BrokerEvent::Connected {
+            client: client.clone(),
+            session_present,
+            clean_start: connect.clean_start,
+            session_expiry: expiry,
+            keep_alive: connect.keep_alive,
+            at: now,
+        });
         let connected = Connected {
             client_id: client.id.clone(),
             assigned,
@@ -348,6 +365,7 @@ impl Shared {
             return;
         }
         self.counters.connections.fetch_sub(1, Ordering::Relaxed);
+        state.since = Some(now);
         if !publish_will {
             state.will = None;
         }
@@ -408,8 +426,8 @@ impl Shared {
         let owed: Vec<_> = begun.collect();
         let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
         drop(state);
-        self.counters.subscriptions.fetch_sub(subscriptions.len() as u64, Ordering::Relaxed);
         for subscription in subscriptions.into_values() {
+            self.counters.remove_subscription(&subscription.filter);
             self.router.remove(&subscription.filter, record, subscription.id);
         }
         for queued in owed.into_iter().filter(|queued| queued.group.is_some()) {
@@ -424,7 +442,7 @@ impl Shared {
         state.subscription_bytes -= subscription.filter.as_str().len();
         drop(state);
         self.router.remove(&subscription.filter, record, subscription.id);
-        self.counters.subscriptions.fetch_sub(1, Ordering::Relaxed);
+        self.counters.remove_subscription(&subscription.filter);
         Some(subscription)
     }
 
@@ -509,6 +527,14 @@ impl Shared {
         }
     }
 
+    pub(crate) fn record(&self, id: &ClientId) -> Option<Arc<Record>> {
+        self.sessions.get(id).map(|entry| entry.value().clone())
+    }
+
+    pub(crate) fn each_record(&self, mut look: impl FnMut(&Record)) {
+        self.sessions.iter().for_each(|entry| look(entry.value()));
+    }
+
     fn old_subscriptions(&self, connect: &Connect, id: &ClientId) -> Vec<(Key, bus::Filter, bus::Qos)> {
         if connect.clean_start {
             return Vec::new();
@@ -526,7 +552,10 @@ impl Shared {
     fn refuse(&self, attempt: &Attempt, reason: Reason, now: Instant) -> Reason {
         self.emit(|| BrokerEvent::Refused {
             client_id: attempt.client_id.clone(),
+            username: attempt.credentials.username.clone(),
             address: attempt.peer.address,
+            listener: attempt.peer.listener.clone(),
+            carrier: attempt.peer.link.carrier,
             protocol: attempt.protocol,
             reason,
             at: now,

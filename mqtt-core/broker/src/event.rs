@@ -1,9 +1,9 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bus::{Address, ClientId, Filter, Qos, Reason, Topic};
+use bus::{Address, Carrier, ClientId, Filter, Peer, Qos, Reason, SessionExpiry, Topic};
 
-use crate::Client;
+use crate::{Client, Course};
 
 /// Something that happened, for those who only watch.
 #[derive(Clone, Debug)]
@@ -14,6 +14,12 @@ pub enum BrokerEvent {
         client: Arc<Client>,
         /// Whether an earlier session goes on.
         session_present: bool,
+        /// Whether what an earlier session left was to be thrown away.
+        clean_start: bool,
+        /// How long the session outlives the connection.
+        session_expiry: SessionExpiry,
+        /// The longest silence that the client announced.
+        keep_alive: Option<Duration>,
         /// When.
         at: Instant,
     },
@@ -21,8 +27,14 @@ pub enum BrokerEvent {
     Refused {
         /// The id it asked for.
         client_id: Option<ClientId>,
+        /// The user name it showed.
+        username: Option<Arc<str>>,
         /// Where it came from.
         address: Address,
+        /// Through which listener.
+        listener: Arc<str>,
+        /// What carried its bytes.
+        carrier: Carrier,
         /// The protocol and version.
         protocol: &'static str,
         /// Why.
@@ -36,6 +48,21 @@ pub enum BrokerEvent {
         client: Arc<Client>,
         /// Why.
         reason: Reason,
+        /// How the connection went.
+        course: Box<Course>,
+        /// When.
+        at: Instant,
+    },
+    /// A connection ended that never asked for a session, or never could.
+    Lost {
+        /// Who was at the other end.
+        peer: Peer,
+        /// The protocol of the listener.
+        protocol: &'static str,
+        /// Why.
+        reason: Reason,
+        /// How the connection went.
+        course: Box<Course>,
         /// When.
         at: Instant,
     },
@@ -66,7 +93,7 @@ pub enum BrokerEvent {
     Denied {
         /// The client.
         client: Arc<Client>,
-        /// What it wanted: `publish`, `subscribe` or `read`.
+        /// What it wanted: `publish`, `subscribe`, `read`, or to leave a `will`.
         action: &'static str,
         /// Of which topic or filter.
         on: Arc<str>,

@@ -66,6 +66,10 @@ impl Inflight {
         Some(id_of(sequence))
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// The entry with this id.
     pub(crate) fn entry(&mut self, id: DeliveryId) -> Option<&mut Entry> {
         let at = self.position(id)?;

@@ -9,6 +9,7 @@ mod announce;
 mod answer;
 mod broker;
 mod config;
+mod course;
 mod entries;
 mod event;
 mod inflight;
@@ -21,6 +22,8 @@ mod session;
 mod stats;
 mod timers;
 mod tree;
+mod view;
+mod wire;
 
 pub use access::{
     Access, Attempt, Attributes, Authentication, Authenticator, Authorizer, Client, Exchange, Hooks,
@@ -29,6 +32,8 @@ pub use access::{
 pub use answer::{Answer, Later};
 pub use broker::{Broker, Opened, Underway};
 pub use config::{Config, WhenFull};
+pub use course::{Course, Volume};
 pub use event::{BrokerEvent, Observer};
 pub use session::{Reauthentication, Session};
 pub use stats::Stats;
+pub use view::{Holdings, SessionView};

@@ -97,6 +97,14 @@ impl Queue {
         self.replay.is_empty() && self.live.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.replay.len() + self.live.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn replay_len(&self) -> usize {
         self.replay.len()
     }

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bus::{
     Ack, ClientId, Delivery, DeliveryId, Event, Filter, Keyed, Qos, Reason, SessionExpiry, Subscription,
@@ -44,6 +44,12 @@ pub(crate) struct State {
     pub(crate) will: Option<(Will, Arc<Client>)>,
     pub(crate) expiry: SessionExpiry,
     pub(crate) holder: Option<Holder>,
+    /// Who holds it, or held it last.
+    pub(crate) client: Option<Arc<Client>>,
+    /// Since when it is held, or when it was left.
+    pub(crate) since: Option<Instant>,
+    /// What was agreed on with its last connection, for operators.
+    pub(crate) keep_alive: Option<Duration>,
     /// What is due while no connection holds the session.
     pub(crate) timers: Vec<TimerKey>,
     /// The session is over; a connection that found the record a moment ago makes a new one.

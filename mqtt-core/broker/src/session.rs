@@ -1,5 +1,4 @@
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -14,7 +13,7 @@ use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
 use crate::router::Routes;
-use crate::{Answer, BrokerEvent};
+use crate::{Answer, BrokerEvent, Course};
 
 /// An open session, as the connection that holds it sees it: the only way to publish, subscribe and receive.
 pub struct Session {
@@ -29,6 +28,7 @@ pub struct Session {
     open: bool,
     /// The last time it was told.
     now: Instant,
+    course: Box<Course>,
 }
 
 /// What a step of a re-authentication came to.
@@ -47,7 +47,17 @@ impl Session {
         epoch: u64,
         now: Instant,
     ) -> Self {
-        Self { shared, record, client, epoch, routes: None, allowed: None, open: true, now }
+        Self {
+            shared,
+            record,
+            client,
+            epoch,
+            routes: None,
+            allowed: None,
+            open: true,
+            now,
+            course: Box::new(Course::new(now)),
+        }
     }
 
     /// Publishes: authorizes, intercepts, retains, routes.
@@ -220,6 +230,11 @@ impl Session {
         Ok(Reply::Disconnected)
     }
 
+    /// Says how the connection went so far, for those who watch it end.
+    pub fn tell(&mut self, course: &Course) {
+        (*self.course).clone_from(course);
+    }
+
     /// The connection is over, without a good-bye: the will is due.
     pub fn close(mut self, reason: Reason, now: Instant) {
         self.end(true, reason, now);
@@ -230,8 +245,8 @@ impl Session {
             return;
         }
         self.shared.detach(&self.record, self.epoch, publish_will, now);
-        let client = self.client.clone();
-        self.shared.emit(|| BrokerEvent::Disconnected { client, reason, at: now });
+        let (client, course) = (self.client.clone(), self.course.clone());
+        self.shared.emit(|| BrokerEvent::Disconnected { client, reason, course, at: now });
     }
 
     fn is_lost(&self) -> bool {
@@ -315,8 +330,9 @@ fn register(
     state.subscription_bytes = bytes;
     let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
     drop(state);
-    if old.is_none() {
-        shared.counters.subscriptions.fetch_add(1, Ordering::Relaxed);
+    shared.counters.add_subscription(&filter);
+    if let Some(old) = &old {
+        shared.counters.remove_subscription(&old.filter);
     }
     let same = old.as_ref().filter(|old| old.filter == filter).map(|old| old.id);
     if let Some(moved) = old.filter(|old| old.filter != filter) {

@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bus::{Qos, Reason};
+use bus::{Filter, Qos, Reason};
 use dashmap::DashMap;
+
+use crate::Volume;
+use crate::wire::Wire;
 
 /// Counters of one broker since it began.
 #[derive(Default)]
@@ -17,6 +20,11 @@ pub(crate) struct Counters {
     pub(crate) allowed: AtomicU64,
     pub(crate) denied: AtomicU64,
     pub(crate) paused: AtomicU64,
+    pub(crate) shared_subscriptions: AtomicU64,
+    pub(crate) opened: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) sockets: AtomicU64,
+    pub(crate) wire: Wire,
     closed: DashMap<(&'static str, Reason), u64>,
     refused: DashMap<(&'static str, Reason), u64>,
     dropped: DashMap<Reason, u64>,
@@ -51,6 +59,18 @@ pub struct Stats {
     pub denied: u64,
     /// How often a client was not listened to for a while, because it sent more than it may.
     pub paused: u64,
+    /// Subscriptions there are now through share groups; they count among `subscriptions` too.
+    pub shared_subscriptions: u64,
+    /// Sessions that were opened or resumed.
+    pub opened: u64,
+    /// Sessions that outlived their connection and ended when their time was over.
+    pub expired: u64,
+    /// Connections that were begun, whatever became of them.
+    pub sockets: u64,
+    /// Bytes and frames of peers.
+    pub wire_received: Volume,
+    /// Bytes and frames for peers.
+    pub wire_sent: Volume,
     /// Connections ended, by protocol and cause.
     pub closed: Vec<(&'static str, Reason, u64)>,
     /// Attempts to connect refused, by protocol and cause.
@@ -74,6 +94,16 @@ impl Counters {
         self.delivered_bytes.fetch_add(bytes, Relaxed);
     }
 
+    pub(crate) fn add_subscription(&self, filter: &Filter) {
+        self.subscriptions.fetch_add(1, Relaxed);
+        self.shared_subscriptions.fetch_add(u64::from(filter.share().is_some()), Relaxed);
+    }
+
+    pub(crate) fn remove_subscription(&self, filter: &Filter) {
+        self.subscriptions.fetch_sub(1, Relaxed);
+        self.shared_subscriptions.fetch_sub(u64::from(filter.share().is_some()), Relaxed);
+    }
+
     pub(crate) fn close(&self, protocol: &'static str, reason: Reason) {
         *self.closed.entry((protocol, reason)).or_default() += 1;
     }
@@ -95,6 +125,7 @@ impl Counters {
         };
         let mut dropped: Vec<_> = self.dropped.iter().map(|row| (*row.key(), *row.value())).collect();
         dropped.sort_unstable();
+        let (wire_received, wire_sent) = self.wire.sum();
         Stats {
             received: self.received.each_ref().map(load),
             received_bytes: load(&self.received_bytes),
@@ -109,6 +140,12 @@ impl Counters {
             allowed: load(&self.allowed),
             denied: load(&self.denied),
             paused: load(&self.paused),
+            shared_subscriptions: load(&self.shared_subscriptions),
+            opened: load(&self.opened),
+            expired: load(&self.expired),
+            sockets: load(&self.sockets),
+            wire_received,
+            wire_sent,
             closed: list(&self.closed),
             refused: list(&self.refused),
             dropped,

@@ -23,7 +23,7 @@ pub use content::ContentFormat;
 pub use delivery::{Ack, Delivery, DeliveryId, Matched};
 pub use limits::Limits;
 pub use message::{Message, Metadata, Publish, Qos, UserProperty, Will};
-pub use outbox::{Action, Chunk, Outbox};
+pub use outbox::{Action, Chunk, Frames, Outbox};
 pub use peer::{Address, Carrier, Certificate, ClientId, Lane, Link, Peer, PeerName, Secured, Transport};
 pub use protocol::{Connection, Event, Protocol, ProtocolError};
 pub use reason::{Reason, Side};

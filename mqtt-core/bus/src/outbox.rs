@@ -23,6 +23,16 @@ pub struct Outbox {
     /// Ends of datagrams, changes of lane and shared payloads, in order of `end`; empty on a plain stream.
     cuts: Vec<Cut>,
     actions: VecDeque<Action>,
+    frames: Frames,
+}
+
+/// How many frames went each way since it was last asked, for operators.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Frames {
+    /// Frames of the peer.
+    pub received: u32,
+    /// Frames for the peer.
+    pub sent: u32,
 }
 
 /// What else a connection wants done.
@@ -63,7 +73,14 @@ struct Cut {
 impl Outbox {
     /// An empty outbox for a transport.
     pub fn new(transport: Transport) -> Self {
-        Self { transport, lane: Lane::MAIN, bytes: Vec::new(), cuts: Vec::new(), actions: VecDeque::new() }
+        Self {
+            transport,
+            lane: Lane::MAIN,
+            bytes: Vec::new(),
+            cuts: Vec::new(),
+            actions: VecDeque::new(),
+            frames: Frames::default(),
+        }
     }
 
     /// The lane the input came from, and on which frames are sent unless changed.
@@ -86,6 +103,7 @@ impl Outbox {
 
     /// Sends one frame that `encode` appends to the buffer. `encode` must leave what is there alone.
     pub fn write(&mut self, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.frames.sent += 1;
         encode(&mut self.bytes);
         if self.transport == Transport::Datagram {
             self.cut(None);
@@ -94,6 +112,7 @@ impl Outbox {
 
     /// Sends one frame that ends with `payload`, without copying a large payload where the transport can.
     pub fn write_with_payload(&mut self, payload: &Bytes, encode: impl FnOnce(&mut Vec<u8>)) {
+        self.frames.sent += 1;
         encode(&mut self.bytes);
         if self.transport == Transport::Stream && payload.len() >= SHARE_FROM {
             return self.cut(Some(payload.clone()));
@@ -102,6 +121,16 @@ impl Outbox {
         if self.transport == Transport::Datagram {
             self.cut(None);
         }
+    }
+
+    /// Sends the end of a stream's frame whose beginning was sent just before.
+    pub fn finish(&mut self, end: &[u8]) {
+        self.bytes.extend_from_slice(end);
+    }
+
+    /// Counts a whole frame that a stream's peer has sent; a datagram is counted without this.
+    pub fn count_received(&mut self) {
+        self.frames.received += 1;
     }
 
     /// Asks the broker; the reply carries the ticket.
@@ -146,6 +175,11 @@ impl Outbox {
     /// For the driver: the next thing to do.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// For the driver: how many frames went each way since it last asked.
+    pub fn take_frames(&mut self) -> Frames {
+        std::mem::take(&mut self.frames)
     }
 
     /// For the driver: whether nothing is to be sent.

@@ -10,6 +10,7 @@ use bus::{
 };
 use tracing::debug;
 
+use crate::meter::Meter;
 use crate::overload::{self, Overload};
 use crate::quota::Quota;
 
@@ -32,6 +33,7 @@ pub struct Driver {
     overload: Option<Arc<Overload>>,
     /// Until when no input is taken, because the peer has sent more than it may.
     paused: Option<Instant>,
+    meter: Meter,
 }
 
 /// What the owner of a driver shall do next.
@@ -90,6 +92,7 @@ impl Driver {
     ) -> Self {
         let mut connection = protocol.accept(peer.clone());
         connection.begin(now, out);
+        broker.count_begin();
         Self {
             connection,
             broker: broker.clone(),
@@ -102,6 +105,7 @@ impl Driver {
             quota: None,
             overload: None,
             paused: None,
+            meter: Meter::new(now),
         }
     }
 
@@ -120,10 +124,13 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> usize {
-        let mut taken = 0;
+        let (mut taken, before) = (0, out.pending_bytes());
         while self.closing.is_none() && !self.is_blocked() {
             let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) else { break };
-            match self.connection.receive(rest, now, out) {
+            let received = self.connection.receive(rest, now, out);
+            let length = received.map_or(rest.len(), |taken| taken.min(rest.len()));
+            self.meter.received(length, self.peer.transport, now, out);
+            match received {
                 Ok(0) => {
                     self.perform(now, out, names, cx);
                     break;
@@ -135,17 +142,35 @@ impl Driver {
                 Err(error) => {
                     self.perform(now, out, names, cx);
                     self.closing.get_or_insert(error.reason);
+                    self.meter.fault(error.detail);
                     debug!(peer = %self.peer.address, protocol = self.protocol, detail = error.detail,
                         "The peer broke the protocol.");
                 }
             }
         }
+        self.meter.sent(before, out);
         taken
+    }
+
+    /// Does what [`Driver::advance`] does, and counts what goes out.
+    pub fn turn(
+        &mut self,
+        deliver: bool,
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) -> Flow {
+        let before = out.pending_bytes();
+        let flow = self.advance(deliver, now, out, names, cx);
+        self.meter.sent(before, out);
+        self.meter.flush(&self.broker);
+        flow
     }
 
     /// Does what can be done without input: goes on with an awaited answer, passes deadlines on, hands over
     /// deliveries unless `deliver` is false. The waker of `cx` is woken when it is worth calling again.
-    pub fn turn(
+    fn advance(
         &mut self,
         deliver: bool,
         now: Instant,
@@ -220,8 +245,17 @@ impl Driver {
     pub fn end(mut self, reason: Reason, now: Instant) {
         self.broker.count_close(self.protocol, reason);
         debug!(peer = %self.peer.address, protocol = self.protocol, reason = reason.name(), "A connection ended.");
-        if let Some(session) = self.session.take() {
-            session.close(reason, now);
+        self.meter.flush(&self.broker);
+        match self.session.take() {
+            Some(mut session) => {
+                session.tell(self.meter.course());
+                session.close(reason, now);
+            }
+            // Whoever was refused, or has left in order, was told of already.
+            None if self.meter.is_untold() => {
+                self.broker.tell_lost(&self.peer, self.protocol, reason, self.meter.into_course(), now);
+            }
+            None => {}
         }
     }
 
@@ -248,6 +282,7 @@ impl Driver {
                 if let Event::Close(reason) = event {
                     self.close(reason, now, out);
                 } else {
+                    self.meter.delivered(&event);
                     self.connection.handle(event, now, out);
                 }
             }
@@ -337,15 +372,21 @@ impl Driver {
     }
 
     fn request(&mut self, request: Request, now: Instant) -> Answer<Settle> {
+        self.meter.asked(&request);
         match request {
             Request::Connect(connect) => {
-                if let Some(session) = self.session.take() {
+                if let Some(mut session) = self.session.take() {
+                    session.tell(self.meter.course());
                     session.close(Reason::Disconnected, now);
                 }
                 self.broker.connect(*connect, self.peer.clone(), now).map(Settle::Opened)
             }
             Request::Authenticate(step) => self.authenticate(step, now),
             request => match &mut self.session {
+                Some(session) if matches!(request, Request::Disconnect(_)) => {
+                    session.tell(self.meter.course());
+                    on_session(session, request, now).map(Settle::Reply)
+                }
                 Some(session) => on_session(session, request, now).map(Settle::Reply),
                 None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
             },
@@ -373,6 +414,7 @@ impl Driver {
             }
             Settle::Opened(Ok(Opened::Session(session, connected))) => {
                 self.session = Some(session);
+                self.meter.settled();
                 Ok(Reply::Connected(connected))
             }
             Settle::Opened(Ok(Opened::Challenge(step, underway))) => {
@@ -389,6 +431,7 @@ impl Driver {
             }
             Settle::Opened(Err(reason)) => {
                 self.broker.count_refusal(self.protocol, reason);
+                self.meter.settled();
                 Err(reason)
             }
             Settle::Reauthentication(Err(reason)) => Err(reason),

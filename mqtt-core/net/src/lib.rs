@@ -6,6 +6,7 @@
 mod clock;
 mod driver;
 mod listener;
+mod meter;
 mod overload;
 mod quota;
 mod rate;

@@ -128,9 +128,13 @@ impl Connection for MqttConnection {
             }
             let rest = input.get(taken..).unwrap_or_default();
             match self.step(rest, now, out) {
-                Ok(Step::Took(length)) => taken += length,
+                Ok(Step::Took(length)) => {
+                    taken += length;
+                    out.count_received();
+                }
                 Ok(Step::Wait) => return Ok(taken),
                 Ok(Step::Last) => {
+                    out.count_received();
                     self.state = State::Closed;
                     return Ok(input.len());
                 }
