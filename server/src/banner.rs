@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use access::Anonymous;
 
 use crate::config::Config;
-use crate::listeners::{Open, reachable};
+use crate::listeners::{Open, Place, reachable};
 
 /// What brings the clients of the examples.
 const INSTALL: &str =
@@ -15,20 +15,20 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
     let mut text = format!("Watersmeet {}\n\n", env!("CARGO_PKG_VERSION"));
     let width = listeners.iter().map(|open| open.name.len()).max().unwrap_or(0).max("http".len());
     for open in listeners {
-        let carrier = match open.protocol.transport {
-            bus::Transport::Stream => "tcp",
-            bus::Transport::Datagram => "udp",
-        };
-        let (name, protocol, address) = (&open.name, open.protocol.names.join("+"), open.address);
-        let _ = writeln!(text, "  {name:width$}  {protocol:10}  {carrier}  {address}");
+        let (name, protocol) = (&open.name, open.protocol.names.join("+"));
+        for place in &open.places {
+            let _ = writeln!(text, "  {name:width$}  {protocol:10}  {:4}  {place}", open.transport.name());
+        }
     }
     if let Some(address) = http {
-        let _ = writeln!(text, "  {:width$}  {:10}  tcp  {address}", "http", "http");
+        let _ = writeln!(text, "  {:width$}  {:10}  tcp   {address}", "http", "http");
     }
     let _ = write!(text, "\nTry it from another terminal ({INSTALL}):\n\n");
     for open in mqtt_first(listeners) {
         for example in open.protocol.examples {
-            let _ = writeln!(text, "  {}", fill_in(example, open.address));
+            if let Some(line) = line(example, open) {
+                let _ = writeln!(text, "  {line}");
+            }
         }
     }
     if let Some(address) = http {
@@ -45,6 +45,19 @@ fn mqtt_first(listeners: &[Open]) -> Vec<&Open> {
     let mut ordered: Vec<_> = listeners.iter().collect();
     ordered.sort_by_key(|open| !open.protocol.names.contains(&"mqtt"));
     ordered
+}
+
+/// The example for this listener, if its client can reach it.
+fn line(example: &str, open: &Open) -> Option<String> {
+    match open.place() {
+        Place::Address(address) => Some(fill_in(example, *address)),
+        Place::Path(path) => {
+            let path = path.display().to_string();
+            example
+                .contains("-h HOST -p PORT")
+                .then(|| example.replace("-h HOST -p PORT", &format!("--unix '{path}'")))
+        }
+    }
 }
 
 /// Puts in an address that a client on this machine reaches.

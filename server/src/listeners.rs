@@ -1,21 +1,34 @@
+use std::fmt;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
 use broker::Broker;
-use bus::Transport;
 use net::{Bound, Running, Stop};
+use tracing::info;
 
-use crate::config::Config;
-use crate::registry::{self, Entry};
+use crate::config::{Bind, Config, Listener, Transport};
+use crate::registry::Entry;
 
-/// A listener of the configuration whose port is ours.
+/// A listener of the configuration whose ports are ours.
 pub(crate) struct Open {
     pub(crate) name: Arc<str>,
     pub(crate) protocol: &'static Entry,
-    pub(crate) address: SocketAddr,
+    pub(crate) transport: Transport,
+    /// Where it listens; the first is the one to tell others.
+    pub(crate) places: Vec<Place>,
     bound: Bound,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An address, with the port that the system chose if 0 was asked for.
+    Address(SocketAddr),
+    /// A Unix socket.
+    Path(PathBuf),
 }
 
 /// A listener that takes clients in.
@@ -29,27 +42,97 @@ pub(crate) struct Served {
 /// Binds every listener, or none: the first that cannot be bound is the error.
 pub(crate) fn bind_all(config: &Config) -> anyhow::Result<Vec<Open>> {
     let enabled = config.listeners.0.iter().filter(|(_, listener)| listener.enabled);
-    let bind = |(name, listener): (&String, &crate::config::Listener)| {
-        let protocol = registry::find(&listener.protocol)
-            .ok_or_else(|| anyhow!("listeners.{name}: unknown protocol {:?}", listener.protocol))?;
-        let bound = net::bind(listener.bind, protocol.transport).map_err(|error| {
-            anyhow!(explain(&format!("listeners.{name}"), listener.bind, protocol.transport, &error))
-        })?;
-        Ok(Open { name: name.as_str().into(), protocol, address: bound.address, bound })
+    enabled.map(|(name, listener)| bind(name, listener)).collect()
+}
+
+fn bind(name: &str, listener: &Listener) -> anyhow::Result<Open> {
+    let what = format!("listeners.{name}");
+    let protocol =
+        listener.entry().ok_or_else(|| anyhow!("{what}: unknown protocol {:?}", listener.protocol))?;
+    let transport = listener.transport.unwrap_or(protocol.transports[0]);
+    let (mut places, mut bound) = (Vec::new(), None::<Bound>);
+    for one in &listener.bind.0 {
+        for (place, socket) in bind_one(&what, one, listener, transport)? {
+            places.push(place);
+            bound = Some(match bound {
+                None => socket,
+                Some(bound) => bound.and(socket),
+            });
+        }
+    }
+    let bound = bound.ok_or_else(|| anyhow!("{what}.bind: names no address"))?;
+    Ok(Open { name: name.into(), protocol, transport, places, bound })
+}
+
+fn bind_one(
+    what: &str,
+    bind: &Bind,
+    listener: &Listener,
+    transport: Transport,
+) -> anyhow::Result<Vec<(Place, Bound)>> {
+    let socket = transport.socket();
+    match bind {
+        Bind::Address(address) => Ok(vec![bind_address(what, *address, socket)?]),
+        Bind::Localhost(port) => bind_localhost(what, *port, socket),
+        Bind::Path(path) => {
+            let mode = listener.mode.map_or(MODE, |mode| mode.0);
+            let bound =
+                net::bind_path(path, mode).map_err(|error| anyhow!(explain_path(what, path, &error)))?;
+            Ok(vec![(Place::Path(path.clone()), bound)])
+        }
+    }
+}
+
+fn bind_address(what: &str, address: SocketAddr, socket: bus::Transport) -> anyhow::Result<(Place, Bound)> {
+    let bound =
+        net::bind(address, socket).map_err(|error| anyhow!(explain(what, address, socket, &error)))?;
+    Ok((Place::Address(bound.address), bound))
+}
+
+/// The same port of 127.0.0.1 and, where the machine has it, of ::1.
+fn bind_localhost(what: &str, port: u16, socket: bus::Transport) -> anyhow::Result<Vec<(Place, Bound)>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let first = bind_address(what, (Ipv4Addr::LOCALHOST, port).into(), socket)?;
+        let second = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), first.1.address.port());
+        match net::bind(second, socket) {
+            Ok(bound) => return Ok(vec![first, (Place::Address(second), bound)]),
+            Err(error) if error.kind() != ErrorKind::AddrInUse => {
+                info!(listener = what, %error, "This machine has no ::1; 127.0.0.1 alone is listened on.");
+                return Ok(vec![first]);
+            }
+            // The system chose a port of 127.0.0.1 that somebody has on ::1.
+            Err(_) if port == 0 && attempts < ATTEMPTS => {}
+            Err(error) => return Err(anyhow!(explain(what, second, socket, &error))),
+        }
+    }
+}
+
+/// Why a Unix socket cannot be made, and the way out.
+fn explain_path(what: &str, path: &Path, error: &std::io::Error) -> String {
+    let (cause, fix) = match error.kind() {
+        ErrorKind::AddrInUse => ("another program listens there", "stop it, or choose another path"),
+        ErrorKind::AlreadyExists => {
+            ("a file that is no socket is there", "remove it, or choose another path")
+        }
+        ErrorKind::NotFound => ("there is no such folder", "create it, or choose another path"),
+        ErrorKind::PermissionDenied => ("permission denied", "choose a folder that the server may write to"),
+        _ => (&*error.to_string(), "choose another path"),
     };
-    enabled.map(bind).collect()
+    format!("{what}: cannot bind {}: {cause}; fix: {fix} ({what}.bind)", path.display())
 }
 
 /// Why a port cannot be bound, and the way out: `what` has the key `bind`.
 pub(crate) fn explain(
     what: &str,
     address: SocketAddr,
-    transport: Transport,
+    transport: bus::Transport,
     error: &std::io::Error,
 ) -> String {
     let (port, list) = match transport {
-        Transport::Stream => (address.port(), "ss -ltnp"),
-        Transport::Datagram => (address.port(), "ss -lunp"),
+        bus::Transport::Stream => (address.port(), "ss -ltnp"),
+        bus::Transport::Datagram => (address.port(), "ss -lunp"),
     };
     let (cause, fix) = match error.kind() {
         ErrorKind::AddrInUse => (
@@ -81,23 +164,38 @@ pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
 impl Open {
     /// Takes clients in.
     pub(crate) fn serve(self, config: &Config, broker: &Broker, stop: &Stop) -> Served {
-        let limits = &config.listeners.0[&*self.name];
-        let listener = net::ListenerConfig {
-            max_connections: limits.max_connections,
-            connect_rate: limits.connect_rate,
-            rebind: limits.rebind,
-            rates: limits.rates.clone(),
+        let listener = &config.listeners.0[&*self.name];
+        let limits = listener.limits.as_ref().unwrap_or(&config.limits);
+        let offered = net::ListenerConfig {
+            max_connections: listener.max_connections,
+            connect_rate: listener.connect_rate,
+            rebind: listener.rebind,
+            rates: listener.rates.clone().unwrap_or_default(),
         };
-        let protocol = (self.protocol.new)(config);
+        let protocol = (self.protocol.new)(config, limits.clone());
         let label = protocol.label();
-        let running = self.bound.serve(
-            self.name.clone(),
-            protocol,
-            broker.clone(),
-            listener,
-            config.limits.clone(),
-            stop,
-        );
+        let running =
+            self.bound.serve(self.name.clone(), protocol, broker.clone(), offered, limits.clone(), stop);
         Served { name: self.name, protocol: label, running }
     }
+
+    /// The place to tell others.
+    pub(crate) fn place(&self) -> &Place {
+        &self.places[0]
+    }
 }
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// Who may use a Unix socket whose listener does not say: its owner and group.
+const MODE: u32 = 0o660;
+
+/// How often a port is asked for that is free on both loopback addresses.
+const ATTEMPTS: usize = 16;

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use bus::{Protocol, Transport};
+use bus::{Limits, Protocol};
 
-use crate::config::Config;
+use crate::config::{Config, Transport};
 
 /// One protocol.
 pub(crate) struct Entry {
     /// What `protocol = "…"` of a listener says: any of these.
     pub(crate) names: &'static [&'static str],
-    /// What carries it.
-    pub(crate) transport: Transport,
-    /// Makes it as configured.
-    pub(crate) new: fn(&Config) -> Arc<dyn Protocol>,
+    /// What can carry it; the first does where the listener names none.
+    pub(crate) transports: &'static [Transport],
+    /// Makes it as configured, with the listener's limits.
+    pub(crate) new: fn(&Config, Limits) -> Arc<dyn Protocol>,
     /// Lines of well-known clients to try it with; `HOST` and `PORT` stand for the listener's.
     pub(crate) examples: &'static [&'static str],
 }
@@ -21,8 +21,8 @@ pub(crate) struct Entry {
 const PROTOCOLS: [Entry; 4] = [
     Entry {
         names: &["mqtt"],
-        transport: Transport::Stream,
-        new: |config| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), config.limits.clone())),
+        transports: &[Transport::Tcp, Transport::Unix],
+        new: |config, limits| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), limits)),
         examples: &[
             "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v",
             "mosquitto_pub -h HOST -p PORT -t demo/temperature -m 21.5",
@@ -30,16 +30,16 @@ const PROTOCOLS: [Entry; 4] = [
     },
     Entry {
         names: &["mqtt-sn"],
-        transport: Transport::Datagram,
-        new: |config| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), config.limits.clone())),
+        transports: &[Transport::Udp],
+        new: |config, limits| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), limits)),
         examples: &["mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5"],
     },
     Entry {
         names: &["coap", "lwm2m"],
-        transport: Transport::Datagram,
-        new: |config| {
+        transports: &[Transport::Udp],
+        new: |config, limits| {
             let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
-            Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, config.limits.clone()))
+            Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, limits))
         },
         examples: &[
             "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature",
@@ -48,8 +48,8 @@ const PROTOCOLS: [Entry; 4] = [
     },
     Entry {
         names: &["stomp"],
-        transport: Transport::Stream,
-        new: |config| Arc::new(stomp::Stomp::new(config.stomp.clone(), config.limits.clone())),
+        transports: &[Transport::Tcp, Transport::Unix],
+        new: |config, limits| Arc::new(stomp::Stomp::new(config.stomp.clone(), limits)),
         examples: &["stomp -H HOST -P PORT -L demo/temperature"],
     },
 ];

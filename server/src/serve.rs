@@ -178,9 +178,9 @@ impl Signals {
 }
 
 /// Every listener's address by its name; the one for operators is `http`.
-fn addresses(open: &[Open], http: Option<SocketAddr>) -> BTreeMap<String, SocketAddr> {
-    let clients = open.iter().map(|open| (open.name.to_string(), open.address));
-    clients.chain(http.map(|address| ("http".to_owned(), address))).collect()
+fn addresses(open: &[Open], http: Option<SocketAddr>) -> BTreeMap<String, String> {
+    let clients = open.iter().map(|open| (open.name.to_string(), open.place().to_string()));
+    clients.chain(http.map(|address| ("http".to_owned(), address.to_string()))).collect()
 }
 
 /// A file that tells others where the listeners are, for as long as they are there.
@@ -188,7 +188,7 @@ struct ReadyFile(PathBuf);
 
 impl ReadyFile {
     /// Writes the file beside its place and moves it there, so that nobody reads half of it.
-    fn write(path: &Path, addresses: &BTreeMap<String, SocketAddr>) -> anyhow::Result<Self> {
+    fn write(path: &Path, addresses: &BTreeMap<String, String>) -> anyhow::Result<Self> {
         let text = serde_json::json!({ "listeners": addresses }).to_string();
         let mut draft = path.as_os_str().to_owned();
         draft.push(".new");

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 
-use bus::{Outbox, PeerName, Reason, Transport};
+use bus::{Address, Carrier, Link, Outbox, PeerName, Reason, Transport};
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::io::ReadBuf;
@@ -22,7 +22,6 @@ use tokio::time::Sleep;
 
 use crate::driver::{Driver, Flow, Names};
 use crate::listener::{Place, Shared};
-use crate::rate::Rate;
 
 /// All connections of a datagram socket, as a task.
 pub(crate) struct Datagrams {
@@ -30,7 +29,6 @@ pub(crate) struct Datagrams {
     shared: Arc<Shared>,
     /// Nobody is taken in any more.
     stopping: bool,
-    rate: Rate,
     peers: Slab<Remote>,
     index: Index,
     /// When each connection wants to be called, in order.
@@ -107,12 +105,10 @@ const NAMES: usize = 16;
 
 impl Datagrams {
     pub(crate) fn new(socket: UdpSocket, shared: Arc<Shared>) -> Self {
-        let rate = Rate::new(shared.config.connect_rate, Instant::now());
         Self {
             socket,
             shared,
             stopping: false,
-            rate,
             peers: Slab::new(),
             index: Index::default(),
             deadlines: BTreeSet::new(),
@@ -187,10 +183,11 @@ impl Datagrams {
     }
 
     fn begin(&mut self, address: SocketAddr, now: Instant) -> Option<usize> {
-        let place = self.shared.place(&mut self.rate, now).ok()?;
+        let place = self.shared.place(now).ok()?;
         let entry = self.peers.vacant_entry();
         let key = entry.key();
-        let peer = self.shared.peer(address, Transport::Datagram);
+        let link = Link { carrier: Carrier::Udp, secured: None };
+        let peer = self.shared.peer(Address::Socket(address), Transport::Datagram, link);
         let driver = self.shared.driver(peer, now, &mut self.out);
         let waker = Waker::from(Arc::new(WakePeer { ready: self.ready.clone(), key }));
         entry.insert(Remote {

@@ -3,6 +3,7 @@
 //! [`Driver`] performs no I/O and reads no clock either; [`stream`] and [`datagram`] give it bytes, time and
 //! a way out. A simulation drives the very same code.
 
+mod accept;
 mod clock;
 mod driver;
 mod listener;
@@ -10,12 +11,13 @@ mod meter;
 mod overload;
 mod quota;
 mod rate;
+mod unix;
 
 pub mod datagram;
 pub mod stream;
 
 pub use clock::keep_time;
 pub use driver::{Driver, Flow, Names};
-pub use listener::{Bound, ListenerConfig, Running, Stop, bind};
+pub use listener::{Bound, ListenerConfig, Running, Stop, bind, bind_path};
 pub use overload::{Overload, OverloadConfig, Pressure};
 pub use quota::Rates;

@@ -1,23 +1,26 @@
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use broker::Broker;
-use bus::{Address, Limits, Outbox, Peer, Protocol, Reason, Transport};
+use bus::{Address, Limits, Link, Outbox, Peer, Protocol, Reason, Transport};
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use socket2::{Domain, Type};
+use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use crate::accept::accept;
 use crate::datagram::Datagrams;
 use crate::driver::Driver;
 use crate::overload::Overload;
 use crate::quota::{Quotas, Rates};
 use crate::rate::Rate;
-use crate::stream::Stream;
+use crate::unix::Path;
 
 /// What a listener lets in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,16 +37,17 @@ pub struct ListenerConfig {
     pub rates: Rates,
 }
 
-/// A socket that is bound and not served yet.
+/// Sockets that are bound and not served yet.
 pub struct Bound {
-    socket: Sockets,
-    /// The address it is bound to, with the port the system chose if 0 was asked for.
+    sockets: Vec<Socket>,
+    /// The address of the first, with the port the system chose if 0 was asked for; unspecified for a path.
     pub address: SocketAddr,
 }
 
-enum Sockets {
-    Stream(TcpListener),
-    Datagram(UdpSocket),
+enum Socket {
+    Tcp(TcpListener),
+    Unix(Path),
+    Udp(UdpSocket),
 }
 
 /// A listener that is served.
@@ -70,6 +74,8 @@ pub(crate) struct Shared {
     overload: Arc<Overload>,
     seeds: std::hash::RandomState,
     taken: AtomicUsize,
+    rate: Mutex<Rate>,
+    stopped: watch::Receiver<bool>,
 }
 
 /// A place among the connections of a listener, given back when dropped.
@@ -87,34 +93,46 @@ pub fn bind(address: SocketAddr, transport: Transport) -> io::Result<Bound> {
         Transport::Stream => Type::STREAM,
         Transport::Datagram => Type::DGRAM,
     };
-    let socket = Socket::new(Domain::for_address(address), kind, None)?;
+    let socket = socket2::Socket::new(Domain::for_address(address), kind, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
     socket.set_nonblocking(true)?;
-    let socket = match transport {
+    let (socket, address) = match transport {
         Transport::Stream => {
             socket.set_reuse_address(true)?;
             socket.bind(&address.into())?;
             socket.listen(BACKLOG)?;
-            Sockets::Stream(TcpListener::from_std(socket.into())?)
+            let listener = TcpListener::from_std(socket.into())?;
+            let address = listener.local_addr()?;
+            (Socket::Tcp(listener), address)
         }
         Transport::Datagram => {
             // The system may grant less; it is a wish.
             let _ = socket.set_recv_buffer_size(DATAGRAM_BUFFER);
             socket.bind(&address.into())?;
-            Sockets::Datagram(UdpSocket::from_std(socket.into())?)
+            let socket = UdpSocket::from_std(socket.into())?;
+            let address = socket.local_addr()?;
+            (Socket::Udp(socket), address)
         }
     };
-    let address = match &socket {
-        Sockets::Stream(listener) => listener.local_addr()?,
-        Sockets::Datagram(socket) => socket.local_addr()?,
-    };
-    Ok(Bound { socket, address })
+    Ok(Bound { sockets: vec![socket], address })
+}
+
+/// Makes a Unix socket with this mode. One that is left over from a server that is gone gives way.
+pub fn bind_path(path: &std::path::Path, mode: u32) -> io::Result<Bound> {
+    let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+    Ok(Bound { sockets: vec![Socket::Unix(Path::bind(path, mode)?)], address: nowhere })
 }
 
 impl Bound {
-    /// Serves the protocol on the socket until told to stop.
+    /// Both together, to be served as one listener.
+    pub fn and(mut self, other: Self) -> Self {
+        self.sockets.extend(other.sockets);
+        self
+    }
+
+    /// Serves the protocol on the sockets until told to stop.
     pub fn serve(
         self,
         name: Arc<str>,
@@ -130,6 +148,7 @@ impl Bound {
             name,
             protocol,
             broker,
+            rate: Mutex::new(Rate::new(config.connect_rate, Instant::now())),
             config,
             limits,
             open: open.clone(),
@@ -137,12 +156,16 @@ impl Bound {
             overload: stop.overload.clone(),
             seeds: std::hash::RandomState::new(),
             taken: AtomicUsize::new(0),
+            stopped: stop.stopped.subscribe(),
         });
-        let stopped = stop.stopped.subscribe();
-        match self.socket {
-            Sockets::Stream(listener) => tokio::spawn(accept(listener, shared, stopped)),
-            Sockets::Datagram(socket) => tokio::spawn(carry(Datagrams::new(socket, shared), stopped)),
-        };
+        for socket in self.sockets {
+            let shared = shared.clone();
+            match socket {
+                Socket::Tcp(listener) => tokio::spawn(accept(listener, shared)),
+                Socket::Unix(listener) => tokio::spawn(accept(listener, shared)),
+                Socket::Udp(socket) => tokio::spawn(carry(socket, shared)),
+            };
+        }
         Running { open }
     }
 }
@@ -184,16 +207,11 @@ impl Default for ListenerConfig {
 }
 
 impl Shared {
-    pub(crate) fn peer(&self, address: SocketAddr, transport: Transport) -> Peer {
+    pub(crate) fn peer(&self, address: Address, transport: Transport, link: Link) -> Peer {
         use std::hash::BuildHasher;
         let number = self.taken.fetch_add(1, Ordering::Relaxed);
-        Peer {
-            address: Address::Socket(address),
-            listener: self.name.clone(),
-            transport,
-            seed: self.seeds.hash_one((number, address)),
-            link: Default::default(),
-        }
+        let seed = self.seeds.hash_one((number, address));
+        Peer { address, listener: self.name.clone(), transport, seed, link }
     }
 
     /// Begins a conversation with a peer, within what it may send.
@@ -203,21 +221,29 @@ impl Shared {
     }
 
     /// A place for one more connection, or why there is none.
-    pub(crate) fn place(&self, rate: &mut Rate, now: Instant) -> Result<Place, Reason> {
+    pub(crate) fn place(&self, now: Instant) -> Result<Place, Reason> {
         if self.open.load(Ordering::Relaxed) >= self.config.max_connections {
             return Err(self.refuse(Reason::TooManyConnections));
         }
         if self.overload.refuses() {
             return Err(self.refuse(Reason::ServerBusy));
         }
-        if !rate.take(now) {
+        if !self.rate.lock().take(now) {
             return Err(self.refuse(Reason::ConnectionRateExceeded));
         }
         self.open.fetch_add(1, Ordering::Relaxed);
         Ok(Place(self.open.clone()))
     }
 
-    fn refuse(&self, reason: Reason) -> Reason {
+    /// Waits until nobody shall be taken in any more.
+    pub(crate) fn stopped(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut stopped = self.stopped.clone();
+        async move {
+            let _ = stopped.wait_for(|stopped| *stopped).await;
+        }
+    }
+
+    pub(crate) fn refuse(&self, reason: Reason) -> Reason {
         self.broker.count_refusal(self.protocol.label(), reason);
         debug!(listener = %self.name, reason = reason.name(), "A connection was refused.");
         reason
@@ -230,38 +256,13 @@ impl Drop for Place {
     }
 }
 
-async fn carry(mut datagrams: Datagrams, mut stopped: watch::Receiver<bool>) {
+async fn carry(socket: UdpSocket, shared: Arc<Shared>) {
+    let stopped = shared.stopped();
+    let mut datagrams = Datagrams::new(socket, shared);
     tokio::select! {
         () = &mut datagrams => return,
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        () = stopped => {}
     }
     datagrams.drain();
     datagrams.await;
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    let mut rate = Rate::new(shared.config.connect_rate, Instant::now());
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            _ = stopped.wait_for(|stopped| *stopped) => return,
-        };
-        match accepted {
-            Ok((socket, address)) => begin(socket, address, &shared, &mut rate),
-            Err(error) => {
-                // Out of files or memory: what is there goes on, and a short pause lets some of it end.
-                warn!(listener = %shared.name, %error, "A connection could not be accepted.");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        }
-    }
-}
-
-fn begin(socket: TcpStream, address: SocketAddr, shared: &Arc<Shared>, rate: &mut Rate) {
-    let Ok(place) = shared.place(rate, Instant::now()) else { return };
-    if let Err(error) = socket.set_nodelay(true) {
-        debug!(%address, %error, "The connection was gone before it began.");
-        return;
-    }
-    tokio::spawn(Stream::new(socket, shared.peer(address, Transport::Stream), shared, place));
 }

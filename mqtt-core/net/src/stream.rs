@@ -33,6 +33,8 @@ pub(crate) struct Stream<S> {
     unsent: Option<Box<Unsent>>,
     timer: Option<Pin<Box<Sleep>>>,
     closing: Option<Closing>,
+    /// Ends a peer that has no session yet when the listener stops; the broker tells the others.
+    stopped: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _place: Place,
 }
 
@@ -102,6 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             unsent: None,
             timer: None,
             closing: None,
+            stopped: Some(Box::pin(shared.stopped())),
             _place: place,
         };
         stream.keep(&out, 0);
@@ -121,9 +124,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 self.take_held(now, cx, &mut scratch.out);
             }
             let more_input = !clogged && self.read(now, cx, scratch)?;
+            let stopped = self.is_stopped(cx);
+            if let Some(driver) = self.driver.as_mut().filter(|_| stopped) {
+                driver.close(Reason::ShuttingDown, now, &mut scratch.out);
+            }
             let flow = self.turn(!clogged, now, cx, &mut scratch.out);
             if let Flow::Close(reason) = flow {
-                self.closing = Some(Closing { reason, until: now + LINGER });
+                let linger = if stopped { Duration::ZERO } else { LINGER };
+                self.closing = Some(Closing { reason, until: now + linger });
                 self.end(reason, now);
             }
             if clogged {
@@ -145,6 +153,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         if let Some(driver) = self.driver.take() {
             driver.end(reason, now);
         }
+    }
+
+    /// Whether the listener stops before the peer has a session.
+    fn is_stopped(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.driver.as_ref().is_none_or(Driver::has_session) {
+            self.stopped = None;
+        }
+        self.stopped.take_if(|stopped| stopped.as_mut().poll(cx).is_ready()).is_some()
     }
 
     /// Reads until the socket is empty; returns whether it may not be.

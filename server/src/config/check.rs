@@ -1,13 +1,12 @@
 use std::net::SocketAddr;
 
 use access::{ConfigError, Place, Step};
-use bus::Transport;
 use tracing_subscriber::EnvFilter;
 
 use super::problem::{Problem, Problems, suggestion};
 use super::tree::{Path, Table};
-use super::{Config, Listener, Listeners};
-use crate::registry;
+use super::{Bind, Config, Listener, Listeners, Transport};
+use crate::registry::{self, Entry};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
@@ -25,11 +24,18 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
         report(at(&["broker", "max_qos"]), "expected 0, 1 or 2".to_owned());
     }
     for (name, listener) in config.listeners.0.iter().filter(|(_, listener)| listener.enabled) {
-        if registry::find(&listener.protocol).is_none() {
-            let known: Vec<_> = registry::names().collect();
-            let hint = suggestion(&listener.protocol, &known, |known| format!("{known:?}"));
-            let message = format!("unknown protocol {:?}{hint}", listener.protocol);
-            report(at(&["listeners", name, "protocol"]), message);
+        match listener.entry() {
+            None => {
+                let known: Vec<_> = registry::names().collect();
+                let hint = suggestion(&listener.protocol, &known, |known| format!("{known:?}"));
+                let message = format!("unknown protocol {:?}{hint}", listener.protocol);
+                report(at(&["listeners", name, "protocol"]), message);
+            }
+            Some(entry) => {
+                for (key, message) in misfits(listener, entry) {
+                    report(at(&["listeners", name, key]), message);
+                }
+            }
         }
         if let Some(message) = exposure(config, name, listener) {
             report(at(&["listeners", name, "bind"]), message);
@@ -67,32 +73,73 @@ fn level_fault(level: &str) -> Option<String> {
     Some(format!("{level:?} is no level: {error}"))
 }
 
-/// The listeners whose port another one before them has, with the other's name. Port 0 is another each time.
+/// What does not go together with the listener's transport, by key.
+fn misfits(listener: &Listener, entry: &Entry) -> Vec<(&'static str, String)> {
+    let transport = listener.transport.unwrap_or(entry.transports[0]);
+    let name = transport.name();
+    let mut misfits = Vec::new();
+    if !entry.transports.contains(&transport) {
+        let possible: Vec<_> = entry.transports.iter().map(|known| format!("{:?}", known.name())).collect();
+        let possible = possible.join(" or ");
+        misfits.push(("transport", format!("{} goes over {possible}, not over {name:?}", listener.protocol)));
+    }
+    let is_path = |bind: &Bind| matches!(bind, Bind::Path(_));
+    if let Some(bind) = listener.bind.0.iter().find(|bind| is_path(bind) != (transport == Transport::Unix)) {
+        let expected = if is_path(bind) { "an address such as \"127.0.0.1:1883\"" } else { "a path" };
+        misfits.push(("bind", format!("the transport {name:?} needs {expected}, found \"{bind}\"")));
+    }
+    if listener.mode.is_some() && transport != Transport::Unix {
+        misfits.push(("mode", format!("only Unix sockets have a mode, the transport is {name:?}")));
+    }
+    misfits
+}
+
+/// The listeners one of whose places another one before them has, with the other's name. Port 0 is another each
+/// time.
 fn shared_ports(config: &Config) -> Vec<(&str, String)> {
     let enabled = config.listeners.0.iter().filter(|(_, listener)| listener.enabled);
-    let ports = enabled.filter_map(|(name, listener)| {
-        let transport = registry::find(&listener.protocol)?.transport;
-        Some((name.as_str(), listener.bind, transport))
-    });
-    let mut ports: Vec<_> = ports.filter(|(_, bind, _)| bind.port() != 0).collect();
-    ports.sort_by_key(|(name, ..)| !Listeners::default().0.contains_key(*name));
+    let mut listeners: Vec<_> = enabled.collect();
+    listeners.sort_by_key(|(name, _)| !Listeners::default().0.contains_key(*name));
     let mut shared = Vec::new();
-    for (position, (name, bind, transport)) in ports.iter().enumerate() {
-        let same =
-            |(_, other, carrier): &&(&str, SocketAddr, Transport)| other == bind && carrier == transport;
-        if config.http.enabled && config.http.bind == *bind && *transport == Transport::Stream {
-            shared.push((*name, "http".to_owned()));
-        } else if let Some((other, ..)) = ports[..position].iter().find(same) {
-            shared.push((*name, format!("listeners.{other}")));
+    let mut taken = Vec::new();
+    if config.http.enabled {
+        taken.push((Claim::Port(config.http.bind, bus::Transport::Stream), "http".to_owned()));
+    }
+    for (name, listener) in listeners {
+        let Some(transport) = listener.carrier() else { continue };
+        for claim in listener.bind.0.iter().flat_map(|bind| claims(bind, transport.socket())) {
+            match taken.iter().find(|(other, _)| *other == claim) {
+                Some((_, other)) => shared.push((name.as_str(), other.clone())),
+                None => taken.push((claim, format!("listeners.{name}"))),
+            }
         }
     }
+    shared.dedup();
     shared
+}
+
+/// What one listener alone can have.
+#[derive(PartialEq)]
+enum Claim {
+    Port(SocketAddr, bus::Transport),
+    Path(std::path::PathBuf),
+}
+
+fn claims(bind: &Bind, socket: bus::Transport) -> Vec<Claim> {
+    match bind {
+        Bind::Path(path) => vec![Claim::Path(path.clone())],
+        bind => {
+            let addresses = bind.addresses().into_iter().filter(|address| address.port() != 0);
+            addresses.map(|address| Claim::Port(address, socket)).collect()
+        }
+    }
 }
 
 /// Why the listener must not be opened as things stand.
 fn exposure(config: &Config, name: &str, listener: &Listener) -> Option<String> {
     use access::Anonymous::{Everywhere, Loopback, Never};
-    let local = listener.bind.ip().to_canonical().is_loopback();
+    let open = listener.bind.0.iter().find(|bind| !bind.is_local());
+    let local = open.is_none();
     match config.access.anonymous_on(name) {
         _ if config.access.keeps_users() => None,
         Everywhere => None,
@@ -106,7 +153,7 @@ fn exposure(config: &Config, name: &str, listener: &Listener) -> Option<String> 
             "{} can be reached from other machines, but there are no users to be let in; add a user \
              (`watersmeet passwd NAME` prints one), or bind a loopback address, or set access.anonymous = \
              \"everywhere\" to let everybody in without a password",
-            listener.bind
+            open.map(Bind::to_string).unwrap_or_default()
         )),
     }
 }

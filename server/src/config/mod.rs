@@ -1,5 +1,6 @@
 //! The configuration: defaults, then the file, then the environment; strict in all of them.
 
+mod bind;
 mod check;
 mod decode;
 pub(crate) mod environment;
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use listener::{Listener, Listeners};
+pub(crate) use bind::Bind;
+pub(crate) use listener::{Listener, Listeners, Transport};
 pub(crate) use problem::Problems;
 pub(crate) use profiles::Profiles;
 pub(crate) use show::{Detail, show};
@@ -122,7 +124,8 @@ impl Loaded {
         let mut tree = defaults()?;
         tree.overlay(written);
         environment::overlay(&mut tree, variables)?;
-        let config: Config = decode::decode(&tree)?;
+        let mut config: Config = decode::decode(&tree)?;
+        listener::settle_limits(&mut config, &tree)?;
         check::check(&config, &tree)?;
         Ok(Self { config, tree })
     }

@@ -24,7 +24,7 @@ fn faults(text: &str) -> String {
 fn an_empty_file_gives_the_defaults() {
     let config = load("").unwrap().config;
     assert_eq!(config.listeners, Listeners::default());
-    assert!(config.listeners.0.values().all(|listener| listener.bind.ip().is_loopback()));
+    assert!(config.listeners.0.values().all(|listener| listener.bind.0.iter().all(Bind::is_local)));
     assert!(config.http.bind.ip().is_loopback());
     assert_eq!(config.limits, bus::Limits::default());
 }
@@ -59,7 +59,35 @@ fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
         (
             "listeners.mqtt.bind = \"localhost\"",
             "w.toml:1:23: listeners.mqtt.bind: \"localhost\" is not an address; write IP:PORT, as in \
-             \"127.0.0.1:1883\" or \"[::1]:1883\"",
+             \"127.0.0.1:1883\" or \"[::1]:1883\", or \"localhost:1883\", or the path of a Unix socket, as in \
+             \"/run/watersmeet.sock\"",
+        ),
+        (
+            "listeners.mqtt.bind = [\"127.0.0.1:1\", \"x\"]",
+            "w.toml:1:39: listeners.mqtt.bind[2]: \"x\" is not an address; write IP:PORT, as in \
+             \"127.0.0.1:1883\" or \"[::1]:1883\", or \"localhost:1883\", or the path of a Unix socket, as in \
+             \"/run/watersmeet.sock\"",
+        ),
+        (
+            "listeners.mqtt.bind = []",
+            "w.toml:1:23: listeners.mqtt.bind: the list is empty; name an address, or set enabled = false",
+        ),
+        (
+            "listeners.mqtt.transport = \"udp\"",
+            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\" or \"unix\", not over \"udp\"",
+        ),
+        (
+            "listeners.mqtt.mode = \"660\"",
+            "w.toml:1:23: listeners.mqtt.mode: only Unix sockets have a mode, the transport is \"tcp\"",
+        ),
+        (
+            "listeners.mqtt.bind = \"/run/w.sock\"",
+            "w.toml:1:23: listeners.mqtt.bind: the transport \"tcp\" needs an address such as \
+             \"127.0.0.1:1883\", found \"/run/w.sock\"",
+        ),
+        (
+            "listeners.mqtt.limits.pocket = \"1KB\"",
+            "w.toml:1:23: unknown key \"pocket\" in [listeners.mqtt.limits]; did you mean \"packet\"?",
         ),
         (
             "broker.max_inflight = 70000",
@@ -138,6 +166,29 @@ fn two_listeners_on_one_port_are_refused() {
 }
 
 #[test]
+fn a_listener_has_the_limits_of_all_but_for_its_own() {
+    let text = "[limits]\npacket = \"2MB\"\ntopic_levels = 9\n[listeners.mqtt.limits]\ntopic_levels = 3\n";
+    let config = load(text).unwrap().config;
+    let limits = bus::Limits { packet: 2 << 20, topic_levels: 3, ..bus::Limits::default() };
+    assert_eq!(config.listeners.0["mqtt"].limits, Some(limits));
+    assert_eq!((config.limits.topic_levels, &config.listeners.0["stomp"].limits), (9, &None));
+}
+
+#[test]
+fn a_listener_may_have_several_places() {
+    let text = "[listeners.a]\nprotocol = \"mqtt\"\nbind = [\"localhost:7\", \"[::]:8\"]\n[access]\n\
+                anonymous = \"everywhere\"\n[listeners.b]\nprotocol = \"stomp\"\ntransport = \"unix\"\n\
+                bind = \"/run/w.sock\"\nmode = \"600\"\n";
+    let config = load(text).unwrap().config;
+    let told: Vec<_> = config.listeners.0["a"].bind.0.iter().map(Bind::to_string).collect();
+    assert_eq!(told, ["localhost:7", "[::]:8"]);
+    let path = &config.listeners.0["b"];
+    assert_eq!((path.mode.unwrap().0, path.bind.0[0].is_local()), (0o600, true));
+    let twice = "[listeners.a]\nprotocol = \"mqtt\"\nbind = [\"127.0.0.1:7\", \"localhost:1883\"]\n";
+    assert!(faults(twice).contains("the port is that of listeners.mqtt too"));
+}
+
+#[test]
 fn a_variable_goes_before_the_file_and_the_file_before_the_defaults() {
     let text = "[log]\nlevel = \"warn\"\nformat = \"json\"\n";
     let loaded = load_with(text, [("WATERSMEET_LOG__LEVEL", "debug"), ("PATH", "/bin")]).unwrap();
@@ -164,7 +215,7 @@ fn a_variable_finds_keys_and_listeners_by_their_folded_names() {
         ],
     );
     let config = loaded.unwrap().config;
-    assert_eq!(config.listeners.0["mqtt-sn"].bind.port(), 9);
+    assert_eq!(config.listeners.0["mqtt-sn"].bind, bind::Binds::local(9));
     assert_eq!((config.broker.max_inflight, config.http.enabled), (7, false));
     assert_eq!(config.access.rules.len(), 1);
 }
@@ -253,6 +304,20 @@ fn the_reference_file_holds_every_key_with_its_default() {
     assert_eq!(written.iter().filter(differ).collect::<Vec<_>>(), [], "in the file, but no default");
     let missing: Vec<_> = defaults.keys().filter(|key| !written.contains_key(*key)).collect();
     assert_eq!(missing, [] as [&String; 0], "missing in the file");
+}
+
+#[test]
+fn the_reference_file_names_every_key_that_a_listener_may_have() {
+    let fault = faults("listeners.mqtt.zzzzzzzzzzzzzzzz = 1");
+    let known = fault.split("known: ").nth(1).unwrap();
+    for key in known.split(", ").map(|key| key.trim_matches('"')) {
+        let named = |line: &str| {
+            let line = line.trim_start_matches('#');
+            line.starts_with(&format!("{key} = "))
+                || (line.starts_with('[') && line.ends_with(&format!(".{key}]")))
+        };
+        assert!(REFERENCE.lines().any(named), "{key}");
+    }
 }
 
 #[test]

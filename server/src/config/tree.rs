@@ -57,6 +57,17 @@ impl Table {
         self.0.iter().find(|entry| entry.key == key)
     }
 
+    /// The table at the path.
+    pub(crate) fn table(&self, path: &Path) -> Option<&Self> {
+        path.0.iter().try_fold(self, |table, step| match step {
+            Step::Key(key) => match &table.entry(key)?.node.value {
+                Value::Table(table) => Some(table),
+                _ => None,
+            },
+            Step::Index(_) => None,
+        })
+    }
+
     /// Where the value at the path came from, or what is nearest around it.
     pub(crate) fn origin(&self, path: &Path) -> Origin {
         let mut origin = Origin::Default;

@@ -1,0 +1,5 @@
+//! What carries connections, on real sockets of this machine.
+
+mod draining;
+mod server;
+mod unix;
