@@ -6,15 +6,18 @@ use blake2::Blake2bMac512;
 use blake2::digest::{KeyInit, Mac};
 use parking_lot::Mutex;
 
-use crate::config::Config;
+use crate::config::{Config, User};
 use crate::password::Hash;
+use crate::scram::{Credential, Mechanism};
 use crate::{ConfigError, files, hash_password, password_file};
 
 /// Who may connect with a password.
 pub(crate) struct Accounts {
     by_name: HashMap<Box<str>, Arc<Account>>,
-    /// The same, in the order of their names.
-    in_order: Vec<Arc<Account>>,
+    /// Those with a hash of their password, in the order of their names.
+    hashed: Vec<Arc<Account>>,
+    /// A credential for each mechanism of SCRAM that somebody has: those of users that are not there look like it.
+    models: Vec<Credential>,
     /// Whether there is a list of users at all, though it may be empty.
     kept: bool,
     /// With this key the last good password of each user is remembered, so that a client which connects again
@@ -24,9 +27,10 @@ pub(crate) struct Accounts {
 
 /// Somebody who may connect with a password.
 pub(crate) struct Account {
-    hash: Hash,
+    hash: Option<Hash>,
     /// The hash as it is written.
     text: Box<str>,
+    scram: Vec<Credential>,
     pub(crate) superuser: bool,
     verified: Mutex<Option<[u8; 64]>>,
 }
@@ -37,32 +41,36 @@ impl Accounts {
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, ConfigError> {
         let mut accounts = Self {
             by_name: HashMap::new(),
-            in_order: Vec::new(),
+            hashed: Vec::new(),
+            models: Vec::new(),
             kept: config.keeps_users(),
             key: before.map_or_else(new_key, |before| before.key),
         };
         for (index, user) in config.users.iter().enumerate() {
-            let error = |key, message| ConfigError::entry("users", index, key, message);
-            let hash = Hash::parse(&user.password_hash);
-            let hash = hash.map_err(|fault| error("password_hash", fault.to_string()))?;
-            if user.name.is_empty() {
-                return Err(error("name", "a user needs a name".to_owned()));
-            }
-            let account = Account::new(hash, &user.password_hash, user.superuser);
-            if !accounts.add(&user.name, account, before) {
-                return Err(error("name", format!("there are two users with the name {:?}", user.name)));
+            if !accounts.add(&user.name, Account::of_user(index, user)?, before) {
+                let message = format!("there are two users with the name {:?}", user.name);
+                return Err(ConfigError::entry("users", index, "name", message));
             }
         }
         if config.has_password_file() {
             accounts.add_file(&config.password_file, before)?;
         }
-        let mut in_order: Vec<_> = accounts.by_name.iter().collect();
-        in_order.sort_by_key(|(name, _)| *name);
-        accounts.in_order = in_order.into_iter().map(|(_, account)| account.clone()).collect();
-        if accounts.in_order.is_empty() && accounts.kept {
-            accounts.in_order.extend(Account::of_nobody());
-        }
+        accounts.arrange();
         Ok(accounts)
+    }
+
+    fn arrange(&mut self) {
+        let mut in_order: Vec<_> = self.by_name.iter().collect();
+        in_order.sort_by_key(|(name, _)| *name);
+        let accounts = in_order.iter().map(|(_, account)| *account);
+        let hashed: Vec<_> = accounts.clone().filter(|account| account.hash.is_some()).cloned().collect();
+        let credentials: Vec<_> = accounts.flat_map(|account| &account.scram).collect();
+        let first = |mechanism| credentials.iter().find(|credential| credential.mechanism == mechanism);
+        self.models = Mechanism::ALL.into_iter().filter_map(first).map(|model| (*model).clone()).collect();
+        self.hashed = hashed;
+        if self.hashed.is_empty() && self.kept {
+            self.hashed.extend(Account::of_nobody());
+        }
     }
 
     /// Whether there is a list of users at all, though it may be empty.
@@ -79,7 +87,23 @@ impl Accounts {
     pub(crate) fn decoy(&self, name: &str) -> Option<&Arc<Account>> {
         let digest = mac(&self.key, name.as_bytes())?.finalize().into_bytes();
         let number = digest.iter().take(7).fold(0_usize, |number, byte| number << 8 | usize::from(*byte));
-        self.in_order.get(number.checked_rem(self.in_order.len())?)
+        self.hashed.get(number.checked_rem(self.hashed.len())?)
+    }
+
+    /// Whether somebody has a mechanism of SCRAM.
+    pub(crate) fn offer_scram(&self, mechanism: Mechanism) -> bool {
+        self.models.iter().any(|model| model.mechanism == mechanism)
+    }
+
+    /// What a user proves by a mechanism of SCRAM that it is.
+    pub(crate) fn scram(&self, name: &str, mechanism: Mechanism) -> Option<&Credential> {
+        self.find(name)?.scram.iter().find(|credential| credential.mechanism == mechanism)
+    }
+
+    /// The same for one that is not there; nothing if nobody has the mechanism.
+    pub(crate) fn pretended_scram(&self, name: &str, mechanism: Mechanism) -> Option<Credential> {
+        let model = self.models.iter().find(|model| model.mechanism == mechanism)?;
+        Some(model.pretend(name, &model.secret()))
     }
 
     pub(crate) fn remember(&self, account: &Account, password: &[u8]) {
@@ -96,7 +120,7 @@ impl Accounts {
     fn add_file(&mut self, file: &Path, before: Option<&Self>) -> Result<(), ConfigError> {
         let text = files::read(file)?;
         for line in password_file::parse(file, &text)? {
-            let account = Account::new(line.hash, line.text, false);
+            let account = Account::new(Some(line.hash), line.text, false);
             if !self.add(line.name, account, before) {
                 let message =
                     format!("there are two users with the name {:?}; take one of them out", line.name);
@@ -118,14 +142,40 @@ impl Accounts {
 }
 
 impl Account {
-    fn new(hash: Hash, text: &str, superuser: bool) -> Self {
-        Self { hash, text: text.into(), superuser, verified: Mutex::new(None) }
+    fn new(hash: Option<Hash>, text: &str, superuser: bool) -> Self {
+        Self { hash, text: text.into(), scram: Vec::new(), superuser, verified: Mutex::new(None) }
+    }
+
+    fn of_user(index: usize, user: &User) -> Result<Self, ConfigError> {
+        let error = |key, message: String| ConfigError::entry("users", index, key, message);
+        if user.name.is_empty() {
+            return Err(error("name", "a user needs a name".to_owned()));
+        }
+        let hash = (!user.password_hash.is_empty() || user.scram.is_empty())
+            .then(|| Hash::parse(&user.password_hash))
+            .transpose()
+            .map_err(|fault| error("password_hash", fault.to_string()))?;
+        let mut account = Self::new(hash, &user.password_hash, user.superuser);
+        for text in &user.scram {
+            let credential = Credential::parse(text).map_err(|fault| error("scram", fault.to_string()))?;
+            if account.scram.iter().any(|other| other.mechanism == credential.mechanism) {
+                let name = credential.mechanism.name();
+                return Err(error("scram", format!("there are two for {name}; take one of them out")));
+            }
+            account.scram.push(credential);
+        }
+        Ok(account)
     }
 
     /// An account that nobody has.
     fn of_nobody() -> Option<Arc<Self>> {
         let text = hash_password(b"").ok()?;
-        Some(Arc::new(Self::new(Hash::parse(&text).ok()?, &text, false)))
+        Some(Arc::new(Self::new(Some(Hash::parse(&text).ok()?), &text, false)))
+    }
+
+    /// Whether the user can come in with a password.
+    pub(crate) fn is_hashed(&self) -> bool {
+        self.hash.is_some()
     }
 
     /// Whether both have the same password.
@@ -135,7 +185,7 @@ impl Account {
 
     /// Whether this is the user's password. It takes tens of milliseconds on purpose.
     pub(crate) fn has(&self, password: &[u8]) -> bool {
-        self.hash.is_of(password)
+        self.hash.as_ref().is_some_and(|hash| hash.is_of(password))
     }
 }
 

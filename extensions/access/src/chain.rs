@@ -19,6 +19,8 @@ use crate::files::{Stamp, stamp};
 use crate::policy::Policy;
 use crate::{ConfigError, Throttle};
 
+mod exchange;
+
 /// How many clients may wait for their password to be checked; the next is told to come again. One core gets
 /// through so many in the time that a client has for its handshake, and a password may have 64 KiB.
 const MOST_WAITING: usize = 1_000;
@@ -162,7 +164,7 @@ impl AuthChain {
     /// Takes as long for an unknown user as for a wrong password.
     fn check(&self, username: &Arc<str>, password: &[u8]) -> Authentication {
         let policy = self.policy();
-        let known = policy.accounts.find(username);
+        let known = policy.accounts.find(username).filter(|account| account.is_hashed());
         let Some(account) = known.or_else(|| policy.accounts.decoy(username)) else {
             return Authentication::Refuse(Reason::BadCredentials);
         };
@@ -182,10 +184,10 @@ impl AuthChain {
 impl Authenticator for AuthChain {
     fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
         let credentials = &attempt.credentials;
-        if credentials.enhanced.is_some() {
-            return Answer::Now(Authentication::Refuse(Reason::BadAuthenticationMethod));
-        }
         let policy = self.policy();
+        if let Some(step) = &credentials.enhanced {
+            return Answer::Now(self.begin_scram(&policy, step));
+        }
         let shows_nothing = credentials.username.is_none() && credentials.password.is_none();
         if shows_nothing || !policy.accounts.are_kept() {
             return Answer::Now(self.judge_anonymous(&policy, attempt));
@@ -229,11 +231,11 @@ impl Watched {
 }
 
 fn accept(username: &Arc<str>, account: &Account) -> Authentication {
-    Authentication::Accept(Identity {
-        username: Some(username.clone()),
-        superuser: account.superuser,
-        ..Identity::default()
-    })
+    Authentication::Accept(identity(username.clone(), account))
+}
+
+fn identity(username: Arc<str>, account: &Account) -> Identity {
+    Identity { username: Some(username), superuser: account.superuser, ..Identity::default() }
 }
 
 #[cfg(test)]

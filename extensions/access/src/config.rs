@@ -52,7 +52,13 @@ pub struct User {
     /// The user name.
     pub name: String,
     /// The password's argon2id hash in PHC form, which `watersmeet passwd NAME` prints; or what mosquitto_passwd makes.
+    /// It may be left out where there is `scram`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub password_hash: String,
+    /// What SCRAM needs of the password, one for each mechanism, in the form of RFC 5803; `watersmeet passwd NAME`
+    /// prints them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scram: Vec<String>,
     /// Whether the rules do not apply to this user.
     #[serde(default)]
     pub superuser: bool,

@@ -14,10 +14,12 @@ mod password_file;
 mod pattern;
 mod policy;
 mod rules;
+mod scram;
 mod throttle;
 
 pub use chain::{AuthChain, Refresh};
 pub use config::{Action, Anonymous, Config, Listener, Permit, Rule, User};
 pub use fault::{ConfigError, Place, Step};
 pub use password::{HashError, hash_password};
+pub use scram::{Mechanism, ScramError, is_scram_name, scram_credential};
 pub use throttle::Throttle;

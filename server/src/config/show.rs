@@ -11,7 +11,7 @@ pub(crate) enum Detail {
 }
 
 /// Keys that end so hold secrets.
-const SECRET: [&str; 5] = ["password", "password_hash", "secret", "token", "psk"];
+const SECRET: [&str; 6] = ["password", "password_hash", "scram", "secret", "token", "psk"];
 
 /// The configuration in force as TOML, without secrets.
 pub(crate) fn show(loaded: &Loaded, detail: Detail) -> String {

@@ -49,7 +49,7 @@ fn passwd_prints_an_entry_that_the_server_takes() {
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"secret\n").unwrap();
     let entry = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
-    assert!(!entry.contains("secret"), "{entry}");
+    assert!(!entry.contains("secret") && entry.contains("\"SCRAM-SHA-512$4096:"), "{entry}");
 
     let room = Room::new();
     let file = room.write("w.toml", &entry);

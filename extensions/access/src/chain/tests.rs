@@ -6,12 +6,18 @@ use crate::config::{Action, Anonymous, Listener, Permit, Rule, User};
 use crate::password::tests::quick_hash;
 
 mod live;
+mod scram;
 
 const HERE: &str = "127.0.0.1:5000";
 const ELSEWHERE: &str = "192.0.2.7:5000";
 
 fn user(name: &str, password: &str) -> User {
-    User { name: name.into(), password_hash: quick_hash(password.as_bytes()), superuser: false }
+    User {
+        name: name.into(),
+        password_hash: quick_hash(password.as_bytes()),
+        scram: vec![],
+        superuser: false,
+    }
 }
 
 fn chain(anonymous: Anonymous, users: &[User]) -> AuthChain {
@@ -180,7 +186,7 @@ async fn too_many_waiting_clients_are_told_to_come_again() {
 }
 
 #[tokio::test]
-async fn an_enhanced_authentication_is_not_offered_even_here() {
+async fn an_enhanced_authentication_is_not_offered_where_nobody_has_one() {
     let mut attempt = attempt(None, None, HERE);
     let step = EnhancedAuthentication { method: "SCRAM-SHA-256".into(), data: Default::default() };
     attempt.credentials.enhanced = Some(step);
