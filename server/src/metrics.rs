@@ -132,6 +132,7 @@ fn write_messages(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
         "Times a client was not listened to because it sent more than it may",
         stats.paused,
     )?;
+    page.counter("messages_filtered", "Times that no condition of a subscription was met", stats.filtered)?;
     let dropped = stats.dropped.iter().map(|(reason, count)| ([("reason", reason.name())], *count));
     page.counters("messages_dropped", "Messages thrown away, by cause", dropped)?;
     page.gauge("retained_messages", "Retained messages there are now", stats.retained as f64)?;

@@ -31,7 +31,7 @@ impl Pattern {
     /// Takes a topic filter as a rule writes it.
     pub(crate) fn parse(text: &str) -> Result<Self, TopicError> {
         let filter = Filter::parse(text)?;
-        if filter.share().is_some() {
+        if filter.pattern() != filter.as_str() {
             return Err(TopicError::Share); // a share group gives no more rights than its filter
         }
         let levels: Vec<_> = filter.levels().map(Level::parse).collect();

@@ -94,7 +94,7 @@ const PREDEFINED: u32 = 0x1_0000;
 fn filter(topic: &TopicFilter<'_>, client_id: &str, shared: &Shared) -> Result<Filter, Reason> {
     match topic {
         TopicFilter::Name(name) => {
-            let filter = Filter::parse(name).map_err(|_| Reason::FilterInvalid)?;
+            let filter = Filter::parse_with_condition(name).map_err(|_| Reason::FilterInvalid)?;
             let fits = filter.levels().count() <= shared.limits.topic_levels;
             fits.then_some(filter).ok_or(Reason::FilterInvalid)
         }

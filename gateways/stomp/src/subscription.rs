@@ -64,8 +64,8 @@ impl Wanted {
     ) -> Result<Self, ProtocolError> {
         let destination =
             frame.header("destination").ok_or(ProtocolError::violation("SUBSCRIBE has no destination"))?;
-        let filter =
-            Filter::parse(destination).map_err(|_| error(Reason::FilterInvalid, "no topic filter"))?;
+        let filter = Filter::parse_with_condition(destination)
+            .map_err(|_| error(Reason::FilterInvalid, "no topic filter"))?;
         if filter.levels().count() > limits.topic_levels {
             return Err(error(Reason::FilterInvalid, "the topic filter has too many levels"));
         }

@@ -11,11 +11,13 @@ use crate::access::{
     Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Interceptor, Permission,
 };
 use crate::announce::{is_system, server};
+use crate::exclusive::Exclusive;
 use crate::publish::publish_access;
 use crate::record::{Key, Record, State};
 use crate::retained::Retained;
 use crate::router::Router;
 use crate::session::Session;
+use crate::share::Strategies;
 use crate::stats::{Counters, Stats};
 use crate::timers::{Due, Timer, Timers};
 use crate::{Answer, BrokerEvent, Config, Later, Observer};
@@ -44,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) hooks: Hooks,
     pub(crate) router: Router,
+    pub(crate) exclusive: Exclusive,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     /// Whose messages [`Broker::announce`] publishes.
@@ -76,6 +79,9 @@ type OwnedWill = (Will, Arc<Client>);
 /// One of the calls of an interceptor.
 type Intercept<T> = fn(&dyn Interceptor, &Client, T) -> Answer<Result<T, Reason>>;
 
+/// The least time between two looks for members that are back.
+const SHARE_PAUSE: Duration = Duration::from_secs(1);
+
 /// How often expired retained messages are looked for; a reader never sees one all the same.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -83,10 +89,10 @@ impl Broker {
     /// An empty broker.
     pub fn new(config: Config, hooks: Hooks, observers: Vec<Arc<dyn Observer>>) -> Self {
         Self(Arc::new(Shared {
-            config,
             hooks,
             observers,
-            router: Router::default(),
+            router: Router::new(Strategies::new(&config)),
+            exclusive: Exclusive::default(),
             retained: Retained::default(),
             counters: Counters::default(),
             server: server(),
@@ -96,6 +102,7 @@ impl Broker {
             assigned: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             last_sweep: Mutex::new(None),
+            config,
         }))
     }
 
@@ -379,7 +386,8 @@ impl Shared {
         }
         let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
         let mut due = Vec::new();
-        for (what, delay) in [(Due::Will, delay), (Due::End, Some(expiry))] {
+        let grace = state.is_in_share_group().then_some(self.config.share_grace);
+        for (what, delay) in [(Due::Share, grace), (Due::Will, delay), (Due::End, Some(expiry))] {
             let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { continue };
             let timer = Timer { what, record: Arc::downgrade(record), epoch };
             match at <= now {
@@ -399,6 +407,14 @@ impl Shared {
         let mut state = record.lock();
         if record.epoch() != timer.epoch || state.is_held() || state.ended {
             return;
+        }
+        if timer.what == Due::Share {
+            // Once more in a while: other members may have come back by then.
+            let again = now.checked_add(self.config.share_grace.max(SHARE_PAUSE));
+            state.timers.retain(|(at, _)| *at > now);
+            state.timers.extend(again.map(|at| self.timers.set(at, timer)));
+            drop(state);
+            return self.pass_on(&record);
         }
         let will = state.will.take();
         if timer.what == Due::End {
@@ -429,6 +445,7 @@ impl Shared {
         for subscription in subscriptions.into_values() {
             self.counters.remove_subscription(&subscription.filter);
             self.router.remove(&subscription.filter, record, subscription.id);
+            self.exclusive.free(&subscription.filter, record);
         }
         for queued in owed.into_iter().filter(|queued| queued.group.is_some()) {
             self.redispatch(queued, record);
@@ -443,6 +460,7 @@ impl Shared {
         drop(state);
         self.router.remove(&subscription.filter, record, subscription.id);
         self.counters.remove_subscription(&subscription.filter);
+        self.exclusive.free(&subscription.filter, record);
         Some(subscription)
     }
 

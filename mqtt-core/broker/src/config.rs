@@ -1,7 +1,10 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bus::{Qos, SessionExpiry, units};
 use serde::{Deserialize, Serialize};
+
+use crate::ShareStrategy;
 
 /// What sessions, queues and retained messages may cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,17 @@ pub struct Config {
     pub retain: bool,
     /// Whether `$share/{group}/…` may be subscribed.
     pub shared_subscriptions: bool,
+    /// Which member of a share group gets a message.
+    pub share_strategy: ShareStrategy,
+    /// How long a member's client may be away before what waits for it in its groups is passed on to other members.
+    #[serde(with = "units::duration")]
+    pub share_grace: Duration,
+    /// Whether `$exclusive/…` may be subscribed, by one session at a time.
+    pub exclusive_subscriptions: bool,
+    /// Whether a filter may end with `?` and a condition on user properties: `{filter}?name=value&number>5`.
+    pub property_filters: bool,
+    /// Groups with a strategy of their own, by name; `$queue` is that of `$queue/…`.
+    pub share_groups: BTreeMap<String, ShareStrategy>,
 }
 
 /// What happens to a message for a full queue; either way it is counted.
@@ -79,6 +93,11 @@ impl Default for Config {
             max_qos: 2,
             retain: true,
             shared_subscriptions: true,
+            share_strategy: ShareStrategy::default(),
+            share_grace: Duration::from_secs(60),
+            exclusive_subscriptions: true,
+            property_filters: false,
+            share_groups: BTreeMap::new(),
         }
     }
 }

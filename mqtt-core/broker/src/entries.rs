@@ -1,8 +1,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bus::{SubscribeOptions, SubscriptionId};
+use bus::{Message, SubscribeOptions, SubscriptionId};
 
+use crate::condition::Condition;
 use crate::record::Record;
 
 /// The subscriptions of one filter or share group. Where they are many, each is found in one step: when a hundred
@@ -23,10 +24,19 @@ pub(crate) struct Entry {
     pub(crate) record: Arc<Record>,
     pub(crate) id: SubscriptionId,
     pub(crate) options: SubscribeOptions,
+    /// What messages must meet.
+    pub(crate) condition: Option<Arc<Condition>>,
 }
 
 /// From how many subscriptions of one filter on they are found by place.
 const MANY: usize = 64;
+
+impl Entry {
+    /// Whether the message meets the condition, if there is one.
+    pub(crate) fn accepts(&self, message: &Message) -> bool {
+        self.condition.as_ref().is_none_or(|condition| condition.holds(message))
+    }
+}
 
 impl Entries {
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Entry> {

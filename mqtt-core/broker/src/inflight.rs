@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use bus::DeliveryId;
+use bus::{DeliveryId, Qos};
 
 use crate::queue::Queued;
 
@@ -87,6 +87,18 @@ impl Inflight {
         entry
     }
 
+    /// What came through share groups and may go to another member: what was sent exactly once may not, once it
+    /// was begun [MQTT-4.8.2-5].
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Queued> {
+        self.entries.iter().filter_map(Entry::movable)
+    }
+
+    /// Takes out what may go to another member and `gone` says so of; no connection holds the session.
+    pub(crate) fn remove(&mut self, gone: impl Fn(&Queued) -> bool) {
+        self.entries.retain(|entry| !entry.movable().is_some_and(&gone));
+        self.handed = self.handed.min(self.entries.len());
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
         self.handed = 0;
@@ -112,6 +124,12 @@ impl Inflight {
 
     fn find(&self, sequence: u64) -> Option<usize> {
         self.entries.binary_search_by_key(&sequence, |entry| entry.sequence).ok()
+    }
+}
+
+impl Entry {
+    fn movable(&self) -> Option<&Queued> {
+        self.queued.as_ref().filter(|queued| queued.group.is_some() && queued.qos < Qos::ExactlyOnce)
     }
 }
 

@@ -1,8 +1,9 @@
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bus::{Message, Publish, Reason, Will};
+use bus::{Filter, Message, Publish, Reason, Will};
 
 use crate::access::{Access, Client, Interceptor};
 use crate::announce::is_system;
@@ -10,6 +11,7 @@ use crate::broker::Shared;
 use crate::queue::Queued;
 use crate::record::Record;
 use crate::router::{Hit, Routes};
+use crate::share::{Choice, Fit};
 use crate::{Answer, BrokerEvent};
 
 impl Shared {
@@ -113,17 +115,24 @@ impl Shared {
         let mut matched = 0;
         for target in &routes.targets {
             let own = origin.is_some_and(|origin| Arc::ptr_eq(origin, &target.record));
-            let hit = if own { target.own.as_ref() } else { Some(&target.hit) };
-            if let Some(hit) = hit {
-                matched += 1;
-                self.owe(&target.record, queued(message, hit));
+            match target.hit(message, own) {
+                Some(hit) => {
+                    matched += 1;
+                    self.owe(&target.record, queued(message, &hit));
+                }
+                None if target.is_judged() => self.counters.filter(),
+                None => {}
             }
         }
         for group in &routes.groups {
-            if let Some(member) = group.choose(None) {
-                matched += 1;
-                let queued = Queued { group: Some(group.filter.clone()), ..queued(message, &member.hit) };
-                self.owe(&member.record, queued);
+            match group.choose(message, None, &self.config) {
+                Some(member) => {
+                    matched += 1;
+                    let queued = Queued { group: Some(group.filter.clone()), ..queued(message, &member.hit) };
+                    self.owe(member.record, queued);
+                }
+                // A group has a member, so it is their conditions.
+                None => self.counters.filter(),
             }
         }
         matched
@@ -134,13 +143,35 @@ impl Shared {
     pub(crate) fn redispatch(&self, queued: Queued, from: &Arc<Record>) {
         let routes = self.router.routes(&queued.message.topic);
         let group = routes.groups.iter().find(|group| Some(&group.filter) == queued.group.as_ref());
-        match group.and_then(|group| group.choose(Some(from))) {
-            Some(member) => {
-                let matched = member.hit.matched.clone();
-                let qos = member.hit.qos.min(queued.message.qos);
-                self.owe(&member.record, Queued { matched, qos, ..queued });
+        match group.and_then(|group| group.choose(&queued.message, Some(from), &self.config)) {
+            Some(member) if member.fit > Fit::Full || from.lock().ended => {
+                self.owe(member.record, passed_on(queued.clone(), &member));
             }
-            None => self.owe(from, queued),
+            _ => self.owe(from, queued),
+        }
+    }
+
+    /// Passes on what waits in share groups for a client that is away, as far as another member is there for it. The
+    /// caller holds the session's turn.
+    pub(crate) fn pass_on(&self, from: &Arc<Record>) {
+        let state = from.lock();
+        let waiting: Vec<_> = state.inflight.shared().chain(state.queue.shared()).cloned().collect();
+        drop(state);
+        let mut gone = HashSet::new();
+        let mut last = None;
+        for queued in waiting {
+            let routes = self.router.find(&queued.message.topic, &mut last);
+            let group = routes.groups.iter().find(|group| Some(&group.filter) == queued.group.as_ref());
+            let member = group.and_then(|group| group.choose(&queued.message, Some(from), &self.config));
+            if let Some(member) = member.filter(|member| member.fit == Fit::Ready) {
+                gone.insert(identity(&queued));
+                self.owe(member.record, passed_on(queued, &member));
+            }
+        }
+        if !gone.is_empty() {
+            let mut state = from.lock();
+            state.inflight.remove(|queued| gone.contains(&identity(queued)));
+            state.queue.remove(|queued| gone.contains(&identity(queued)));
         }
     }
 
@@ -198,6 +229,17 @@ impl Shared {
 /// The right that a publish needs.
 pub(crate) fn publish_access(publish: &Publish) -> Access<'_> {
     Access::Publish { topic: &publish.topic, qos: publish.qos, retain: publish.retain }
+}
+
+/// The same message for another member of its group.
+fn passed_on(queued: Queued, member: &Choice<'_>) -> Queued {
+    let matched = member.hit.matched.clone();
+    Queued { matched, qos: member.hit.qos.min(queued.message.qos), ..queued }
+}
+
+/// Which message through which group.
+fn identity(queued: &Queued) -> (usize, Option<Filter>) {
+    (Arc::as_ptr(&queued.message).addr(), queued.group.clone())
 }
 
 fn queued(message: &Arc<Message>, hit: &Hit) -> Queued {

@@ -33,10 +33,7 @@ impl Queue {
     /// the oldest.
     pub(crate) fn push(&mut self, queued: Queued, config: &Config) -> Vec<Queued> {
         let (mut lost, size) = (Vec::new(), queued.message.size());
-        let fits = |queue: &Self| {
-            queue.live.len() < config.queue_messages && queue.bytes + size <= config.queue_bytes
-        };
-        while !fits(self) {
+        while !self.has_room(size, config) {
             let makes_way = |oldest: &mut Queued| {
                 oldest.message.is_expired(queued.message.published)
                     || (config.when_full == WhenFull::DropOldest && size <= config.queue_bytes)
@@ -91,6 +88,22 @@ impl Queue {
             }
             expired.push(queued);
         }
+    }
+
+    /// Whether a message of this size can be added without loss.
+    pub(crate) fn has_room(&self, size: usize, config: &Config) -> bool {
+        self.live.len() < config.queue_messages && self.bytes + size <= config.queue_bytes
+    }
+
+    /// What waits and came through share groups.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Queued> {
+        self.live.iter().filter(|queued| queued.group.is_some())
+    }
+
+    /// Takes out what waits and `gone` says so of.
+    pub(crate) fn remove(&mut self, gone: impl Fn(&Queued) -> bool) {
+        self.live.retain(|queued| !gone(queued));
+        self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
     }
 
     pub(crate) fn is_empty(&self) -> bool {

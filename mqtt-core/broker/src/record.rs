@@ -246,6 +246,11 @@ impl State {
     pub(crate) fn is_held(&self) -> bool {
         self.holder.is_some()
     }
+
+    /// Whether a subscription is shared.
+    pub(crate) fn is_in_share_group(&self) -> bool {
+        self.subscriptions.values().any(|subscription| subscription.filter.share().is_some())
+    }
 }
 
 impl Holder {

@@ -1,12 +1,14 @@
+use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bus::{Filter, Matched, Qos, SubscribeOptions, SubscriptionId, Topic};
+use bus::{Filter, Matched, Message, Qos, SubscriptionId, Topic};
 use parking_lot::{Mutex, RwLock};
 
 use crate::entries::{Entries, Entry};
 use crate::record::Record;
+use crate::share::{GroupRoute, Strategies, Turn};
 
 /// Who is owed a message on a topic.
 #[derive(Default)]
@@ -16,6 +18,7 @@ pub(crate) struct Router {
     epoch: AtomicU64,
     /// The last routes with many targets: too large to be remembered by each publisher.
     wide: Mutex<VecDeque<(Topic, Arc<Routes>)>>,
+    strategies: Strategies,
 }
 
 /// What a topic matched.
@@ -30,9 +33,11 @@ pub(crate) struct Routes {
 pub(crate) struct Target {
     pub(crate) record: Arc<Record>,
     /// For what others publish.
-    pub(crate) hit: Hit,
+    hit: Hit,
     /// For what the session itself publishes; `None` if every subscription is no-local.
-    pub(crate) own: Option<Hit>,
+    own: Option<Hit>,
+    /// All its subscriptions if one has a condition: each is judged by itself, for each message.
+    judged: Option<Box<[Entry]>>,
 }
 
 /// How a message is handed to a session.
@@ -41,13 +46,6 @@ pub(crate) struct Hit {
     pub(crate) matched: Matched,
     pub(crate) qos: Qos,
     pub(crate) retain_as_published: bool,
-}
-
-/// A share group: one of its members gets the message [MQTT5 4.8.2].
-pub(crate) struct GroupRoute {
-    pub(crate) filter: Filter,
-    members: Vec<Target>,
-    turn: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -77,7 +75,7 @@ struct Here {
 struct Group {
     filter: Filter,
     members: Entries,
-    turn: Arc<AtomicUsize>,
+    turn: Arc<Turn>,
 }
 
 /// How many targets a publisher remembers.
@@ -87,19 +85,15 @@ const FEW: usize = 32;
 const WIDE_KEPT: usize = 16;
 
 impl Router {
+    pub(crate) fn new(strategies: Strategies) -> Self {
+        Self { strategies, ..Self::default() }
+    }
+
     /// Adds a subscription; `old` is the id of the one it replaces on the same filter.
-    pub(crate) fn insert(
-        &self,
-        filter: &Filter,
-        record: &Arc<Record>,
-        id: SubscriptionId,
-        options: SubscribeOptions,
-        old: Option<SubscriptionId>,
-    ) {
-        let entry = Entry { record: record.clone(), id, options };
+    pub(crate) fn insert(&self, filter: &Filter, entry: Entry, old: Option<SubscriptionId>) {
         let mut tables = self.tables.write();
-        let entries = tables.place(filter).entries_of(filter);
-        match old.and_then(|old| entries.find(record, old)) {
+        let entries = tables.place(filter).entries_of(filter, &self.strategies);
+        match old.and_then(|old| entries.find(&entry.record, old)) {
             Some(at) => entries.replace(at, entry),
             None => entries.push(entry),
         }
@@ -111,9 +105,9 @@ impl Router {
         let mut tables = self.tables.write();
         if filter.has_wildcard() {
             let levels: Vec<&str> = filter.levels().collect();
-            tables.wild.remove(&levels, &mut |here| here.remove(filter, record, id));
+            tables.wild.remove(&levels, &mut |here| here.remove(filter, record, id, &self.strategies));
         } else if let Some(here) = tables.exact.get_mut(filter.pattern()) {
-            here.remove(filter, record, id);
+            here.remove(filter, record, id, &self.strategies);
             if here.is_empty() {
                 tables.exact.remove(filter.pattern());
             }
@@ -174,20 +168,24 @@ impl Router {
 
 impl Routes {
     fn is_wide(&self) -> bool {
-        let members = self.groups.iter().map(|group| group.members.len());
+        let members = self.groups.iter().map(GroupRoute::len);
         self.targets.len() + members.sum::<usize>() > FEW
     }
 }
 
-impl GroupRoute {
-    /// The member whose turn it is: one whose client is there, else any; never `not`, if there is another.
-    pub(crate) fn choose(&self, not: Option<&Arc<Record>>) -> Option<&Target> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let (before, after) = self.members.split_at_checked(turn % self.members.len().max(1))?;
-        let others = |target: &&Target| not.is_none_or(|not| !Arc::ptr_eq(&target.record, not));
-        let in_turn = || after.iter().chain(before).filter(others);
-        let present = in_turn().find(|target| target.record.lock().is_held());
-        present.or_else(|| in_turn().next())
+impl Target {
+    /// How the session is handed the message; `None` if not at all. `own`: the session itself published it.
+    pub(crate) fn hit(&self, message: &Message, own: bool) -> Option<Cow<'_, Hit>> {
+        let Some(entries) = &self.judged else {
+            return if own { self.own.as_ref() } else { Some(&self.hit) }.map(Cow::Borrowed);
+        };
+        let entries = entries.iter().filter(|entry| !(own && entry.options.no_local));
+        hit(entries.filter(|entry| entry.accepts(message))).map(Cow::Owned)
+    }
+
+    /// Whether a subscription has a condition.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.judged.is_some()
     }
 }
 
@@ -266,20 +264,20 @@ impl Node {
 }
 
 impl Here {
-    fn entries_of(&mut self, filter: &Filter) -> &mut Entries {
-        if filter.share().is_none() {
-            return &mut self.entries;
-        }
+    fn entries_of(&mut self, filter: &Filter, strategies: &Strategies) -> &mut Entries {
+        let Some(name) = filter.share() else { return &mut self.entries };
         let groups = &mut self.groups;
-        let at = groups.iter().position(|group| group.filter == *filter).unwrap_or_else(|| {
-            groups.push(Group { filter: filter.clone(), members: Entries::default(), turn: Arc::default() });
+        // The pattern is the same for all that is here; conditions do not part a group.
+        let at = groups.iter().position(|group| group.filter.share() == Some(name)).unwrap_or_else(|| {
+            let turn = strategies.turn(name);
+            groups.push(Group { filter: filter.without_condition(), members: Entries::default(), turn });
             groups.len() - 1
         });
         &mut groups.get_mut(at).expect("it was found or just put there").members
     }
 
-    fn remove(&mut self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId) {
-        let entries = self.entries_of(filter);
+    fn remove(&mut self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId, strategies: &Strategies) {
+        let entries = self.entries_of(filter, strategies);
         if let Some(at) = entries.find(record, id) {
             entries.remove(at);
         }
@@ -290,11 +288,7 @@ impl Here {
         found.extend(self.entries.iter());
         for group in &self.groups {
             let members: Vec<&Entry> = group.members.iter().collect();
-            groups.push(GroupRoute {
-                filter: group.filter.clone(),
-                members: merge(&members),
-                turn: group.turn.clone(),
-            });
+            groups.push(GroupRoute::new(group.filter.clone(), merge(&members), group.turn.clone()));
         }
     }
 
@@ -326,7 +320,9 @@ fn target(entries: &[&Entry]) -> Option<Target> {
         true => self::hit(entries.iter().copied().filter(|entry| !entry.options.no_local)),
         false => Some(hit.clone()),
     };
-    Some(Target { record, hit, own })
+    let has_condition = entries.iter().any(|entry| entry.condition.is_some());
+    let judged = has_condition.then(|| entries.iter().map(|entry| (*entry).clone()).collect());
+    Some(Target { record, hit, own, judged })
 }
 
 fn hit<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Hit> {
@@ -343,6 +339,10 @@ fn hit<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Hit> {
 mod tests {
     use super::*;
 
+    fn entry(record: &Arc<Record>, id: SubscriptionId) -> Entry {
+        Entry { record: record.clone(), id, options: Default::default(), condition: None }
+    }
+
     /// What went wrong: every publisher kept the routes of its last topic, with the sessions in it, however many
     /// there were, and whether or not these had ended.
     #[test]
@@ -351,7 +351,7 @@ mod tests {
         let filter = Filter::exactly(&topic);
         let record = |n: usize| Arc::new(Record::new(bus::ClientId::parse(&n.to_string()).unwrap()));
         let records: Vec<_> = (0..=FEW).map(record).collect();
-        let insert = |record| router.insert(&filter, record, SubscriptionId(0), Default::default(), None);
+        let insert = |record| router.insert(&filter, entry(record, SubscriptionId(0)), None);
         records.iter().skip(1).for_each(insert);
         let (mut one, mut other) = (None, None);
         assert_eq!(router.find(&topic, &mut one).targets.len(), FEW);
@@ -372,9 +372,9 @@ mod tests {
         let records: Vec<_> = (0..640).map(record).collect();
         let id = |n: usize| SubscriptionId(n as u32 % 3);
         for (n, record) in records.iter().enumerate() {
-            router.insert(&filter, record, SubscriptionId(7), Default::default(), None);
-            router.insert(&filter, record, id(n), Default::default(), Some(SubscriptionId(7)));
-            router.insert(&filter, record, id(n), Default::default(), None); // by id as well
+            router.insert(&filter, entry(record, SubscriptionId(7)), None);
+            router.insert(&filter, entry(record, id(n)), Some(SubscriptionId(7)));
+            router.insert(&filter, entry(record, id(n)), None); // by id as well
         }
         for left in (0..records.len()).rev() {
             let n = left * 7 % records.len();

@@ -3,12 +3,15 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bus::{
-    Ack, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Publish, Qos, Reason, Reply,
-    RetainHandling, Subscription, Topic, Unsubscribe, Will,
+    Ack, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Filter, Publish, Qos, Reason,
+    Reply, RetainHandling, Subscription, Topic, Unsubscribe, Will,
 };
 
 use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor};
 use crate::broker::Shared;
+use crate::condition::Condition;
+use crate::config::Config;
+use crate::entries::Entry;
 use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
@@ -253,9 +256,10 @@ impl Session {
         !self.open || self.record.epoch() != self.epoch
     }
 
-    fn review(&self, subscription: Subscription) -> Answer<Result<Subscription, Reason>> {
-        if subscription.filter.share().is_some() && !self.shared.config.shared_subscriptions {
-            return Answer::Now(Err(Reason::SharedSubscriptionsNotSupported));
+    fn review(&self, mut subscription: Subscription) -> Answer<Result<Subscription, Reason>> {
+        match check_filter(subscription.filter, &self.shared.config) {
+            Ok(filter) => subscription.filter = filter,
+            Err(reason) => return Answer::Now(Err(reason)),
         }
         let access = Access::Subscribe { filter: &subscription.filter, qos: subscription.options.qos };
         let permission = self.shared.permit(&self.client, access);
@@ -302,6 +306,21 @@ fn commit(
     Ok(Reply::Published { matched })
 }
 
+/// Whether the configuration allows what goes with a filter's pattern. Makes out the condition, if there is one.
+fn check_filter(filter: Filter, config: &Config) -> Result<Filter, Reason> {
+    if filter.share().is_some() && !config.shared_subscriptions {
+        return Err(Reason::SharedSubscriptionsNotSupported);
+    }
+    if filter.is_exclusive() && !config.exclusive_subscriptions {
+        return Err(Reason::UnsupportedFeature);
+    }
+    if !config.property_filters {
+        return if filter.condition().is_none() { Ok(filter) } else { Err(Reason::FilterInvalid) };
+    }
+    let filter = filter.split_condition().map_err(|_| Reason::FilterInvalid)?;
+    Condition::of(&filter).map(|_| filter)
+}
+
 /// Puts a reviewed subscription into session and router, and queues the retained messages it is owed.
 fn register(
     shared: &Shared,
@@ -315,6 +334,7 @@ fn register(
     let Subscription { id, filter, mut options, .. } = subscription.clone();
     options.qos = options.qos.min(shared.config.max_qos());
     let key = Key::of(&subscription);
+    let condition = Condition::of(&filter)?.map(Arc::new);
     let mut state = record.lock();
     let replaced = state.subscriptions.get(&key).map(|old| old.filter.as_str().len());
     let fresh = replaced.is_none();
@@ -327,6 +347,7 @@ fn register(
     if state.queue.replay_len() >= shared.config.max_replay {
         return Err(Reason::QuotaExceeded);
     }
+    shared.exclusive.take(&filter, record)?;
     state.subscription_bytes = bytes;
     let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
     drop(state);
@@ -335,10 +356,14 @@ fn register(
         shared.counters.remove_subscription(&old.filter);
     }
     let same = old.as_ref().filter(|old| old.filter == filter).map(|old| old.id);
+    if let Some(old) = &old {
+        shared.exclusive.free(&old.filter, record);
+    }
     if let Some(moved) = old.filter(|old| old.filter != filter) {
         shared.router.remove(&moved.filter, record, moved.id);
     }
-    shared.router.insert(&filter, record, id, options, same);
+    let entry = Entry { record: record.clone(), id, options, condition };
+    shared.router.insert(&filter, entry.clone(), same);
     let wanted = match options.retain_handling {
         RetainHandling::Always => true,
         RetainHandling::IfNew => fresh,
@@ -347,6 +372,14 @@ fn register(
     if wanted && filter.share().is_none() {
         let retained = shared.retained.matches(&filter, now).into_iter();
         let retained = retained.filter(|message| !(options.no_local && message.origin == record.id));
+        let accept = |message: &Arc<bus::Message>| {
+            let accepted = entry.accepts(message);
+            if !accepted {
+                shared.counters.filter();
+            }
+            accepted
+        };
+        let retained = retained.filter(accept);
         record.lock().queue.replay(retained.map(|message| Queued {
             qos: options.qos.min(message.qos),
             message,

@@ -14,6 +14,7 @@ pub(crate) struct Counters {
     pub(crate) delivered: [AtomicU64; 3],
     pub(crate) delivered_bytes: AtomicU64,
     pub(crate) unrouted: AtomicU64,
+    filtered: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) sessions: AtomicU64,
     pub(crate) subscriptions: AtomicU64,
@@ -43,6 +44,8 @@ pub struct Stats {
     pub delivered_bytes: u64,
     /// Messages that matched no subscription.
     pub unrouted: u64,
+    /// Times that a message matched a session's filters or a share group, and no condition of theirs.
+    pub filtered: u64,
     /// Sessions that a connection holds now.
     pub connections: u64,
     /// Sessions there are now.
@@ -112,6 +115,10 @@ impl Counters {
         *self.refused.entry((protocol, reason)).or_default() += 1;
     }
 
+    pub(crate) fn filter(&self) {
+        self.filtered.fetch_add(1, Relaxed);
+    }
+
     pub(crate) fn drop_message(&self, reason: Reason) {
         *self.dropped.entry(reason).or_default() += 1;
     }
@@ -132,6 +139,7 @@ impl Counters {
             delivered: self.delivered.each_ref().map(load),
             delivered_bytes: load(&self.delivered_bytes),
             unrouted: load(&self.unrouted),
+            filtered: load(&self.filtered),
             connections: load(&self.connections),
             sessions: load(&self.sessions),
             subscriptions: load(&self.subscriptions),

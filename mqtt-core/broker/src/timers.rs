@@ -20,6 +20,8 @@ pub(crate) enum Due {
     Will,
     /// The session ends.
     End,
+    /// What waits in share groups is passed on.
+    Share,
 }
 
 #[derive(Default)]

@@ -6,14 +6,17 @@ use std::sync::Arc;
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Topic(Arc<str>);
 
-/// A topic filter, with the share group it names if it begins with `$share/{group}/`.
+/// A topic filter, perhaps with a prefix that says who else may have it, and a condition that messages must meet.
 ///
-/// `+` and `#` stand only as whole levels and `#` only last [MQTT-4.7.1]; the length is that of a topic.
+/// The prefixes are `$share/{group}/`, `$queue/` (the share group of that name) and `$exclusive/`. `+` and `#` stand
+/// only as whole levels and `#` only last [MQTT-4.7.1]; the length is that of a topic.
 #[derive(Clone)]
 pub struct Filter {
     text: Arc<str>,
-    /// Where the pattern begins: behind `$share/{group}/`, else 0.
+    /// Where the pattern begins: behind the prefix, else 0.
     pattern: u32,
+    /// Where the pattern ends: before the `?` of a condition, else at the end of the text.
+    end: u32,
 }
 
 /// What is wrong with a topic name or filter.
@@ -34,9 +37,14 @@ pub enum TopicError {
     /// `$share` without a group name or a filter behind it, or with a wildcard in the group's name.
     #[error("is not of the form $share/{{group}}/{{filter}}")]
     Share,
+    /// `$queue` or `$exclusive` without a filter behind it, or one prefix behind `$exclusive/`.
+    #[error("is not of the form $queue/{{filter}} or $exclusive/{{filter}}")]
+    Prefix,
 }
 
 const SHARE: &str = "$share/";
+const QUEUE: &str = "$queue/";
+const EXCLUSIVE: &str = "$exclusive/";
 
 impl Topic {
     /// Takes a topic name as a peer wrote it.
@@ -61,51 +69,96 @@ impl Topic {
 }
 
 impl Filter {
-    /// Takes a filter as a peer wrote it, `$share/{group}/…` included [MQTT5 4.8.2].
+    /// Takes a filter as a peer wrote it, prefix included [MQTT5 4.8.2].
     pub fn parse(text: &str) -> Result<Self, TopicError> {
-        check_length(text)?;
-        if text.contains('\0') {
-            return Err(TopicError::Nul);
-        }
-        let pattern = match text.strip_prefix(SHARE) {
-            None if text == "$share" => return Err(TopicError::Share),
-            None => 0,
-            Some(rest) => {
-                let (group, filter) = rest.split_once('/').ok_or(TopicError::Share)?;
-                if group.is_empty() || group.contains(['+', '#']) || filter.is_empty() {
-                    return Err(TopicError::Share); // [MQTT-4.8.2-1], [MQTT-4.8.2-2]
-                }
-                text.len() - filter.len()
-            }
-        };
+        let pattern = check_prefix(text)?;
         check_wildcards(text.split_at(pattern).1)?;
-        Ok(Self { text: text.into(), pattern: pattern as u32 })
+        Ok(Self { text: text.into(), pattern: pattern as u32, end: text.len() as u32 })
+    }
+
+    /// The same for a subscription that may end with `?` and a condition; as `?` is an ordinary character too, one
+    /// is made out only where the text is no filter without it. [`Filter::split_condition`] makes it out everywhere.
+    pub fn parse_with_condition(text: &str) -> Result<Self, TopicError> {
+        match Self::parse(text) {
+            Err(TopicError::Wildcard) if text.contains('?') => Self::split(text.into(), check_prefix(text)?),
+            parsed => parsed,
+        }
+    }
+
+    /// Takes what stands behind the first `?` of the pattern for a condition.
+    pub fn split_condition(self) -> Result<Self, TopicError> {
+        if self.condition().is_some() || !self.pattern().contains('?') {
+            return Ok(self);
+        }
+        Self::split(self.text, self.pattern as usize)
+    }
+
+    fn split(text: Arc<str>, pattern: usize) -> Result<Self, TopicError> {
+        let behind = text.split_at(pattern).1;
+        let length = behind.find('?').unwrap_or(behind.len());
+        if length == 0 {
+            return Err(TopicError::Empty);
+        }
+        check_wildcards(behind.split_at(length).0)?;
+        Ok(Self { pattern: pattern as u32, end: (pattern + length) as u32, text })
     }
 
     /// The filter that matches this one topic.
     pub fn exactly(topic: &Topic) -> Self {
-        let pattern = if topic.as_str().starts_with(SHARE) {
-            Self::parse(topic.as_str()).map_or(0, |filter| filter.pattern)
-        } else {
-            0
-        };
-        Self { text: topic.0.clone(), pattern }
+        let text = topic.0.clone();
+        let pattern = if text.starts_with('$') { check_prefix(&text).unwrap_or(0) } else { 0 };
+        Self { pattern: pattern as u32, end: text.len() as u32, text }
     }
 
-    /// The whole text, share prefix included.
+    /// The same prefix and condition around another pattern.
+    pub fn with_pattern(&self, pattern: &str) -> Result<Self, TopicError> {
+        let prefix = self.text.split_at(self.pattern as usize).0;
+        let condition = self.text.split_at(self.end as usize).1;
+        let text = [prefix, pattern, condition].concat();
+        check_length(&text)?;
+        if pattern.contains('\0') {
+            return Err(TopicError::Nul);
+        }
+        check_wildcards(pattern)?;
+        let end = (prefix.len() + pattern.len()) as u32;
+        Ok(Self { text: text.into(), pattern: self.pattern, end })
+    }
+
+    /// The same without its condition.
+    pub fn without_condition(&self) -> Self {
+        if self.condition().is_none() {
+            return self.clone();
+        }
+        Self { text: self.text.split_at(self.end as usize).0.into(), ..*self }
+    }
+
+    /// The whole text, prefix and condition included.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What topics are compared with: the text without the share prefix.
+    /// What topics are compared with: the text without prefix and condition.
     pub fn pattern(&self) -> &str {
-        self.text.split_at(self.pattern as usize).1
+        self.text.split_at(self.end as usize).0.split_at(self.pattern as usize).1
+    }
+
+    /// What messages must meet, as the peer wrote it behind the `?`.
+    pub fn condition(&self) -> Option<&str> {
+        self.text.split_at(self.end as usize).1.strip_prefix('?')
     }
 
     /// The name of the share group, if the filter names one.
     pub fn share(&self) -> Option<&str> {
         let prefix = self.text.split_at(self.pattern as usize).0;
+        if prefix == QUEUE {
+            return prefix.strip_suffix('/');
+        }
         prefix.strip_prefix(SHARE)?.strip_suffix('/')
+    }
+
+    /// Whether one session at a time may have the filter.
+    pub fn is_exclusive(&self) -> bool {
+        self.text.split_at(self.pattern as usize).0 == EXCLUSIVE
     }
 
     /// Whether the pattern has a wildcard.
@@ -113,9 +166,9 @@ impl Filter {
         self.pattern().contains(['+', '#'])
     }
 
-    /// The topic, if the filter has neither wildcard nor share group.
+    /// The topic, if the filter has no wildcard, prefix or condition.
     pub fn as_topic(&self) -> Option<Topic> {
-        (self.pattern == 0 && !self.has_wildcard()).then(|| Topic(self.text.clone()))
+        (self.pattern().len() == self.text.len() && !self.has_wildcard()).then(|| Topic(self.text.clone()))
     }
 
     /// The levels of the pattern.
@@ -140,6 +193,41 @@ impl Filter {
         }
         levels.next().is_none()
     }
+}
+
+/// Where the pattern begins.
+fn check_prefix(text: &str) -> Result<usize, TopicError> {
+    check_length(text)?;
+    if text.contains('\0') {
+        return Err(TopicError::Nul);
+    }
+    if !text.starts_with('$') {
+        return Ok(0);
+    }
+    if let Some(rest) = text.strip_prefix(SHARE) {
+        let (group, filter) = rest.split_once('/').ok_or(TopicError::Share)?;
+        if group.is_empty() || group.contains(['+', '#']) || filter.is_empty() {
+            return Err(TopicError::Share); // [MQTT-4.8.2-1], [MQTT-4.8.2-2]
+        }
+        return Ok(text.len() - filter.len());
+    }
+    let alone = |prefix: &str| Some(text) == prefix.strip_suffix('/');
+    if alone(SHARE) {
+        return Err(TopicError::Share);
+    }
+    if alone(QUEUE) || alone(EXCLUSIVE) {
+        return Err(TopicError::Prefix);
+    }
+    let Some((prefix, rest)) = [QUEUE, EXCLUSIVE].iter().find_map(|p| Some((*p, text.strip_prefix(p)?)))
+    else {
+        return Ok(0);
+    };
+    let twice =
+        prefix == EXCLUSIVE && [SHARE, QUEUE, EXCLUSIVE].iter().any(|prefix| rest.starts_with(prefix));
+    if rest.is_empty() || twice {
+        return Err(TopicError::Prefix);
+    }
+    Ok(prefix.len())
 }
 
 fn check_length(text: &str) -> Result<(), TopicError> {
@@ -249,5 +337,48 @@ mod tests {
         assert_eq!((filter.share(), filter.pattern()), (Some("workers"), "job/#"));
         let plain = Filter::parse("job/#").unwrap();
         assert_eq!((plain.share(), plain.pattern()), (None, "job/#"));
+        let queue = Filter::parse("$queue/job/#").unwrap();
+        assert_eq!((queue.share(), queue.pattern()), (Some("$queue"), "job/#"));
+        assert_eq!((queue.as_topic(), queue.is_exclusive()), (None, false));
+    }
+
+    #[test]
+    fn an_exclusive_filter_tells_its_pattern() {
+        let filter = Filter::parse("$exclusive/job/1").unwrap();
+        assert_eq!((filter.share(), filter.pattern(), filter.is_exclusive()), (None, "job/1", true));
+        assert_eq!(filter.as_topic(), None);
+        for wrong in
+            ["$exclusive", "$exclusive/", "$queue", "$queue/", "$exclusive/$share/g/a", "$exclusive/$queue/a"]
+        {
+            assert_eq!(Filter::parse(wrong), Err(TopicError::Prefix), "{wrong}");
+        }
+        assert_eq!(Filter::parse("$exclusively/a").unwrap().pattern(), "$exclusively/a");
+    }
+
+    #[test]
+    fn a_condition_is_split_off_at_the_first_question_mark() {
+        for (text, pattern, condition) in [
+            ("a/#?n>5&m=?", "a/#", Some("n>5&m=?")),
+            ("$share/g?/+?n=1/#", "+", Some("n=1/#")),
+            ("$exclusive/a?", "a", Some("")),
+            ("a/b", "a/b", None),
+        ] {
+            let filter = Filter::parse_with_condition(text).unwrap().split_condition().unwrap();
+            assert_eq!((filter.pattern(), filter.condition(), filter.as_str()), (pattern, condition, text));
+        }
+        let plain = Filter::parse_with_condition("a?n=1").unwrap();
+        assert_eq!((plain.pattern(), plain.condition()), ("a?n=1", None));
+        assert_eq!(Filter::parse("a/#?n=1"), Err(TopicError::Wildcard));
+        assert_eq!(Filter::parse_with_condition("a#?n=1"), Err(TopicError::Wildcard));
+        assert_eq!(Filter::parse("?n=1").unwrap().split_condition(), Err(TopicError::Empty));
+    }
+
+    #[test]
+    fn another_pattern_keeps_prefix_and_condition() {
+        let filter = Filter::parse_with_condition("$share/g/a/#?n=1").unwrap();
+        let moved = filter.with_pattern("acme/a/#").unwrap();
+        assert_eq!((moved.as_str(), moved.pattern()), ("$share/g/acme/a/#?n=1", "acme/a/#"));
+        assert_eq!(moved.without_condition(), Filter::parse("$share/g/acme/a/#").unwrap());
+        assert_eq!(filter.with_pattern("a/#/b"), Err(TopicError::Wildcard));
     }
 }

@@ -14,16 +14,24 @@ fn topics(input: &[u8]) {
     let (name, pattern) = text.split_once('\0').unwrap_or((text, text));
     let topic = Topic::parse(name);
     let filter = Filter::parse(pattern);
+    if let Ok(Ok(parts)) = Filter::parse_with_condition(pattern).map(Filter::split_condition) {
+        assert!(pattern.contains(parts.pattern()));
+        assert!(parts.with_pattern(parts.pattern()).is_ok_and(|same| same == parts));
+        assert!(parts.without_condition().condition().is_none());
+    }
     if let Ok(topic) = &topic {
         let levels: Vec<_> = topic.levels().collect();
         assert_eq!(levels.join("/"), topic.as_str());
-        if !name.starts_with("$share/") {
+        if !name.starts_with('$') {
             assert!(Filter::exactly(topic).matches(topic.as_str()));
         }
     }
     if let Ok(filter) = &filter {
         assert!(filter.as_str().ends_with(filter.pattern()));
-        assert_eq!(filter.share().is_some(), pattern.starts_with("$share/"));
+        assert_eq!(
+            filter.share().is_some(),
+            pattern.starts_with("$share/") || pattern.starts_with("$queue/")
+        );
         if let Some(exact) = filter.as_topic() {
             assert!(filter.matches(exact.as_str()));
         }
@@ -41,6 +49,8 @@ fn topic_seeds() -> Vec<Vec<u8>> {
         "a//b\0a/#",
         "job/7\0$share/workers/job/#",
         "Ätna/21°\0+/21°",
+        "job/7\0$queue/job/#?n>5&m=x",
+        "job/7\0$exclusive/job/7",
     ])
 }
 

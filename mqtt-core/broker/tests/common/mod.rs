@@ -98,6 +98,22 @@ impl World {
         }
     }
 
+    pub(crate) fn subscribe_to(
+        &self,
+        guest: &mut Guest,
+        id: u32,
+        filter: Filter,
+        qos: Qos,
+    ) -> Result<Qos, Reason> {
+        let options = SubscribeOptions { qos, ..Default::default() };
+        let subscription =
+            Subscription { id: SubscriptionId(id), filter, options, keyed: Default::default() };
+        match now(guest.session.subscribe(vec![subscription], self.now))? {
+            Reply::Subscribed(mut results) => results.remove(0),
+            other => panic!("{other:?}"),
+        }
+    }
+
     pub(crate) fn events(&self, guest: &mut Guest) -> Vec<Event> {
         self.pull(guest, usize::MAX)
     }

@@ -117,7 +117,7 @@ fn check_count(filters: usize, shared: &Shared) -> Result<(), ProtocolError> {
 
 fn filter(text: &str, shared: &Shared) -> Result<Filter, ProtocolError> {
     let invalid = |detail| ProtocolError { reason: Reason::FilterInvalid, detail };
-    let filter = Filter::parse(text).map_err(|_| invalid("the filter is not well formed"))?; // [MQTT-4.7.1]
+    let filter = Filter::parse_with_condition(text).map_err(|_| invalid("the filter is not well formed"))?; // [MQTT-4.7.1]
     if filter.levels().count() > shared.limits.topic_levels {
         return Err(invalid("the filter has too many levels"));
     }
