@@ -14,6 +14,7 @@ mod foreign_input;
 mod publishing;
 mod states;
 mod subscribing;
+mod table;
 
 /// A CONNECT of MQTT 3.1: clean session, keep alive 10 s, client id `c`.
 const CONNECT_31: &[u8] = b"\x10\x0F\x00\x06MQIsdp\x03\x02\x00\x0A\x00\x01c";
