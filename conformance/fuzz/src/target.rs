@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use crate::targets;
 
 /// Something that takes foreign bytes.
@@ -25,10 +27,24 @@ impl Target {
         .concat()
     }
 
+    /// What to begin with: the seeds, and the inputs that coverage found, which are kept in `corpus/NAME`, each a line
+    /// of hexadecimal digits.
+    pub fn inputs(&self) -> Vec<Vec<u8>> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name);
+        let found = std::fs::read_to_string(file).unwrap_or_default();
+        (self.seeds)().into_iter().chain(found.lines().map(from_hexadecimal)).collect()
+    }
+
     /// The target of this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::all().into_iter().find(|target| target.name == name)
     }
+}
+
+fn from_hexadecimal(line: &str) -> Vec<u8> {
+    let digits: Vec<u8> =
+        line.chars().filter_map(|digit| digit.to_digit(16)).map(|digit| digit as u8).collect();
+    digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
 }
 
 /// Seeds as a target wants them.

@@ -64,9 +64,10 @@ fn survives(target: Target) {
     let end = number("FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut mutator = Mutator::new((target.seeds)(), seed);
     let watch = Watch::over(target.name, seed);
-    let seeds = (target.seeds)();
+    let first = target.inputs();
+    let fewest = INPUTS.max(first.len() as u64);
     let made = std::iter::repeat_with(|| mutator.next_input());
-    for (count, input) in (1..).zip(seeds.into_iter().chain(made)) {
+    for (count, input) in (1..).zip(first.into_iter().chain(made)) {
         watch.begin(&input);
         let outcome = catch_unwind(AssertUnwindSafe(|| (target.run)(&input)));
         assert!(
@@ -79,7 +80,7 @@ fn survives(target: Target) {
             let memory = resident();
             assert!(memory < MOST_MEMORY, "{}, seed {seed}, input {count}: {memory} bytes", target.name);
         }
-        if end.map_or(count >= INPUTS, |end| Instant::now() >= end) {
+        if end.map_or(count >= fewest, |end| Instant::now() >= end) {
             break;
         }
     }
