@@ -15,6 +15,9 @@ const START: Duration = Duration::from_secs(20);
 /// How a started server is configured.
 const CONFIG: &str = include_str!("subject.toml");
 
+/// The same of the server that offers little.
+const MODEST: &str = include_str!("modest.toml");
+
 /// The server's ports.
 #[derive(Debug)]
 struct Subject {
@@ -34,11 +37,25 @@ pub fn websocket() -> SocketAddr {
         .expect("the subject has no WebSocket listener; name it in WATERSMEET_SUBJECT_WEBSOCKET")
 }
 
+/// A server that offers no QoS above 0, retains nothing and shares nothing: `WATERSMEET_SUBJECT_MODEST`, else a server
+/// started for this process, unless another subject is named.
+pub fn modest() -> SocketAddr {
+    static SUBJECT: OnceLock<Result<SocketAddr, String>> = OnceLock::new();
+    let subject = SUBJECT.get_or_init(|| match named("WATERSMEET_SUBJECT_MODEST")? {
+        Some(address) => Ok(address),
+        None if named("WATERSMEET_SUBJECT")?.is_some() => {
+            Err("name it in WATERSMEET_SUBJECT_MODEST".to_owned())
+        }
+        None => start(&binary()?, "modest", MODEST).map(|subject| subject.mqtt),
+    });
+    *subject.as_ref().unwrap_or_else(|error| panic!("there is no modest subject to test: {error}"))
+}
+
 fn subject() -> &'static Subject {
     static SUBJECT: OnceLock<Result<Subject, String>> = OnceLock::new();
     let subject = SUBJECT.get_or_init(|| match named("WATERSMEET_SUBJECT")? {
         Some(mqtt) => Ok(Subject { mqtt, websocket: named("WATERSMEET_SUBJECT_WEBSOCKET")? }),
-        None => start(&binary()?),
+        None => start(&binary()?, "subject", CONFIG),
     });
     subject.as_ref().unwrap_or_else(|error| panic!("there is no subject to test: {error}"))
 }
@@ -70,10 +87,10 @@ fn binary() -> Result<PathBuf, String> {
 }
 
 /// Starts the server in a folder of its own, where only the file configures it.
-fn start(binary: &Path) -> Result<Subject, String> {
-    let folder = env::temp_dir().join(format!("watersmeet-suite-{}", std::process::id()));
+fn start(binary: &Path, name: &str, config_text: &str) -> Result<Subject, String> {
+    let folder = env::temp_dir().join(format!("watersmeet-suite-{name}-{}", std::process::id()));
     let [config, ready, log] = ["watersmeet.toml", "ready.json", "log"].map(|name| folder.join(name));
-    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&config, CONFIG));
+    let written = fs::create_dir_all(&folder).and_then(|()| fs::write(&config, config_text));
     let output = written.and_then(|()| File::create(&log)).and_then(|log| Ok((log.try_clone()?, log)));
     let (output, errors) = output.map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut server = Command::new(binary);

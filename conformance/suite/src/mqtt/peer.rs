@@ -59,6 +59,13 @@ impl Peer {
         (peer, connack)
     }
 
+    /// A connection to the server that offers little, and the answer to its CONNECT.
+    pub fn modest(connect: Connect) -> (Self, Packet) {
+        let mut peer = Self::open_at(subject::modest(), connect.version);
+        let connack = peer.ask(&connect.bytes());
+        (peer, connack)
+    }
+
     /// An accepted connection with a client id and a session of its own.
     pub fn new(version: Version) -> Self {
         Self::accepted(Connect::new(version, &unique("c"))).0

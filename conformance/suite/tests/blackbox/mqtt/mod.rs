@@ -6,6 +6,7 @@ mod flow;
 mod format;
 mod load;
 mod lossy;
+mod modest;
 mod properties;
 mod publish;
 mod retain;
