@@ -2,12 +2,12 @@
 //!
 //! The test plays the driver and the broker. Whole brokers with faulty networks are in `sim`.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{
-    Ack, Action, Address, ClientId, Connect, Connected, Connection, Delivery, DeliveryId, Event, Lane,
+    Ack, Action, Address, ClientId, Connect, Connected, Connection, Delivery, DeliveryId, Event, Lane, Link,
     Matched, Message, Outbox, Peer, PeerName, Protocol, ProtocolError, Publish, Qos, Reason, Reply, Request,
     SessionExpiry, SubscriptionId, Ticket, Topic, Transport,
 };
@@ -33,18 +33,23 @@ pub struct Bench {
     /// The error that ended it, if its input did.
     pub error: Option<ProtocolError>,
     transport: Transport,
-    unread: Vec<u8>,
+    unread: HashMap<Lane, Vec<u8>>,
 }
 
 impl Bench {
     /// A new peer of `protocol` at 127.0.0.1:40000.
     pub fn new(protocol: &dyn Protocol, transport: Transport) -> Self {
+        Self::over(protocol, transport, Link::default())
+    }
+
+    /// The same, whose bytes come this way.
+    pub fn over(protocol: &dyn Protocol, transport: Transport, link: Link) -> Self {
         let peer = Peer {
             address: Address::Socket(([127, 0, 0, 1], 40_000).into()),
             listener: "bench".into(),
             transport,
             seed: 42,
-            link: Default::default(),
+            link,
         };
         let mut bench = Self {
             connection: protocol.accept(peer),
@@ -57,7 +62,7 @@ impl Bench {
             closed: None,
             error: None,
             transport,
-            unread: Vec::new(),
+            unread: HashMap::new(),
         };
         let mut out = Outbox::new(transport);
         bench.connection.begin(bench.now, &mut out);
@@ -75,14 +80,15 @@ impl Bench {
         if self.closed.is_some() {
             return;
         }
-        self.unread.extend_from_slice(bytes);
+        let mut unread = self.unread.remove(&lane).unwrap_or_default();
+        unread.extend_from_slice(bytes);
         while self.closed.is_none() {
             let mut out = Outbox::new(self.transport);
             out.switch_lane(lane);
-            let result = self.connection.receive(&self.unread, self.now, &mut out);
+            let result = self.connection.receive(&unread, self.now, &mut out);
             match result {
-                Ok(taken) if self.transport == Transport::Stream => drop(self.unread.drain(..taken)),
-                Ok(_) => self.unread.clear(),
+                Ok(taken) if self.transport == Transport::Stream => drop(unread.drain(..taken)),
+                Ok(_) => unread.clear(),
                 Err(_) => {}
             }
             self.perform(out);
@@ -92,10 +98,18 @@ impl Bench {
                     self.closed = Some(error.reason);
                 }
                 // A stream's connection stops while the outbox is full, and is called again.
-                Ok(taken) if taken > 0 && !self.unread.is_empty() => {}
-                Ok(_) => return,
+                Ok(taken) if taken > 0 && !unread.is_empty() => {}
+                Ok(_) => break,
             }
         }
+        self.unread.insert(lane, unread);
+    }
+
+    /// A lane is gone.
+    pub fn close_lane(&mut self, lane: Lane) {
+        let mut out = Outbox::new(self.transport);
+        self.connection.lane_closed(lane, &mut out);
+        self.perform(out);
     }
 
     /// The broker says something.

@@ -1,4 +1,4 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use bus::{DeliveryId, Qos};
 
@@ -14,6 +14,8 @@ pub(crate) struct Inflight {
     next: u64,
     /// How many entries, from the front, this connection has been handed; the rest wait to be sent again.
     handed: usize,
+    /// Entries that this connection was handed and has missed.
+    missed: BTreeSet<u64>,
 }
 
 pub(crate) struct Entry {
@@ -34,10 +36,28 @@ impl Inflight {
     /// Begins a new connection: everything is to be handed over again.
     pub(crate) fn rewind(&mut self) {
         self.handed = 0;
+        self.missed.clear();
+    }
+
+    /// The connection has missed a delivery, or what the client said of it.
+    pub(crate) fn resend(&mut self, id: DeliveryId) {
+        let missed = self.position(id).filter(|at| *at < self.handed);
+        if let Some(entry) = missed.and_then(|at| self.entries.get(at)) {
+            self.missed.insert(entry.sequence);
+        }
+    }
+
+    /// Whether entries wait that were handed over before, so that the window has room for them.
+    pub(crate) fn has_missed(&self) -> bool {
+        !self.missed.is_empty()
     }
 
     /// The next entry to hand over again, if any waits.
     pub(crate) fn again(&mut self) -> Option<(DeliveryId, &Entry)> {
+        if let Some(sequence) = self.missed.pop_first() {
+            let entry = self.entries.get(self.find(sequence)?)?;
+            return Some((id_of(sequence), entry));
+        }
         let entry = self.entries.get(self.handed)?;
         self.handed += 1;
         Some((id_of(entry.sequence), entry))
@@ -45,7 +65,7 @@ impl Inflight {
 
     /// Whether entries wait to be handed over again.
     pub(crate) fn has_again(&self) -> bool {
-        self.handed < self.entries.len()
+        self.has_missed() || self.handed < self.entries.len()
     }
 
     /// Hands over something new; nothing may wait to be handed over again. `None` when every id is in use.
@@ -81,6 +101,9 @@ impl Inflight {
         let at = self.position(id)?;
         let entry = self.entries.remove(at);
         self.handed -= usize::from(at < self.handed);
+        if let Some(entry) = &entry {
+            self.missed.remove(&entry.sequence);
+        }
         if self.entries.is_empty() && self.entries.capacity() > 64 {
             self.entries = VecDeque::new();
         }
@@ -101,7 +124,7 @@ impl Inflight {
 
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
-        self.handed = 0;
+        self.rewind();
         std::mem::take(&mut self.entries).into_iter().filter_map(|entry| entry.queued)
     }
 

@@ -228,6 +228,10 @@ impl Record {
                 state.inflight.complete(id);
                 None
             }
+            Ack::Resend => {
+                state.inflight.resend(id);
+                None
+            }
             Ack::Return => {
                 let mut queued = state.inflight.complete(id)?.queued?;
                 queued.duplicate = true;
@@ -292,7 +296,7 @@ fn next(
 ) -> Option<Event> {
     let full = inflight.handed() >= window;
     if inflight.has_again() {
-        if full {
+        if full && !inflight.has_missed() {
             return None;
         }
         let (id, entry) = inflight.again()?;

@@ -315,3 +315,25 @@ fn an_exactly_once_message_that_was_begun_goes_to_no_other_member_when_the_sessi
     world.advance(Duration::from_secs(3_600));
     assert_eq!(world.read(&mut second), ["least", "waiting"]);
 }
+
+#[test]
+fn a_delivery_that_a_connection_missed_comes_again_to_it_under_its_id() {
+    let world = World::new();
+    let mut reader = world.open(bus::Connect { receive_maximum: 2, ..harness::connect("reader") }).unwrap();
+    let mut writer = world.connect("writer");
+    world.subscribe(&mut reader, 1, "t", AtLeastOnce).unwrap();
+    for payload in ["1", "2", "3"] {
+        world.publish(&mut writer, "t", payload, AtLeastOnce).unwrap();
+    }
+    let first = world.deliveries(&mut reader);
+    assert_eq!(first.len(), 2);
+    let ids: Vec<_> = first.iter().map(|delivery| delivery.id.unwrap()).collect();
+    for id in ids.iter().rev() {
+        reader.session.ack(*id, Ack::Resend);
+    }
+    let again = world.deliveries(&mut reader);
+    let seen: Vec<_> = again.iter().map(|one| (one.id.unwrap(), common::text(one), one.duplicate)).collect();
+    assert_eq!(seen, [(ids[0], "1".to_owned(), true), (ids[1], "2".to_owned(), true)]);
+    reader.session.ack(ids[0], Ack::Complete);
+    assert_eq!(world.read(&mut reader), ["3"]);
+}

@@ -44,6 +44,9 @@ pub enum Ack {
     /// It failed: the peer says so (MQTT 5 reason codes from 0x80, a device's error), or its protocol cannot carry
     /// it. It is done, and counted.
     Reject(Reason),
+    /// The peer may have missed it, or what it said of it was lost: the same comes again under the same id, and to this
+    /// connection.
+    Resend,
     /// The peer gives it back: deliver it again, to another member if it came through a share group.
     Return,
 }

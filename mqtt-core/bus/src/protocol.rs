@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use crate::{Delivery, DeliveryId, Outbox, Peer, PeerName, Reason, Reply, Ticket};
+use crate::{Delivery, DeliveryId, Lane, Outbox, Peer, PeerName, Reason, Reply, Ticket};
 
 /// A wire protocol offered on a listener: makes one [`Connection`] per peer.
 pub trait Protocol: Send + Sync + 'static {
@@ -48,6 +48,10 @@ pub trait Connection: Send {
 
     /// Handles what the broker says.
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox);
+
+    /// One of the connection's lanes is gone, but not the main one, which ends the connection. What was sent there may
+    /// not have arrived.
+    fn lane_closed(&mut self, _lane: Lane, _out: &mut Outbox) {}
 
     /// Handles the passing of [`Connection::deadline`].
     fn expire(&mut self, _now: Instant, _out: &mut Outbox) {}

@@ -13,6 +13,11 @@ impl Incoming {
         self.topics.get(index(alias)).cloned().flatten()
     }
 
+    /// How many bytes the topics have.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Gives `topic` a number of at most `maximum`; all topics together may have `bytes` bytes.
     pub(crate) fn set(&mut self, alias: u16, topic: Topic, maximum: u16, bytes: usize) -> Result<(), Reason> {
         if alias == 0 || alias > maximum {

@@ -2,11 +2,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{
-    DeliveryId, Disconnect, Outbox, ProtocolError, Qos, Reason, Reply, Request, SessionExpiry, Ticket, Topic,
+    DeliveryId, Disconnect, Lane, Outbox, ProtocolError, Qos, Reason, Reply, Request, SessionExpiry, Ticket,
+    Topic,
 };
 
 use super::Shared;
 use super::connection::Step;
+use super::lanes::Lanes;
 use super::opening::{at_most, authentication, send_authentication};
 use super::reason::{code, rejection};
 use super::terms::Terms;
@@ -67,6 +69,7 @@ pub(super) struct Rare {
     packet_maximum: Option<u32>,
     pub(super) incoming: Incoming,
     pub(super) outgoing: Option<Outgoing>,
+    pub(super) lanes: Option<Lanes>,
     method: Option<Arc<str>>,
     again: Again,
 }
@@ -134,6 +137,11 @@ impl Connected {
         self.rare.as_mut()?.outgoing.as_mut()
     }
 
+    /// What there is to remember of lanes, on a transport that has them.
+    pub(super) fn lanes(&mut self) -> Option<&mut Lanes> {
+        self.rare.as_mut()?.lanes.as_mut()
+    }
+
     /// One and a half keep alives, or as many as configured, after the client was last heard [MQTT-3.1.2-22].
     pub(super) fn deadline(&self, keep_alives: f64) -> Option<Instant> {
         let keep_alive = Duration::from_secs(self.keep_alive.into()).mul_f64(keep_alives);
@@ -180,10 +188,10 @@ impl Connected {
                 out.request(Asked::Release(ack.id).ticket(out.lane()), Request::Release(ack.id.get()));
             }
             // A client that has no such id has nothing left to complete.
-            Packet::PubComp(ack) => out.ack(DeliveryId(ack.id), bus::Ack::Complete),
+            Packet::PubComp(ack) => self.complete(DeliveryId(ack.id), bus::Ack::Complete, out),
             Packet::Subscribe(packet) => self.subscribe(&packet, shared, out)?,
             Packet::Unsubscribe(packet) => self.unsubscribe(&packet, shared, out)?,
-            Packet::PingReq => self.terms().answer(out, &Packet::PingResp), // [MQTT-3.12.4-1]
+            Packet::PingReq => self.on_main_lane(out, &Packet::PingResp), // [MQTT-3.12.4-1]
             Packet::Disconnect(_) if self.unanswered > 0 => return Ok(Step::Wait),
             Packet::Disconnect(packet) => return self.disconnect(&packet, shared, out),
             Packet::Auth(packet) => self.authenticate(&packet, out)?,
@@ -243,7 +251,22 @@ impl Connected {
 
     fn acknowledged(&mut self, ack: &Ack<'_>, done: bus::Ack, out: &mut Outbox) {
         let said = if ack.code.is_error() { bus::Ack::Reject(rejection(ack.code)) } else { done };
-        out.ack(DeliveryId(ack.id), said);
+        self.complete(DeliveryId(ack.id), said, out);
+    }
+
+    fn complete(&mut self, id: DeliveryId, ack: bus::Ack, out: &mut Outbox) {
+        if let Some(lanes) = self.lanes().filter(|_| ack != bus::Ack::Received) {
+            lanes.completed(id);
+        }
+        out.ack(id, ack);
+    }
+
+    /// Answers what concerns the whole connection: other lanes carry publishes and subscriptions alone.
+    fn on_main_lane(&mut self, out: &mut Outbox, packet: &Packet<'_>) {
+        let lane = out.lane();
+        out.switch_lane(Lane::MAIN);
+        self.terms().answer(out, packet);
+        out.switch_lane(lane);
     }
 
     fn received(&mut self, ack: &Ack<'_>, out: &mut Outbox) {
@@ -291,7 +314,7 @@ impl Connected {
             | (Again::ExpectAuth, ReasonCode::CONTINUE_AUTHENTICATION) => rare.again = Again::ExpectReply,
             _ => return Err(ProtocolError::violation("an AUTH that was not expected")),
         }
-        out.request(Asked::Session.ticket(out.lane()), Request::Authenticate(step));
+        out.request(Asked::Session.ticket(Lane::MAIN), Request::Authenticate(step));
         Ok(())
     }
 }

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Connection, Event, Lane, Outbox, ProtocolError, Reason, Reply};
+use bus::{Carrier, Connection, Event, Lane, Outbox, ProtocolError, Reason, Reply};
 
 use super::Shared;
 use super::connected::Connected;
 use super::foreign;
+use super::lanes::Lanes;
 use super::opening::{Next, Opening, open};
 use super::terms::Terms;
 use super::ticket::Asked;
@@ -15,6 +16,8 @@ use crate::codec::{DecodeError, Level, Packet, Version, decode};
 #[derive(Debug)]
 pub struct MqttConnection {
     shared: Arc<Shared>,
+    /// Whether there may be other lanes than the main one.
+    has_lanes: bool,
     state: State,
 }
 
@@ -40,8 +43,8 @@ pub(super) enum Step {
 }
 
 impl MqttConnection {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, state: State::ExpectConnect { since: None } }
+    pub(super) fn new(shared: Arc<Shared>, carrier: Carrier) -> Self {
+        Self { shared, has_lanes: carrier == Carrier::Quic, state: State::ExpectConnect { since: None } }
     }
 
     fn step(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<Step, ProtocolError> {
@@ -83,7 +86,12 @@ impl MqttConnection {
         match &mut self.state {
             State::Opening(opening) => match opening.reply(reply, &self.shared, now, out) {
                 Next::Stay => {}
-                Next::Connected(connected) => self.state = State::Connected(connected),
+                Next::Connected(mut connected) => {
+                    if self.has_lanes {
+                        connected.rare().lanes = Some(Lanes::default());
+                    }
+                    self.state = State::Connected(connected);
+                }
                 Next::Refuse(reason) => self.close(reason, out),
             },
             State::Connected(connected) => {
@@ -172,6 +180,14 @@ impl Connection for MqttConnection {
             }
             Event::Idle => {}
             Event::Close(reason) => self.close(reason, out),
+        }
+    }
+
+    fn lane_closed(&mut self, lane: Lane, out: &mut Outbox) {
+        if let State::Connected(connected) = &mut self.state
+            && let Some(lanes) = connected.lanes()
+        {
+            lanes.closed(lane, out);
         }
     }
 

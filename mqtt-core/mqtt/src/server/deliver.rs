@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bus::{Delivery, Outbox, Qos, Reason};
+use bus::{Delivery, Lane, Outbox, Qos, Reason};
 
 use super::connected::Connected;
 use crate::aliases::Written;
@@ -18,16 +18,29 @@ impl Connected {
         if !delivery.duplicate && delivery.message.is_expired(now) {
             return out.reject(delivery.id, Reason::MessageExpired);
         }
+        let Some(lane) = self.lanes().map(|lanes| lanes.of(&delivery.message.topic)) else {
+            if !self.write(delivery, now, out) {
+                out.reject(delivery.id, Reason::PacketTooLarge);
+            }
+            return;
+        };
+        let before = out.lane();
+        out.switch_lane(lane);
         if !self.write(delivery, now, out) {
             out.reject(delivery.id, Reason::PacketTooLarge);
+        } else if let Some(lanes) = self.lanes() {
+            lanes.sent(delivery.id, lane);
         }
+        out.switch_lane(before);
     }
 
     /// Writes the packet if the client takes one so large.
     fn write(&mut self, delivery: &Delivery, now: Instant, out: &mut Outbox) -> bool {
         let message = &*delivery.message;
         let is_v5 = self.version == Version::V5;
-        let written = self.outgoing_aliases().map_or(Written::Name, |table| table.choose(&message.topic));
+        // A number must not come on one lane before its topic does on another.
+        let aliases = self.outgoing_aliases().filter(|_| out.lane() == Lane::MAIN);
+        let written = aliases.map_or(Written::Name, |table| table.choose(&message.topic));
         let topic = if matches!(written, Written::Alias(_)) { "" } else { message.topic.as_str() };
         let id = delivery.id.filter(|_| delivery.qos > Qos::AtMostOnce);
 
@@ -60,7 +73,7 @@ impl Connected {
                 });
             }
         });
-        if let Some(table) = self.outgoing_aliases() {
+        if let Some(table) = self.outgoing_aliases().filter(|_| out.lane() == Lane::MAIN) {
             table.wrote(&message.topic, written);
         }
         true

@@ -4,6 +4,7 @@ mod connected;
 mod connection;
 mod deliver;
 mod foreign;
+mod lanes;
 mod opening;
 mod publish;
 mod reason;
@@ -46,8 +47,8 @@ impl Protocol for Mqtt {
         "mqtt"
     }
 
-    fn accept(&self, _peer: Peer) -> Box<dyn Connection> {
-        Box::new(MqttConnection::new(Arc::clone(&self.shared)))
+    fn accept(&self, peer: Peer) -> Box<dyn Connection> {
+        Box::new(MqttConnection::new(Arc::clone(&self.shared), peer.link.carrier))
     }
 }
 

@@ -21,17 +21,23 @@ impl Connected {
         out: &mut Outbox,
     ) -> Result<bool, ProtocolError> {
         self.check(packet, shared)?;
+        let (lane, once) = (out.lane(), packet.id.filter(|_| packet.qos == Qos::ExactlyOnce));
+        if let (Some(lanes), Some(id)) = (self.lanes(), once)
+            && lanes.must_wait(id, packet.duplicate, lane)
+        {
+            return Ok(false);
+        }
         let said = Said::read(packet.properties, shared.limits.user_properties);
         if !said.subscriptions.is_empty() {
             return Err(ProtocolError::violation("only servers send subscription identifiers")); // [MQTT-3.3.4-6]
         }
-        let topic = match self.topic(packet.topic, said.alias, shared) {
+        let topic = match self.topic(packet.topic, said.alias, lane, shared) {
             Ok(topic) => topic,
             // The client would go on to use the alias.
             Err(error) if said.alias.is_some() => return Err(error),
             Err(error) => return self.refuse(packet, error, out),
         };
-        self.keep_alias(packet, said.alias, &topic, shared)?;
+        self.keep_alias(packet, said.alias, &topic, lane, shared)?;
         if let Some(reason) = said.fault {
             let detail = "the PUBLISH has properties that are not taken";
             return self.refuse(packet, ProtocolError { reason, detail }, out);
@@ -47,8 +53,11 @@ impl Connected {
             retain: packet.retain,
             expiry: said.expiry,
             metadata: said.metadata,
-            once: packet.id.filter(|_| packet.qos == Qos::ExactlyOnce).map(PacketId::get),
+            once: once.map(PacketId::get),
         };
+        if let (Some(lanes), Some(id)) = (self.lanes(), once) {
+            lanes.begun(id, lane);
+        }
         out.request(self.expect_reply(packet, out.lane()), Request::Publish(publish));
         Ok(true)
     }
@@ -88,6 +97,9 @@ impl Connected {
     pub(super) fn released(&mut self, id: PacketId, known: bool, out: &mut Outbox) {
         let unknown = self.version == Version::V5 && !known;
         let code = if unknown { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND } else { ReasonCode::SUCCESS };
+        if let Some(lanes) = self.lanes() {
+            lanes.released(id);
+        }
         self.terms().answer(out, &Packet::PubComp(Ack { code, ..Ack::success(id) })); // [MQTT-4.3.3-11]
         self.finish(true);
     }
@@ -108,8 +120,17 @@ impl Connected {
         Ok(())
     }
 
-    fn topic(&mut self, name: &str, alias: Option<u16>, shared: &Shared) -> Result<Topic, ProtocolError> {
+    fn topic(
+        &mut self,
+        name: &str,
+        alias: Option<u16>,
+        lane: Lane,
+        shared: &Shared,
+    ) -> Result<Topic, ProtocolError> {
         if let (true, Some(alias)) = (name.is_empty(), alias) {
+            if let Some(topic) = self.lanes().and_then(|lanes| lanes.alias(alias, lane)) {
+                return Ok(topic);
+            }
             return self.rare().incoming.find(alias).ok_or(alias_fault(Reason::TopicAliasInvalid));
         }
         if let Some(last) = self.last_topic.as_ref().filter(|last| last.as_str() == name) {
@@ -127,9 +148,13 @@ impl Connected {
         packet: &Publish<'_>,
         alias: Option<u16>,
         topic: &Topic,
+        lane: Lane,
         shared: &Shared,
     ) -> Result<(), ProtocolError> {
         let Some(alias) = alias.filter(|_| !packet.topic.is_empty()) else { return Ok(()) };
+        if let Some(lanes) = self.lanes().filter(|_| lane != Lane::MAIN) {
+            return lanes.set_alias(alias, lane, topic.clone(), shared).map_err(alias_fault);
+        }
         let (maximum, bytes) = (shared.limits.topic_aliases, shared.limits.packet);
         self.rare().incoming.set(alias, topic.clone(), maximum, bytes).map_err(alias_fault)
     }

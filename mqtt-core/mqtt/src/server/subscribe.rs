@@ -29,6 +29,9 @@ impl Connected {
             Ok(Subscription { id, filter, options, keyed: Keyed::ByFilter })
         });
         let subscriptions = subscriptions.collect::<Result<Vec<_>, ProtocolError>>()?;
+        if let Some(lanes) = self.lanes() {
+            subscriptions.iter().for_each(|made| lanes.subscribe(&made.filter, out.lane(), shared));
+        }
         out.request(Asked::Subscribe(packet.id).ticket(out.lane()), Request::Subscribe(subscriptions));
         Ok(())
     }
@@ -40,8 +43,12 @@ impl Connected {
         out: &mut Outbox,
     ) -> Result<(), ProtocolError> {
         check_count(packet.filters.len(), shared)?;
-        let filters = packet.filters.iter().map(|text| filter(text, shared).map(bus::Unsubscribe::Filter));
+        let filters = packet.filters.iter().map(|text| filter(text, shared));
         let filters = filters.collect::<Result<Vec<_>, _>>()?;
+        if let Some(lanes) = self.lanes() {
+            filters.iter().for_each(|filter| lanes.unsubscribe(filter));
+        }
+        let filters = filters.into_iter().map(bus::Unsubscribe::Filter).collect();
         out.request(Asked::Unsubscribe(packet.id).ticket(out.lane()), Request::Unsubscribe(filters));
         Ok(())
     }

@@ -11,6 +11,7 @@ mod connecting;
 mod delivering;
 mod ending;
 mod foreign_input;
+mod lanes;
 mod publishing;
 mod states;
 mod subscribing;
