@@ -74,7 +74,9 @@ impl MqttDevice {
                     if let Some((filter, qos)) = self.subscribe.clone().filter(|_| !granted.session_present) {
                         assert!(!self.subscribed, "the session was lost, and messages with it");
                         let options = SubscribeOptions { qos, ..SubscribeOptions::default() };
-                        self.client.subscribe(&[(filter, options)], None, now, out).expect("room to ask");
+                        self.client
+                            .subscribe(&[(filter, options)], None, &[], now, out)
+                            .expect("room to ask");
                     }
                 }
                 ClientEvent::Message(message) => {
@@ -125,7 +127,7 @@ impl Device for MqttDevice {
         if !connected && self.client.is_connected() && self.asks_again() {
             let (filter, qos) = self.subscribe.clone().expect("a subscriber");
             let options = SubscribeOptions { qos, ..SubscribeOptions::default() };
-            self.client.subscribe(&[(filter, options)], None, now, &mut out).expect("room to ask");
+            self.client.subscribe(&[(filter, options)], None, &[], now, &mut out).expect("room to ask");
         }
         if !out.is_empty() {
             send.push(out);

@@ -17,7 +17,7 @@ mod metadata;
 mod samples;
 mod server;
 
-pub use client::{ClientError, ClientEvent, ClientOptions, Granted, MqttClient, Received};
+pub use client::{ClientError, ClientEvent, ClientOptions, Granted, MqttClient, Received, Refusal};
 pub use codec::{
     Ack, Auth, ConnAck, Connect, DecodeError, Disconnect, EncodeError, Packet, PacketId, Properties,
     Property, PropertyBuffer, Publish, ReasonCode, SubAck, Subscribe, Unsubscribe, Version, Will, decode,

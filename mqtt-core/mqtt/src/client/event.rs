@@ -1,6 +1,8 @@
+use std::fmt;
+
 use bus::{EnhancedAuthentication, Publish, Qos};
 
-use crate::codec::{DecodeError, EncodeError, PacketId, ReasonCode};
+use crate::codec::{DecodeError, EncodeError, PacketId, Properties, Property, ReasonCode};
 
 /// What happened to a client.
 #[derive(Clone, Debug)]
@@ -8,7 +10,7 @@ pub enum ClientEvent {
     /// The session is open.
     Connected(Granted),
     /// The server did not open the session; before MQTT 5 the code is a return code from 1 to 5.
-    Refused(ReasonCode),
+    Refused(Refusal),
     /// A message came.
     Message(Box<Received>),
     /// A publish above QoS 0 is done, or failed with the code.
@@ -22,7 +24,18 @@ pub enum ClientEvent {
     /// A re-authentication is done.
     Authenticated(EnhancedAuthentication),
     /// The server says why it closes the connection.
-    Disconnected(ReasonCode),
+    Disconnected(Refusal),
+}
+
+/// Why a server will not have a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The code; before MQTT 5 a return code from 1 to 5.
+    pub code: ReasonCode,
+    /// The server's own words, if it found any.
+    pub words: Option<String>,
+    /// Which server to use instead, if the server says.
+    pub reference: Option<String>,
 }
 
 /// What a server grants.
@@ -55,9 +68,53 @@ pub struct Received {
     pub duplicate: bool,
     /// The identifiers of the subscriptions it matched.
     pub subscriptions: Vec<u32>,
+    /// The topic alias that the server used.
+    pub alias: Option<u16>,
     pub(super) id: Option<PacketId>,
     /// The session it came in.
     pub(super) session: u64,
+}
+
+impl Received {
+    /// The packet id; `None` at QoS 0.
+    pub fn id(&self) -> Option<PacketId> {
+        self.id
+    }
+}
+
+impl Refusal {
+    pub(super) fn read(code: ReasonCode, properties: Properties<'_>) -> Self {
+        let mut refusal = Self { code, words: None, reference: None };
+        for property in properties.iter() {
+            match property {
+                Property::ReasonString(text) => refusal.words = Some(text.to_owned()),
+                Property::ServerReference(text) => refusal.reference = Some(text.to_owned()),
+                _ => {}
+            }
+        }
+        refusal
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.code.0, self.code.name()) {
+            (1, _) => f.write_str("the protocol version is not accepted")?,
+            (2, _) => f.write_str("the client id is not accepted")?,
+            (3, _) => f.write_str("the server is not available")?,
+            (4, _) => f.write_str("bad user name or password")?,
+            (5, _) => f.write_str("not authorized")?,
+            (_, Some(name)) => f.write_str(name)?,
+            (code, None) => write!(f, "reason code {code}")?,
+        }
+        if let Some(words) = &self.words {
+            write!(f, " ({words})")?;
+        }
+        if let Some(reference) = &self.reference {
+            write!(f, "; it names another server: {reference}")?;
+        }
+        Ok(())
+    }
 }
 
 /// Why a client cannot do what was asked, or must close the connection.
@@ -84,6 +141,9 @@ pub enum ClientError {
     /// The server takes no packet so large.
     #[error("the server takes no packet so large")]
     PacketTooLarge,
+    /// Nobody can leave out what it published itself from a shared subscription.
+    #[error("a shared subscription cannot leave out what this client published")]
+    SharedNoLocal,
     /// The packet cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),

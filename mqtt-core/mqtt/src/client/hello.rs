@@ -48,6 +48,15 @@ fn ask(options: &ClientOptions, properties: &mut PropertyBuffer) -> Result<(), C
     if options.topic_alias_maximum > 0 {
         properties.push(Property::TopicAliasMaximum(options.topic_alias_maximum))?;
     }
+    if options.request_response_information {
+        properties.push(Property::RequestResponseInformation(true))?;
+    }
+    if !options.request_problem_information {
+        properties.push(Property::RequestProblemInformation(false))?;
+    }
+    for (name, value) in &options.said {
+        properties.push(Property::UserProperty(name, value))?;
+    }
     if let Some(step) = &options.authentication {
         properties.push(Property::AuthenticationMethod(&step.method))?;
         if !step.data.is_empty() {

@@ -11,16 +11,16 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bus::{EnhancedAuthentication, Filter, Publish, Qos, SessionExpiry, SubscribeOptions};
+use bus::{EnhancedAuthentication, Filter, Publish, Qos, SessionExpiry, SubscribeOptions, UserProperty};
 
 use crate::aliases::Incoming;
 use crate::codec::{
-    Ack, Auth, Disconnect, Packet, PacketId, Properties, Property, PropertyBuffer, ReasonCode, Subscribe,
-    Unsubscribe, Version,
+    Ack, Auth, Disconnect, Packet, PacketId, Property, PropertyBuffer, ReasonCode, Subscribe, Unsubscribe,
+    Version,
 };
 use outgoing::{Line, Outgoing, say};
 
-pub use event::{ClientError, ClientEvent, Granted, Received};
+pub use event::{ClientError, ClientEvent, Granted, Received, Refusal};
 pub use options::ClientOptions;
 
 /// An MQTT client: bytes in, bytes and events out. It keeps its session across connections.
@@ -144,34 +144,42 @@ impl MqttClient {
         Ok(Some(id))
     }
 
-    /// Subscribes, with a subscription identifier from 1 on if MQTT 5 is spoken.
+    /// Subscribes; the subscription identifier, from 1 on, and what else is said go to servers of MQTT 5.
     pub fn subscribe(
         &mut self,
         filters: &[(Filter, SubscribeOptions)],
         identifier: Option<u32>,
+        said: &[UserProperty],
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<PacketId, ClientError> {
-        let id = self.ask(Asked::Subscribe { filters: filters.len() })?;
+        if filters.iter().any(|(filter, options)| filter.share().is_some() && options.no_local) {
+            return Err(ClientError::SharedNoLocal); // [MQTT-3.8.3-4]
+        }
         let mut properties = PropertyBuffer::default();
         if let Some(identifier) = identifier.filter(|_| self.options.version == Version::V5) {
             properties.push(Property::SubscriptionIdentifier(identifier))?;
         }
+        self.say(said, &mut properties)?;
+        let id = self.ask(Asked::Subscribe { filters: filters.len() })?;
         let filters = filters.iter().map(|(filter, options)| (filter.as_str(), *options)).collect();
         let packet = Subscribe { id, properties: properties.as_properties(), filters };
         self.request(id, &Packet::Subscribe(packet), now, out)
     }
 
-    /// Ends subscriptions.
+    /// Ends subscriptions; what else is said goes to servers of MQTT 5.
     pub fn unsubscribe(
         &mut self,
         filters: &[Filter],
+        said: &[UserProperty],
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<PacketId, ClientError> {
+        let mut properties = PropertyBuffer::default();
+        self.say(said, &mut properties)?;
         let id = self.ask(Asked::Unsubscribe { filters: filters.len() })?;
         let filters = filters.iter().map(Filter::as_str).collect();
-        let packet = Unsubscribe { id, properties: Properties::NONE, filters };
+        let packet = Unsubscribe { id, properties: properties.as_properties(), filters };
         self.request(id, &Packet::Unsubscribe(packet), now, out)
     }
 
@@ -219,10 +227,12 @@ impl MqttClient {
         &mut self,
         publish_will: bool,
         session_expiry: Option<SessionExpiry>,
+        said: &[UserProperty],
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
         let line = self.line()?;
         let mut properties = PropertyBuffer::default();
+        self.say(said, &mut properties)?;
         if let Some(expiry) = session_expiry {
             properties.push(Property::SessionExpiryInterval(expiry.seconds()))?;
         }
@@ -299,6 +309,13 @@ impl MqttClient {
         if out.len() > before {
             self.sent(now);
         }
+    }
+
+    fn say(&self, said: &[UserProperty], properties: &mut PropertyBuffer) -> Result<(), ClientError> {
+        for (name, value) in said.iter().filter(|_| self.options.version == Version::V5) {
+            properties.push(Property::UserProperty(name, value))?;
+        }
+        Ok(())
     }
 
     fn ask(&mut self, asked: Asked) -> Result<PacketId, ClientError> {

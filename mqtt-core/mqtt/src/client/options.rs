@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use bus::{EnhancedAuthentication, SessionExpiry, Will};
+use bus::{EnhancedAuthentication, SessionExpiry, UserProperty, Will};
 use bytes::Bytes;
 
 use crate::codec::Version;
@@ -26,6 +26,13 @@ pub struct ClientOptions {
     pub clean_start: bool,
     /// How long the server keeps the session (MQTT 5).
     pub session_expiry: SessionExpiry,
+    /// What else CONNECT says of this client (MQTT 5).
+    pub said: Vec<UserProperty>,
+    /// Whether the server shall say what response topics may be made of (MQTT 5).
+    pub request_response_information: bool,
+    /// Whether the server may say in words why something failed, in packets other than CONNACK, PUBLISH and
+    /// DISCONNECT (MQTT 5).
+    pub request_problem_information: bool,
     /// Whether to say by the level's top bit that this is a bridge (MQTT 3).
     pub bridge: bool,
     /// Whether messages are acknowledged by [`MqttClient::acknowledge`](crate::MqttClient::acknowledge) only.
@@ -60,6 +67,9 @@ impl ClientOptions {
             keep_alive: 60,
             clean_start: true,
             session_expiry: SessionExpiry::AtOnce,
+            said: Vec::new(),
+            request_response_information: false,
+            request_problem_information: true,
             bridge: false,
             acknowledge_by_hand: false,
             patience: Duration::from_secs(30),

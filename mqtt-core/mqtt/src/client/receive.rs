@@ -5,7 +5,7 @@ use bus::{EnhancedAuthentication, Publish, Qos, Topic};
 use bytes::Bytes;
 
 use super::outgoing::Settled;
-use super::{Asked, ClientError, ClientEvent, Granted, MqttClient, Online, Received, State};
+use super::{Asked, ClientError, ClientEvent, Granted, MqttClient, Online, Received, Refusal, State};
 use crate::codec::{
     Ack, Auth, ConnAck, Packet, PacketId, Property, Publish as PublishPacket, ReasonCode, SubAck, Version,
     decode,
@@ -84,7 +84,8 @@ impl MqttClient {
             }
             Packet::Auth(packet) => self.challenged(packet)?,
             Packet::Disconnect(packet) if self.options.version == Version::V5 => {
-                self.events.push_back(ClientEvent::Disconnected(packet.code));
+                self.events
+                    .push_back(ClientEvent::Disconnected(Refusal::read(packet.code, packet.properties)));
                 self.disconnected();
             }
             Packet::ConnAck(_) => return Err(ClientError::Violation("a second CONNACK")),
@@ -101,7 +102,7 @@ impl MqttClient {
 
     fn opened(&mut self, packet: &ConnAck<'_>, now: Instant, out: &mut Vec<u8>) -> Result<(), ClientError> {
         if packet.code != ReasonCode::SUCCESS {
-            self.events.push_back(ClientEvent::Refused(packet.code));
+            self.events.push_back(ClientEvent::Refused(Refusal::read(packet.code, packet.properties)));
             self.disconnected();
             return Ok(());
         }
@@ -174,10 +175,11 @@ impl MqttClient {
         let mut publish = Publish::new(topic, Bytes::copy_from_slice(packet.payload), packet.qos);
         publish.retain = packet.retain;
         publish.once = packet.id.filter(|_| packet.qos == Qos::ExactlyOnce).map(PacketId::get);
-        let subscriptions = said.subscriptions.clone();
+        let (subscriptions, alias) = (said.subscriptions.clone(), said.alias);
         let publish = said.apply(publish);
         let (id, session) = (packet.id, self.session);
-        let message = Box::new(Received { publish, duplicate: packet.duplicate, subscriptions, id, session });
+        let duplicate = packet.duplicate;
+        let message = Box::new(Received { publish, duplicate, subscriptions, alias, id, session });
         if !self.options.acknowledge_by_hand {
             self.acknowledge(&message, now, out)?;
         }
