@@ -37,6 +37,20 @@ pub(crate) enum Command {
         #[arg(long)]
         superuser: bool,
     },
+    /// Publish messages, with the flags of mosquitto_pub
+    Pub(Words),
+    /// Subscribe and print messages, with the flags of mosquitto_sub
+    Sub(Words),
+    /// Publish a request and print the response, with the flags of mosquitto_rr
+    Rr(Words),
+}
+
+/// The flags of a command that reads its own: it must be the first word.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Words {
+    #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, trailing_var_arg = true)]
+    words: Vec<std::ffi::OsString>,
 }
 
 #[derive(Args, Debug, Default)]

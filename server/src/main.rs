@@ -29,6 +29,9 @@ use config::{Detail, Loaded, Problems};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = tools::run(std::env::args_os()) {
+        return code;
+    }
     let cli = Cli::parse();
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -62,6 +65,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Passwd { name, superuser } => {
             say(&passwd::entry(&name, superuser)?);
             Ok(())
+        }
+        Command::Pub(_) | Command::Sub(_) | Command::Rr(_) => {
+            anyhow::bail!(
+                "pub, sub and rr read no configuration, and must be the first word: watersmeet sub …"
+            )
         }
     }
 }
