@@ -8,6 +8,7 @@ use dial::{Dial, Target, Url};
 use mqtt::{ClientOptions, Version};
 
 use crate::property::{Properties, expiry};
+use crate::security::Security;
 
 /// The flags that say how to connect: the same for every command.
 #[derive(Args, Clone, Debug)]
@@ -100,6 +101,8 @@ pub(crate) struct Connection {
     help: Option<bool>,
 
     #[command(flatten)]
+    security: Security,
+    #[command(flatten)]
     missing: Missing,
 }
 
@@ -167,7 +170,7 @@ impl Connection {
             properties.will(&mut will);
             options.will = Some(will);
         }
-        let dial = Dial { from: self.from, ..Dial::new(target) };
+        let dial = Dial { tls: self.security.load(&target)?, from: self.from, ..Dial::new(target) };
         Ok(Ready { dial, options, properties, topic: url.and_then(|url| url.topic) })
     }
 
@@ -190,7 +193,7 @@ impl Connection {
         if let Some(path) = &self.unix {
             return Target::new(Carrier::Unix, path, None);
         }
-        let carrier = if self.ws { Carrier::WebSocket } else { Carrier::Tcp };
+        let carrier = self.security.carrier(self.ws, self.port);
         Target::new(carrier, self.host.as_deref().unwrap_or("localhost"), self.port)
     }
 

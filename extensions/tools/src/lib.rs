@@ -9,6 +9,7 @@ mod payload;
 mod property;
 mod publish;
 mod request;
+mod security;
 mod subscribe;
 mod words;
 
