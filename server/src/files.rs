@@ -1,14 +1,15 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::{AuthChain, Refresh};
+use broker::Broker;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info};
 
 /// How often the files are looked at. What they say is in force two looks after they changed.
 const GLANCE: Duration = Duration::from_millis(500);
 
-/// Puts the files that [access] names in force whenever they change.
-pub(crate) async fn watch(access: AuthChain) {
+/// Puts the files that [access] names in force whenever they change, for those who are connected too.
+pub(crate) async fn watch(access: AuthChain, broker: Broker) {
     let mut glances = interval(GLANCE);
     glances.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -17,6 +18,7 @@ pub(crate) async fn watch(access: AuthChain) {
         match tokio::task::spawn_blocking(move || access.refresh()).await {
             Ok(Refresh::Unchanged) => {}
             Ok(Refresh::Renewed(files)) => {
+                broker.reconsider(Instant::now());
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 info!(files = files.join(", "), "Access files changed and are in force.");
             }

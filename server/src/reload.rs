@@ -1,24 +1,37 @@
+use std::sync::Arc;
+use std::time::Instant;
+
 use access::AuthChain;
+use broker::Broker;
 use tracing::{info, warn};
 
 use crate::Source;
+use crate::certificates::TlsProfiles;
 use crate::config::Loaded;
 use crate::log::Logging;
 
 /// What a running server takes over; everything else waits for a restart.
 const AT_ONCE: [&str; 2] = ["access.", "log.level"];
 
+/// The parts of a running server that heed a new configuration.
+pub(crate) struct Parts {
+    pub(crate) access: AuthChain,
+    pub(crate) broker: Broker,
+    pub(crate) tls: Arc<TlsProfiles>,
+    pub(crate) logging: Logging,
+}
+
 /// Reads the configuration again and puts in force what can be. A fault changes nothing.
 pub(crate) fn reload(
     source: &Source,
     began_with: &Loaded,
     last: &Loaded,
-    access: &AuthChain,
-    logging: &Logging,
+    parts: &Parts,
 ) -> anyhow::Result<Loaded> {
     let new = source.read()?;
-    access.reload(&new.config.access)?;
-    logging.set_level(&new.config.log.level)?;
+    parts.access.reload(&new.config.access)?;
+    parts.broker.reconsider(Instant::now());
+    parts.logging.set_level(&new.config.log.level)?;
     let at_once = |key: &String| AT_ONCE.iter().any(|prefix| key.starts_with(prefix));
     let mut applied = new.changed(last);
     applied.retain(at_once);

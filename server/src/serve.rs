@@ -18,6 +18,7 @@ use crate::http::{self, Operations, Phase};
 use crate::listeners::{self, Open};
 use crate::log::Logging;
 use crate::metrics::{Metrics, Reloads};
+use crate::reload::Parts;
 use crate::watch::Watch;
 use crate::{Source, banner, cli, files, reload, say};
 
@@ -67,7 +68,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     };
     let broker = Broker::new(config.broker.clone(), hooks, vec![Arc::new(Watch::default())]);
     tokio::spawn(net::keep_time(broker.clone()));
-    tokio::spawn(files::watch(access.clone()));
+    tokio::spawn(files::watch(access.clone(), broker.clone()));
     let stop = Stop::new();
     if config.overload.enabled {
         let (overload, config) = (stop.overload().clone(), config.overload.clone());
@@ -88,12 +89,13 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), open_files = files, "Watersmeet serves.");
 
-    obey(&mut signals, source, loaded, &access, &tls, &logging, &reloads).await;
+    let parts = Parts { access, broker, tls, logging };
+    obey(&mut signals, source, loaded, &parts, &reloads).await;
 
     phase.begin_draining();
     drop(ready_file);
     stop.stop();
-    broker.drain();
+    parts.broker.drain();
     tokio::select! {
         () = drained(&operations.metrics) => info!("All connections are closed."),
         () = tokio::time::sleep(PATIENCE) => warn!("Some connections did not close in time."),
@@ -103,23 +105,15 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
 }
 
 /// Reads the configuration again whenever a signal asks for it, until one asks for the end.
-async fn obey(
-    signals: &mut Signals,
-    source: &Source,
-    began_with: Loaded,
-    access: &AuthChain,
-    tls: &TlsProfiles,
-    logging: &Logging,
-    reloads: &Reloads,
-) {
+async fn obey(signals: &mut Signals, source: &Source, began_with: Loaded, parts: &Parts, reloads: &Reloads) {
     let mut last = began_with.clone();
     loop {
         match signals.next().await {
             Wish::End(name) => return info!(signal = name, "Watersmeet stops."),
-            Wish::Reload => match reload::reload(source, &began_with, &last, access, logging) {
+            Wish::Reload => match reload::reload(source, &began_with, &last, parts) {
                 Ok(loaded) => {
                     last = loaded;
-                    tls.refresh();
+                    parts.tls.refresh();
                     reloads.good.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(error) => {

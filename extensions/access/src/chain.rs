@@ -81,8 +81,8 @@ impl AuthChain {
         })
     }
 
-    /// Replaces users and rules at once, and reads the files again. Clients that are connected stay so, with their
-    /// subscriptions; what they do next is judged anew.
+    /// Replaces users and rules at once, and reads the files again. What clients do next is judged anew; what they have
+    /// is once the broker is told to reconsider it.
     pub fn reload(&self, config: &Config) -> Result<(), ConfigError> {
         let mut watched = self.shared.watched.lock();
         let next = Watched::new(config);

@@ -16,6 +16,12 @@ use crate::Answer;
 pub trait Authenticator: Send + Sync + 'static {
     /// Judges an attempt to connect. Any error inside must end in [`Authentication::Refuse`].
     fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication>;
+
+    /// Whether a client that was let in would still be: asked when rights are reconsidered. One whose user is gone,
+    /// or that is banned, is closed, and its session ends.
+    fn still_valid(&self, _client: &Client) -> bool {
+        true
+    }
 }
 
 /// An enhanced authentication under way: waits for the client's next step.

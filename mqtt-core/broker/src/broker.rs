@@ -15,6 +15,7 @@ use crate::exclusive::Exclusive;
 use crate::publish::publish_access;
 use crate::record::{Key, Record, State};
 use crate::retained::Retained;
+use crate::rights::{Judged, Rights};
 use crate::router::Router;
 use crate::session::Session;
 use crate::share::Strategies;
@@ -40,6 +41,8 @@ pub struct Underway {
     exchange: Box<dyn Exchange>,
     connect: Connect,
     attempt: Attempt,
+    /// The number of the rights under which it began.
+    rights: u64,
 }
 
 pub(crate) struct Shared {
@@ -51,7 +54,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Whose messages [`Broker::announce`] publishes.
     pub(crate) server: Arc<Client>,
-    sessions: DashMap<ClientId, Arc<Record>>,
+    pub(crate) sessions: DashMap<ClientId, Arc<Record>>,
+    pub(crate) rights: Rights,
     pub(crate) timers: Timers,
     observers: Vec<Arc<dyn Observer>>,
     /// Work that has to wait for a hook's answer and that nobody else waits for.
@@ -97,6 +101,7 @@ impl Broker {
             counters: Counters::default(),
             server: server(),
             sessions: DashMap::new(),
+            rights: Rights::default(),
             timers: Timers::default(),
             deferred: Mutex::default(),
             assigned: AtomicU64::new(0),
@@ -118,13 +123,14 @@ impl Broker {
         if self.0.draining.load(Ordering::Relaxed) {
             return Answer::Now(Err(self.0.refuse(&attempt, Reason::ShuttingDown, now)));
         }
-        let shared = self.0.clone();
+        let (shared, rights) = (self.0.clone(), self.0.rights.number());
         let judgement = self.0.hooks.authenticator.authenticate(&attempt);
-        judgement.then(move |judgement| shared.judge(judgement, connect, attempt, now))
+        judgement.then(move |judgement| shared.judge(judgement, connect, attempt, rights, now))
     }
 
-    /// Does what is due: delayed wills, ends of sessions, expired retained messages. To be called at the
-    /// returned time, and at least once a second. The work that is returned waits for hooks; run it.
+    /// Does what is due: delayed wills, ends of sessions, expired retained messages, and part of what
+    /// [`Broker::reconsider`] began. To be called at the returned time, and at least once a second. The work that is
+    /// returned waits for hooks; run it.
     pub fn tick(&self, now: Instant) -> (Option<Instant>, Vec<Later<()>>) {
         for timer in self.0.timers.take_due(now) {
             if timer.what == Due::End {
@@ -132,12 +138,14 @@ impl Broker {
             }
             self.0.due(timer, now);
         }
+        let busy = self.0.reconsider_some(now);
         let mut last = self.0.last_sweep.lock();
         if now.saturating_duration_since(*last.get_or_insert(now)) >= SWEEP {
             *last = Some(now);
             self.0.retained.sweep(now);
         }
-        (self.0.timers.next(), std::mem::take(&mut *self.0.deferred.lock()))
+        let next = if busy { Some(now) } else { self.0.timers.next() };
+        (next, std::mem::take(&mut *self.0.deferred.lock()))
     }
 
     /// Counts a connection that ended, session or not.
@@ -184,8 +192,8 @@ impl Broker {
 impl Underway {
     /// Goes on with the client's next step.
     pub fn proceed(self, step: EnhancedAuthentication, now: Instant) -> Answer<Result<Opened, Reason>> {
-        let Self { shared, exchange, connect, attempt } = self;
-        exchange.proceed(step).then(move |judgement| shared.judge(judgement, connect, attempt, now))
+        let Self { shared, exchange, connect, attempt, rights } = self;
+        exchange.proceed(step).then(move |judgement| shared.judge(judgement, connect, attempt, rights, now))
     }
 }
 
@@ -195,12 +203,13 @@ impl Shared {
         judgement: Authentication,
         connect: Connect,
         attempt: Attempt,
+        rights: u64,
         now: Instant,
     ) -> Answer<Result<Opened, Reason>> {
         match judgement {
-            Authentication::Accept(identity) => self.admit(identity, connect, attempt, now),
+            Authentication::Accept(identity) => self.admit(identity, connect, attempt, rights, now),
             Authentication::Challenge(step, exchange) => {
-                let underway = Underway { shared: self, exchange, connect, attempt };
+                let underway = Underway { shared: self, exchange, connect, attempt, rights };
                 Answer::Now(Ok(Opened::Challenge(step, Box::new(underway))))
             }
             Authentication::Refuse(reason) => Answer::Now(Err(self.refuse(&attempt, reason, now))),
@@ -213,6 +222,7 @@ impl Shared {
         identity: Identity,
         connect: Connect,
         attempt: Attempt,
+        rights: u64,
         now: Instant,
     ) -> Answer<Result<Opened, Reason>> {
         let id = identity.client_id.clone().or_else(|| connect.client_id.clone());
@@ -225,11 +235,11 @@ impl Shared {
         }
         let will = connect.will.as_ref().map(|will| self.authorize(&client, publish_access(&will.publish)));
         let will = will.unwrap_or(Answer::Now(Permission::Allow));
-        let old = self.old_subscriptions(&connect, &client.id);
-        let rights = old
-            .iter()
-            .map(|(_, filter, qos)| self.authorize(&client, Access::Subscribe { filter, qos: *qos }));
-        let rights = Answer::all(rights.collect());
+        let old = match connect.clean_start {
+            true => None,
+            false => self.sessions.get(&client.id).map(|entry| entry.value().clone()),
+        };
+        let judged = self.judge_subscriptions(&client, old.as_deref(), rights);
         will.then(move |will| {
             if will == Permission::Deny {
                 if let Some(will) = &connect.will {
@@ -238,11 +248,7 @@ impl Shared {
                 }
                 return Answer::Now(Err(self.refuse(&attempt, Reason::NotAuthorized, now)));
             }
-            rights.map(move |rights| {
-                let revoked = old.into_iter().zip(rights).filter(|(_, right)| *right == Permission::Deny);
-                let revoked = revoked.map(|((key, ..), _)| key).collect();
-                self.open(connect, &attempt, client, revoked, now)
-            })
+            judged.map(move |judged| self.open(connect, &attempt, client, judged, now))
         })
     }
 
@@ -251,12 +257,13 @@ impl Shared {
         connect: Connect,
         attempt: &Attempt,
         client: Arc<Client>,
-        revoked: Vec<Key>,
+        judged: Judged,
         now: Instant,
     ) -> Result<Opened, Reason> {
         let expiry = self.config.session_expiry(connect.session_expiry);
         let window = connect.receive_maximum.min(self.config.max_inflight);
         let assigned = connect.client_id.as_ref() != Some(&client.id);
+        let rights = judged.rights;
         let attached = self.attach(&client, connect.clean_start, window, |state| {
             state.expiry = expiry;
             state.keep_alive = connect.keep_alive;
@@ -265,9 +272,7 @@ impl Shared {
         });
         let attached = attached.map_err(|reason| self.refuse(attempt, reason, now))?;
         let Attached { record, epoch, old_will, replaced, resumed: session_present } = attached;
-        for key in revoked {
-            self.unsubscribe(&record, &key);
-        }
+        self.settle(&record, &client, judged);
         if let Some(replaced) = replaced {
             self.forget(&replaced, now);
         }
@@ -298,14 +303,14 @@ impl Shared {
             shared_subscriptions_available: self.config.shared_subscriptions,
             authentication: client.identity.completion.clone(),
         };
-        let session = Session::new(self, record, client, epoch, now);
+        let session = Session::new(self, record, client, epoch, rights, now);
         Ok(Opened::Session(Box::new(session), Box::new(connected)))
     }
 
     /// Finds or makes the client's record and gives it to the new connection.
     fn attach(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         clean_start: bool,
         window: u16,
         prepare: impl FnOnce(&mut State) -> Option<OwnedWill>,
@@ -332,10 +337,13 @@ impl Shared {
                 let old = entry.get().clone();
                 let turn = old.interrupt();
                 let mut state = old.lock();
+                if self.config.bind_sessions && !state.may_pass_to(client) {
+                    return Err(Reason::NotAuthorized);
+                }
                 if state.is_held() {
                     self.counters.connections.fetch_sub(1, Ordering::Relaxed);
                 }
-                if !clean_start && !state.ended {
+                if !clean_start && state.goes_on() {
                     let old_will = prepare(&mut state);
                     let epoch = hold(&old, &mut state);
                     drop((state, turn));
@@ -377,6 +385,7 @@ impl Shared {
             state.will = None;
         }
         let expiry = match state.expiry {
+            _ if state.dismissed => Duration::ZERO,
             SessionExpiry::AtOnce => Duration::ZERO,
             SessionExpiry::After(span) => span,
             SessionExpiry::Never => Duration::MAX,
@@ -425,10 +434,15 @@ impl Shared {
             self.publish_will(will, owner, now);
         }
         if timer.what == Due::End {
-            self.sessions.remove_if(&record.id, |_, kept| Arc::ptr_eq(kept, &record));
-            self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
-            self.forget(&record, now);
+            self.remove(&record, now);
         }
+    }
+
+    /// Takes a session that has ended from the sessions there are.
+    pub(crate) fn remove(&self, record: &Arc<Record>, now: Instant) {
+        self.sessions.remove_if(&record.id, |_, kept| Arc::ptr_eq(kept, record));
+        self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.forget(record, now);
     }
 
     /// Takes an ended session out of the router, and passes on what it owed through share groups.
@@ -551,20 +565,6 @@ impl Shared {
 
     pub(crate) fn each_record(&self, mut look: impl FnMut(&Record)) {
         self.sessions.iter().for_each(|entry| look(entry.value()));
-    }
-
-    fn old_subscriptions(&self, connect: &Connect, id: &ClientId) -> Vec<(Key, bus::Filter, bus::Qos)> {
-        if connect.clean_start {
-            return Vec::new();
-        }
-        let Some(record) = self.sessions.get(id).map(|entry| entry.value().clone()) else {
-            return Vec::new();
-        };
-        let state = record.lock();
-        let row = |(key, subscription): (&Key, &bus::Subscription)| {
-            (key.clone(), subscription.filter.clone(), subscription.options.qos)
-        };
-        state.subscriptions.iter().map(row).collect()
     }
 
     fn refuse(&self, attempt: &Attempt, reason: Reason, now: Instant) -> Reason {

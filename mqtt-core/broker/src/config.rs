@@ -12,6 +12,9 @@ use crate::ShareStrategy;
 pub struct Config {
     /// How many sessions there may be, connected or not.
     pub max_sessions: usize,
+    /// Whether a session belongs to the user who opened it: a client with its id and another user name, or none, is
+    /// not let in while it lasts.
+    pub bind_sessions: bool,
     /// How many messages one session's queue may hold.
     pub queue_messages: usize,
     /// How many bytes one session's queue may hold.
@@ -77,6 +80,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_sessions: 1_000_000,
+            bind_sessions: true,
             queue_messages: 10_000,
             queue_bytes: 64 << 20,
             when_full: WhenFull::default(),

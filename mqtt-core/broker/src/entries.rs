@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bus::{Message, SubscribeOptions, SubscriptionId};
+use bus::{Message, SubscribeOptions, Subscription, SubscriptionId};
 
 use crate::condition::Condition;
 use crate::record::Record;
@@ -32,6 +32,12 @@ pub(crate) struct Entry {
 const MANY: usize = 64;
 
 impl Entry {
+    /// The entry of a subscription whose filter has been checked.
+    pub(crate) fn of(record: &Arc<Record>, subscription: &Subscription) -> Self {
+        let condition = Condition::of(&subscription.filter).ok().flatten().map(Arc::new);
+        Self { record: record.clone(), id: subscription.id, options: subscription.options, condition }
+    }
+
     /// Whether the message meets the condition, if there is one.
     pub(crate) fn accepts(&self, message: &Message) -> bool {
         self.condition.as_ref().is_none_or(|condition| condition.holds(message))

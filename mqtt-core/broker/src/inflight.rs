@@ -122,6 +122,26 @@ impl Inflight {
         self.handed = self.handed.min(self.entries.len());
     }
 
+    /// Takes out the deliveries that `keep` does not want and the client has not acknowledged in any way. Of one that
+    /// is sent exactly once the id stays, until the client has let go of it.
+    pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&mut Queued) -> bool) {
+        let (mut at, mut handed) = (0, self.handed);
+        let known = self.handed;
+        self.entries.retain_mut(|entry| {
+            let again = at < known;
+            at += 1;
+            let Some(queued) = &mut entry.queued else { return true };
+            if keep(queued) {
+                return true;
+            }
+            let numbered = queued.qos == Qos::ExactlyOnce;
+            entry.queued = None;
+            handed -= usize::from(again && !numbered);
+            numbered
+        });
+        self.handed = handed;
+    }
+
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
         self.rewind();
@@ -165,7 +185,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Instant;
 
-    use bus::{ClientId, Matched, Message, Qos, SubscriptionId, Topic};
+    use bus::{ClientId, Matched, Message, SubscriptionId, Topic};
 
     use super::*;
 

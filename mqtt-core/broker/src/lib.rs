@@ -19,6 +19,7 @@ mod publish;
 mod queue;
 mod record;
 mod retained;
+mod rights;
 mod router;
 mod session;
 mod share;

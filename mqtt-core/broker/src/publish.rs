@@ -118,7 +118,7 @@ impl Shared {
             match target.hit(message, own) {
                 Some(hit) => {
                     matched += 1;
-                    self.owe(&target.record, queued(message, &hit));
+                    self.owe(&target.record, queued(message, &hit), routes.epoch);
                 }
                 None if target.is_judged() => self.counters.filter(),
                 None => {}
@@ -129,7 +129,7 @@ impl Shared {
                 Some(member) => {
                     matched += 1;
                     let queued = Queued { group: Some(group.filter.clone()), ..queued(message, &member.hit) };
-                    self.owe(member.record, queued);
+                    self.owe(member.record, queued, routes.epoch);
                 }
                 // A group has a member, so it is their conditions.
                 None => self.counters.filter(),
@@ -145,9 +145,9 @@ impl Shared {
         let group = routes.groups.iter().find(|group| Some(&group.filter) == queued.group.as_ref());
         match group.and_then(|group| group.choose(&queued.message, Some(from), &self.config)) {
             Some(member) if member.fit > Fit::Full || from.lock().ended => {
-                self.owe(member.record, passed_on(queued.clone(), &member));
+                self.owe(member.record, passed_on(queued.clone(), &member), routes.epoch);
             }
-            _ => self.owe(from, queued),
+            _ => self.owe(from, queued, routes.epoch),
         }
     }
 
@@ -165,7 +165,7 @@ impl Shared {
             let member = group.and_then(|group| group.choose(&queued.message, Some(from), &self.config));
             if let Some(member) = member.filter(|member| member.fit == Fit::Ready) {
                 gone.insert(identity(&queued));
-                self.owe(member.record, passed_on(queued, &member));
+                self.owe(member.record, passed_on(queued, &member), routes.epoch);
             }
         }
         if !gone.is_empty() {
@@ -176,6 +176,9 @@ impl Shared {
     }
 
     pub(crate) fn publish_will(self: &Arc<Self>, will: Will, client: Arc<Client>, now: Instant) {
+        if !self.hooks.authenticator.still_valid(&client) {
+            return self.counters.drop_message(Reason::NotAuthorized);
+        }
         let shared = self.clone();
         let work = self.permit(&client, publish_access(&will.publish)).then(move |permission| {
             if permission.is_err() {
@@ -201,9 +204,13 @@ impl Shared {
         });
     }
 
-    fn owe(&self, record: &Record, queued: Queued) {
+    pub(crate) fn owe(&self, record: &Arc<Record>, queued: Queued, epoch: u64) {
         let now = queued.message.published;
-        for lost in record.push(queued, &self.config) {
+        let lost = match record.push(queued, epoch, &self.config) {
+            Ok(lost) => lost,
+            Err(queued) => return self.owe_anew(record, queued),
+        };
+        for lost in lost {
             let expired = lost.message.is_expired(now);
             self.lost(record, &lost, if expired { Reason::MessageExpired } else { Reason::QueueFull });
         }
@@ -232,7 +239,7 @@ pub(crate) fn publish_access(publish: &Publish) -> Access<'_> {
 }
 
 /// The same message for another member of its group.
-fn passed_on(queued: Queued, member: &Choice<'_>) -> Queued {
+pub(crate) fn passed_on(queued: Queued, member: &Choice<'_>) -> Queued {
     let matched = member.hit.matched.clone();
     Queued { matched, qos: member.hit.qos.min(queued.message.qos), ..queued }
 }

@@ -106,6 +106,13 @@ impl Queue {
         self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
     }
 
+    /// Takes out what `keep` does not want, which may change the rest.
+    pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&mut Queued) -> bool) {
+        self.replay.retain_mut(&mut *keep);
+        self.live.retain_mut(keep);
+        self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.replay.is_empty() && self.live.is_empty()
     }

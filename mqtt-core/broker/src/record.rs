@@ -14,6 +14,7 @@ use crate::Client;
 use crate::config::Config;
 use crate::inflight::Inflight;
 use crate::queue::{Queue, Queued};
+use crate::rights::UNJUDGED;
 use crate::stats::Counters;
 use crate::timers::TimerKey;
 
@@ -30,6 +31,8 @@ pub(crate) struct Record {
     /// is taken over had begun is wholly done before, or refused. Locked before `state`, never after.
     turn: Mutex<()>,
     state: Mutex<State>,
+    /// The number of the rights under which its subscriptions were last judged.
+    rights: AtomicU64,
 }
 
 #[derive(Default)]
@@ -42,6 +45,14 @@ pub(crate) struct State {
     /// What their filters hold.
     pub(crate) subscription_bytes: usize,
     pub(crate) will: Option<(Will, Arc<Client>)>,
+    /// Changes with every subscription that is made.
+    pub(crate) version: u64,
+    /// The rights under which its subscriptions are being judged, if that takes time.
+    pub(crate) judging: Option<u64>,
+    /// When subscriptions were last taken away: routes that were found earlier may lead here wrongly.
+    pub(crate) revoked_at: u64,
+    /// The client is not to come back to the session: it ends with the connection.
+    pub(crate) dismissed: bool,
     pub(crate) expiry: SessionExpiry,
     pub(crate) holder: Option<Holder>,
     /// Who holds it, or held it last.
@@ -82,7 +93,13 @@ pub(crate) struct Pulled {
 
 impl Record {
     pub(crate) fn new(id: ClientId) -> Self {
-        Self { id, epoch: AtomicU64::new(0), turn: Mutex::default(), state: Mutex::default() }
+        Self {
+            id,
+            epoch: AtomicU64::new(0),
+            turn: Mutex::default(),
+            state: Mutex::default(),
+            rights: AtomicU64::new(UNJUDGED),
+        }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -114,12 +131,23 @@ impl Record {
         self.epoch.load(Ordering::Acquire)
     }
 
+    /// The number of the rights under which its subscriptions were last judged.
+    pub(crate) fn rights(&self) -> u64 {
+        self.rights.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn set_rights(&self, rights: u64) {
+        self.rights.store(rights, Ordering::Release);
+    }
+
     /// Gives the session to a new connection, which gets the returned epoch. A connection that held it is told.
     pub(crate) fn attach(&self, state: &mut State, window: u16) -> u64 {
         let epoch = self.dislodge(state);
         let window = usize::from(window.max(1));
         state.holder = Some(Holder { window, waker: None, hungry: false, evicted: None });
         state.inflight.rewind();
+        state.judging = None;
+        self.set_rights(UNJUDGED);
         epoch
     }
 
@@ -136,12 +164,16 @@ impl Record {
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// Owes the client a message. Returns what had to be thrown away for it, perhaps itself.
-    pub(crate) fn push(&self, queued: Queued, config: &Config) -> Vec<Queued> {
+    /// Owes the client a message that was routed at `epoch`. Returns what had to be thrown away for it, perhaps
+    /// itself; an error gives back a message whose route may not be valid any more.
+    pub(crate) fn push(&self, queued: Queued, epoch: u64, config: &Config) -> Result<Vec<Queued>, Queued> {
         let mut state = self.state.lock();
+        if epoch < state.revoked_at {
+            return Err(queued);
+        }
         let away = state.holder.is_none();
         if state.ended || (away && queued.qos == Qos::AtMostOnce && !config.queue_qos0_offline) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let lost = state.queue.push(queued, config);
         let waker = state.holder.as_mut().and_then(Holder::feed);
@@ -149,7 +181,7 @@ impl Record {
         if let Some(waker) = waker {
             waker.wake();
         }
-        lost
+        Ok(lost)
     }
 
     /// Tells the connection that holds the session to close.
@@ -254,6 +286,24 @@ impl State {
     /// Whether a subscription is shared.
     pub(crate) fn is_in_share_group(&self) -> bool {
         self.subscriptions.values().any(|subscription| subscription.filter.share().is_some())
+    }
+
+    /// Whether a client that comes back goes on with the session.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.ended && !self.dismissed
+    }
+
+    /// Whether the session belongs to the client's user, or to nobody any more.
+    pub(crate) fn may_pass_to(&self, client: &Client) -> bool {
+        let same = |owner: &Arc<Client>| owner.identity.username == client.identity.username;
+        !self.goes_on() || self.client.as_ref().is_none_or(same)
+    }
+
+    /// Has the connection that holds the session look at it again.
+    pub(crate) fn nudge(&self) {
+        if let Some(waker) = self.holder.as_ref().and_then(|holder| holder.waker.as_ref()) {
+            waker.wake_by_ref();
+        }
     }
 }
 

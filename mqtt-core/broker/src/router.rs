@@ -24,7 +24,7 @@ pub(crate) struct Router {
 /// What a topic matched.
 #[derive(Default)]
 pub(crate) struct Routes {
-    epoch: u64,
+    pub(crate) epoch: u64,
     pub(crate) targets: Vec<Target>,
     pub(crate) groups: Vec<GroupRoute>,
 }
@@ -113,6 +113,11 @@ impl Router {
             }
         }
         self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The number that routes found now would have.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     /// Whether routes found earlier still hold.

@@ -15,6 +15,7 @@ use crate::entries::Entry;
 use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
+use crate::rights::UNJUDGED;
 use crate::router::Routes;
 use crate::{Answer, BrokerEvent, Course};
 
@@ -24,6 +25,8 @@ pub struct Session {
     record: Arc<Record>,
     client: Arc<Client>,
     epoch: u64,
+    /// The number of the rights under which the client was last found to be let in.
+    rights: u64,
     /// What the last topic matched.
     routes: Option<(Topic, Arc<Routes>)>,
     /// The last publish that the authorizer allowed, and the epoch of that decision.
@@ -48,6 +51,7 @@ impl Session {
         record: Arc<Record>,
         client: Arc<Client>,
         epoch: u64,
+        rights: u64,
         now: Instant,
     ) -> Self {
         Self {
@@ -55,6 +59,7 @@ impl Session {
             record,
             client,
             epoch,
+            rights,
             routes: None,
             allowed: None,
             open: true,
@@ -66,8 +71,8 @@ impl Session {
     /// Publishes: authorizes, intercepts, retains, routes.
     pub fn publish(&mut self, publish: Publish, now: Instant) -> Answer<Result<Reply, Reason>> {
         self.now = now;
-        if self.is_lost() {
-            return Answer::Now(Err(Reason::TakenOver));
+        if let Err(reason) = self.check(now) {
+            return Answer::Now(Err(reason));
         }
         let rights = self.shared.hooks.authorizer.epoch();
         let allowed = self.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
@@ -97,8 +102,8 @@ impl Session {
     /// retained before the first is routed.
     pub fn publish_all(&mut self, publishes: Vec<Publish>, now: Instant) -> Answer<Result<Reply, Reason>> {
         self.now = now;
-        if self.is_lost() {
-            return Answer::Now(Err(Reason::TakenOver));
+        if let Err(reason) = self.check(now) {
+            return Answer::Now(Err(reason));
         }
         let reviews = publishes.into_iter().map(|publish| self.shared.review(&self.client, publish, false));
         let reviews = Answer::all(reviews.collect());
@@ -125,15 +130,17 @@ impl Session {
         now: Instant,
     ) -> Answer<Result<Reply, Reason>> {
         self.now = now;
-        if self.is_lost() {
-            return Answer::Now(Err(Reason::TakenOver));
+        if let Err(reason) = self.check(now) {
+            return Answer::Now(Err(reason));
         }
         let reviews = subscriptions.into_iter().map(|subscription| self.review(subscription)).collect();
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
-        let epoch = self.epoch;
+        let (epoch, rights) = (self.epoch, self.rights);
         Answer::all(reviews).map(move |reviewed| {
             let grant = |result: Result<Subscription, Reason>| {
-                result.and_then(|subscription| register(&shared, &client, &record, epoch, subscription, now))
+                let subscription = result?;
+                let _turn = record.hold(epoch)?;
+                register(&shared, &client, &record, rights, subscription, now)
             };
             Ok(Reply::Subscribed(reviewed.into_iter().map(grant).collect()))
         })
@@ -154,6 +161,9 @@ impl Session {
 
     /// The retained message of a topic.
     pub fn read(&mut self, topic: Topic, now: Instant) -> Answer<Result<Reply, Reason>> {
+        if let Err(reason) = self.check(now) {
+            return Answer::Now(Err(reason));
+        }
         let shared = self.shared.clone();
         self.shared
             .permit(&self.client, Access::Read { topic: &topic })
@@ -162,6 +172,9 @@ impl Session {
 
     /// Sets or removes the will.
     pub fn set_will(&mut self, will: Option<Will>) -> Answer<Result<Reply, Reason>> {
+        if let Err(reason) = self.check(self.now) {
+            return Answer::Now(Err(reason));
+        }
         let permit = |will: &Will| self.shared.permit(&self.client, publish_access(&will.publish));
         let permission = will.as_ref().map_or(Answer::Now(Ok(())), permit);
         let (client, record, epoch) = (self.client.clone(), self.record.clone(), self.epoch);
@@ -200,6 +213,7 @@ impl Session {
     /// session is lost. Returns whether more can be had at once.
     pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
         self.now = now;
+        let room = if self.shared.is_judged(&self.record, now) { room } else { 0 };
         let pulled = self.record.pull(self.epoch, room, now, waker, &self.shared.counters, events);
         for queued in &pulled.expired {
             self.shared.lost(&self.record, queued, Reason::MessageExpired);
@@ -252,8 +266,19 @@ impl Session {
         self.shared.emit(|| BrokerEvent::Disconnected { client, reason, course, at: now });
     }
 
-    fn is_lost(&self) -> bool {
-        !self.open || self.record.epoch() != self.epoch
+    /// Whether the client may still ask for something.
+    fn check(&mut self, now: Instant) -> Result<(), Reason> {
+        if !self.open || self.record.epoch() != self.epoch {
+            return Err(Reason::TakenOver);
+        }
+        let rights = self.shared.rights.number();
+        if self.rights != rights {
+            if !self.shared.is_valid(&self.record, &self.client, now) {
+                return Err(Reason::NotAuthorized);
+            }
+            self.rights = rights;
+        }
+        Ok(())
     }
 
     fn review(&self, mut subscription: Subscription) -> Answer<Result<Subscription, Reason>> {
@@ -321,16 +346,16 @@ fn check_filter(filter: Filter, config: &Config) -> Result<Filter, Reason> {
     Condition::of(&filter).map(|_| filter)
 }
 
-/// Puts a reviewed subscription into session and router, and queues the retained messages it is owed.
+/// Puts a subscription that was reviewed under `rights` into session and router, and queues the retained messages it
+/// is owed.
 fn register(
     shared: &Shared,
     client: &Arc<Client>,
     record: &Arc<Record>,
-    epoch: u64,
+    rights: u64,
     subscription: Subscription,
     now: Instant,
 ) -> Result<Qos, Reason> {
-    let _turn = record.hold(epoch)?;
     let Subscription { id, filter, mut options, .. } = subscription.clone();
     options.qos = options.qos.min(shared.config.max_qos());
     let key = Key::of(&subscription);
@@ -350,6 +375,10 @@ fn register(
     shared.exclusive.take(&filter, record)?;
     state.subscription_bytes = bytes;
     let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
+    state.version += 1;
+    if rights != shared.rights.number() {
+        record.set_rights(UNJUDGED); // they were changed meanwhile
+    }
     drop(state);
     shared.counters.add_subscription(&filter);
     if let Some(old) = &old {
