@@ -30,6 +30,10 @@ pub struct Config {
     /// Whether a client of MQTT 5 hears that it may not publish or subscribe, 0x87; else it hears no more than
     /// that it failed, 0x80.
     pub tell_not_authorized: bool,
+    /// Whether filters may have wildcards.
+    pub wildcard_subscriptions: bool,
+    /// Whether a client of MQTT 5 may give its subscriptions identifiers.
+    pub subscription_identifiers: bool,
     /// Whether clients of MQTT 3, which have no such option, get nothing back that they published themselves.
     pub v3_no_local: bool,
 }
@@ -45,6 +49,8 @@ impl Default for Config {
             response_information: String::new(),
             server_reference: String::new(),
             tell_not_authorized: true,
+            wildcard_subscriptions: true,
+            subscription_identifiers: true,
             v3_no_local: false,
         }
     }

@@ -200,7 +200,7 @@ fn subscribe_options(byte: u8, version: Version) -> Result<SubscribeOptions, Dec
         qos,
         no_local: byte & 0b100 != 0,
         retain_as_published: byte & 0b1000 != 0,
-        retain_handling: match byte >> 4 {
+        retain_handling: match byte >> 4 & 0b11 {
             0 => RetainHandling::Always,
             1 => RetainHandling::IfNew,
             2 => RetainHandling::Never,

@@ -14,7 +14,7 @@ use super::reason::{code, rejection};
 use super::terms::Terms;
 use super::ticket::Asked;
 use crate::aliases::{Incoming, Outgoing};
-use crate::codec::{self, Ack, Auth, Frame, Kind, Packet, Property, ReasonCode, Version};
+use crate::codec::{self, Ack, Auth, Frame, Kind, Packet, PacketId, Property, ReasonCode, Version};
 
 /// So many more bytes of an unfinished packet are a sign of life.
 const PROGRESS: usize = 1024;
@@ -27,7 +27,7 @@ pub(super) struct Connected {
     /// The topic of the last PUBLISH, for the next is likely to have the same.
     pub(super) last_topic: Option<Topic>,
     /// What few connections need.
-    rare: Option<Box<Rare>>,
+    pub(super) rare: Option<Box<Rare>>,
     /// Publishes whose reply has not come; those that are refused at sight wait for them, to keep the order.
     pub(super) unanswered: u32,
     /// How much of an unfinished packet there was when the client was last heard.
@@ -72,6 +72,8 @@ pub(super) struct Rare {
     pub(super) lanes: Option<Lanes>,
     method: Option<Arc<str>>,
     again: Again,
+    /// Filters that were refused at sight, by the SUBSCRIBE whose other filters the broker judges.
+    pub(super) refused: Vec<(PacketId, Vec<(usize, Reason)>)>,
 }
 
 /// How far a re-authentication is [MQTT5 4.12.1].
@@ -222,7 +224,7 @@ impl Connected {
                 Ok(())
             }
             (Asked::Subscribe(id), Ok(Reply::Subscribed(results))) => {
-                self.subscribed(id, &results, out);
+                self.subscribed(id, results, out);
                 Ok(())
             }
             (Asked::Unsubscribe(id), Ok(Reply::Unsubscribed(results))) => {

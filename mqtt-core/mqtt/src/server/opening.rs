@@ -291,6 +291,12 @@ impl Opening {
         if !connected.retain_available {
             say(Property::RetainAvailable(false));
         }
+        if !shared.config.wildcard_subscriptions {
+            say(Property::WildcardSubscriptionAvailable(false));
+        }
+        if !shared.config.subscription_identifiers {
+            say(Property::SubscriptionIdentifierAvailable(false));
+        }
         if !connected.shared_subscriptions_available {
             say(Property::SharedSubscriptionAvailable(false));
         }

@@ -23,14 +23,25 @@ impl Connected {
             _ => None,
         });
         let id = SubscriptionId(id.unwrap_or(0));
-        let subscriptions = packet.filters.iter().map(|(text, options)| {
-            let filter = filter(text, shared)?;
+        if id.0 > 0 && !shared.config.subscription_identifiers {
+            let reason = Reason::SubscriptionIdsNotSupported;
+            return Err(ProtocolError { reason, detail: "CONNACK told that there are no identifiers" }); // [MQTT5 3.2.2.3.12]
+        }
+        let mut subscriptions = Vec::new();
+        let mut refused = Vec::new();
+        for (place, (text, options)) in packet.filters.iter().enumerate() {
+            let filter = filter(text)?;
             let options = self.options(*options, &filter)?;
-            Ok(Subscription { id, filter, options, keyed: Keyed::ByFilter })
-        });
-        let subscriptions = subscriptions.collect::<Result<Vec<_>, ProtocolError>>()?;
+            match self.check_filter(&filter, shared)? {
+                None => subscriptions.push(Subscription { id, filter, options, keyed: Keyed::ByFilter }),
+                Some(reason) => refused.push((place, reason)),
+            }
+        }
         if let Some(lanes) = self.lanes() {
             subscriptions.iter().for_each(|made| lanes.subscribe(&made.filter, out.lane(), shared));
+        }
+        if !refused.is_empty() {
+            self.rare().refused.push((packet.id, refused));
         }
         out.request(Asked::Subscribe(packet.id).ticket(out.lane()), Request::Subscribe(subscriptions));
         Ok(())
@@ -43,7 +54,7 @@ impl Connected {
         out: &mut Outbox,
     ) -> Result<(), ProtocolError> {
         check_count(packet.filters.len(), shared)?;
-        let filters = packet.filters.iter().map(|text| filter(text, shared));
+        let filters = packet.filters.iter().map(|text| filter(text));
         let filters = filters.collect::<Result<Vec<_>, _>>()?;
         if let Some(lanes) = self.lanes() {
             filters.iter().for_each(|filter| lanes.unsubscribe(filter));
@@ -53,7 +64,15 @@ impl Connected {
         Ok(())
     }
 
-    pub(super) fn subscribed(&mut self, id: PacketId, results: &[Result<Qos, Reason>], out: &mut Outbox) {
+    pub(super) fn subscribed(
+        &mut self,
+        id: PacketId,
+        mut results: Vec<Result<Qos, Reason>>,
+        out: &mut Outbox,
+    ) {
+        for (place, reason) in self.refused(id) {
+            results.insert(place.min(results.len()), Err(reason));
+        }
         let is_v5 = self.version == Version::V5;
         let codes = results.iter().map(|result| match result {
             Ok(qos) => ReasonCode(qos.level()),
@@ -81,6 +100,28 @@ impl Connected {
         self.acknowledge(first, out, |properties| {
             Packet::UnsubAck(SubAck { id, properties, codes: codes.clone() })
         });
+    }
+
+    /// The filters of a SUBSCRIBE that the broker was not asked for, by their places.
+    fn refused(&mut self, id: PacketId) -> Vec<(usize, Reason)> {
+        let Some(rare) = &mut self.rare else { return Vec::new() };
+        let found = rare.refused.iter().position(|(refused, _)| *refused == id);
+        found.map(|at| rare.refused.remove(at).1).unwrap_or_default()
+    }
+
+    /// Why a filter is refused that is well formed; an error is what the CONNACK ruled out.
+    fn check_filter(&self, filter: &Filter, shared: &Shared) -> Result<Option<Reason>, ProtocolError> {
+        if filter.levels().count() > shared.limits.topic_levels {
+            return Ok(Some(Reason::FilterInvalid));
+        }
+        if shared.config.wildcard_subscriptions || !filter.has_wildcard() {
+            return Ok(None);
+        }
+        let reason = Reason::WildcardsNotSupported;
+        if self.version == Version::V5 {
+            return Err(ProtocolError { reason, detail: "CONNACK told that there are no wildcards" }); // [MQTT5 3.2.2.3.11]
+        }
+        Ok(Some(reason))
     }
 
     /// Sends an answer, with the first failure in words.
@@ -122,11 +163,7 @@ fn check_count(filters: usize, shared: &Shared) -> Result<(), ProtocolError> {
     Ok(())
 }
 
-fn filter(text: &str, shared: &Shared) -> Result<Filter, ProtocolError> {
+fn filter(text: &str) -> Result<Filter, ProtocolError> {
     let invalid = |detail| ProtocolError { reason: Reason::FilterInvalid, detail };
-    let filter = Filter::parse_with_condition(text).map_err(|_| invalid("the filter is not well formed"))?; // [MQTT-4.7.1]
-    if filter.levels().count() > shared.limits.topic_levels {
-        return Err(invalid("the filter has too many levels"));
-    }
-    Ok(filter)
+    Filter::parse_with_condition(text).map_err(|_| invalid("the filter is not well formed")) // [MQTT-4.7.1]
 }

@@ -108,10 +108,9 @@ fn a_shared_subscription_is_for_every_version_and_never_no_local() {
 
 #[test]
 fn a_filter_that_is_none_ends_the_connection() {
-    let limits = Limits { topic_levels: 2, ..Limits::default() };
-    for filter in [&b"\x00\x04a/+b"[..], b"\x00\x02a#", b"\x00\x06$share", b"\x00\x05a/b/c", b"\x00\x00"] {
+    for filter in [&b"\x00\x04a/+b"[..], b"\x00\x02a#", b"\x00\x06$share", b"\x00\x00"] {
         for (first, options) in [(0x82, &b"\x00"[..]), (0xA2, b"")] {
-            let mut bench = connected_on(bench_with(Config::default(), limits.clone()), CONNECT_5);
+            let mut bench = connected(CONNECT_5);
             let body = [b"\x00\x05\x00", filter, options].concat();
             bench.receive(&[&[first, body.len() as u8][..], &body].concat());
             assert_eq!((sent_code(&mut bench), bench.closed), (0x8F, Some(Reason::FilterInvalid)));
@@ -142,4 +141,49 @@ fn clients_of_mqtt_3_get_nothing_back_where_the_operator_says_so() {
         let options = subscriptions[0].options;
         assert_eq!((options.no_local, options.retain_as_published), (no_local, false));
     }
+}
+
+/// A SUBSCRIBE with a deep filter ended the connection, though the other filters had no fault.
+#[test]
+fn a_filter_with_too_many_levels_is_refused_in_its_place() {
+    let cases = [
+        (CONNECT_5, &b"\x82\x11\x00\x01\x00\x00\x01a\x01\x00\x03b/c\x01\x00\x01d\x02"[..], 0x8F),
+        (CONNECT_311, b"\x82\x10\x00\x01\x00\x01a\x01\x00\x03b/c\x01\x00\x01d\x02", 0x80),
+    ];
+    for (connect, packet, code) in cases {
+        let limits = Limits { topic_levels: 1, ..Limits::default() };
+        let mut bench = connected_on(bench_with(Config::default(), limits), connect);
+        bench.receive(packet);
+        let (ticket, Request::Subscribe(asked)) = bench.request() else { panic!("no subscribe") };
+        assert_eq!(asked.iter().map(|one| one.filter.as_str()).collect::<Vec<_>>(), ["a", "d"]);
+        bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce), Ok(Qos::ExactlyOnce)]));
+        assert!(bench.take_sent().ends_with(&[1, code, 2]));
+        assert_eq!(bench.closed, None);
+    }
+}
+
+#[test]
+fn wildcards_and_identifiers_are_refused_where_the_operator_offers_none() {
+    let config =
+        Config { wildcard_subscriptions: false, subscription_identifiers: false, ..Config::default() };
+    let modest = || bench_with(config.clone(), Limits::default());
+    let mut bench = modest();
+    bench.receive(CONNECT_5);
+    bench.accept_connect(false);
+    assert!(bench.take_sent().windows(4).any(|bytes| bytes == b"\x28\x00\x29\x00"));
+    for (packet, code) in [
+        (&b"\x82\x07\x00\x01\x00\x00\x01#\x01"[..], 0xA2),
+        (b"\x82\x10\x00\x01\x00\x00\x0A$share/g/+\x01", 0xA2),
+        (b"\x82\x09\x00\x01\x02\x0B\x05\x00\x01a\x01", 0xA1),
+    ] {
+        let mut bench = connected_on(modest(), CONNECT_5);
+        bench.receive(packet);
+        assert_eq!((sent_code(&mut bench), bench.requests.len()), (code, 0));
+        assert!(bench.closed.is_some());
+    }
+    let mut bench = connected_on(modest(), CONNECT_311);
+    bench.receive(b"\x82\x0A\x00\x01\x00\x01+\x01\x00\x01a\x01");
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce)]));
+    assert_eq!(bench.take_sent(), b"\x90\x04\x00\x01\x80\x01");
 }
