@@ -310,7 +310,6 @@ fn a_connack_tells_nothing_that_was_not_asked_for() {
     }
 }
 
-/// 5 [MQTT-3.2.2-9] [MQTT-3.2.2-10] [MQTT-3.2.2-12] [MQTT-3.2.2-13]
 #[test]
 fn what_the_connack_does_not_rule_out_is_there() {
     let v = Version::V5;

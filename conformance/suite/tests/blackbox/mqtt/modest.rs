@@ -7,7 +7,7 @@ for_both!(a_will_that_is_not_offered_is_refused, a_subscription_is_granted_what_
 
 const V5: Version = Version::V5;
 
-/// [MQTT-3.2.2-9] [MQTT5 3.2.2.3.5] [MQTT5 3.2.2.3.13] [MQTT-3.2.2-21]
+/// 5 [MQTT-3.2.2-9]
 #[test]
 fn the_connack_tells_what_is_not_offered() {
     let (_, connack) = Peer::modest(Connect::new(V5, &unique("c")).keep_alive(120));
@@ -16,7 +16,7 @@ fn the_connack_tells_what_is_not_offered() {
     assert_eq!(told, [Some(0), Some(0), Some(0), Some(60)], "Maximum QoS, Retain, Shared, Server Keep Alive");
 }
 
-/// [MQTT-3.2.2-12] [MQTT-3.2.2-13]
+/// 5 [MQTT-3.2.2-12] [MQTT-3.2.2-13]
 fn a_will_that_is_not_offered_is_refused(v: Version) {
     let wills = [(Will::new("t", "will").qos(1), 0x9B), (Will::new("t", "will").retain(), 0x9A)];
     for (will, code) in wills {
@@ -28,7 +28,7 @@ fn a_will_that_is_not_offered_is_refused(v: Version) {
     assert_eq!(connack.connack().code, 0);
 }
 
-/// [MQTT-3.2.2-10]; 3.1.1 [MQTT-3.8.4-6]
+/// 5 [MQTT-3.2.2-10], 3.1.1 [MQTT-3.8.4-6]
 fn a_subscription_is_granted_what_is_offered(v: Version) {
     let topic = unique("t");
     let (mut peer, _) = Peer::modest(Connect::new(v, &unique("c")));
@@ -38,8 +38,7 @@ fn a_subscription_is_granted_what_is_offered(v: Version) {
     }
 }
 
-/// [MQTT-3.2.2-11] [MQTT-3.2.2-14]: a client that publishes what the CONNACK ruled out is told so, and loses its
-/// connection.
+/// 5 [MQTT-3.2.2-11] [MQTT-3.2.2-14]
 #[test]
 fn what_the_connack_ruled_out_ends_the_connection() {
     let topic = unique("t");
