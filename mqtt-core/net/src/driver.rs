@@ -1,12 +1,13 @@
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use broker::{Answer, Broker, Exchange, Later, Opened, Reauthentication, Session, Underway};
 use bus::{
-    Action, Connection, EnhancedAuthentication, Event, Outbox, Peer, PeerName, Protocol, Reason, Reply,
-    Request, Ticket,
+    Action, Address, Connection, EnhancedAuthentication, Event, Lane, Outbox, Peer, PeerName, Protocol,
+    Reason, Reply, Request, Ticket,
 };
 use tracing::debug;
 
@@ -202,6 +203,24 @@ impl Driver {
             None if more || resumed => Flow::More,
             None => Flow::Continue,
         }
+    }
+
+    /// One of the peer's lanes is gone.
+    pub(crate) fn lane_closed(
+        &mut self,
+        lane: Lane,
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) {
+        self.connection.lane_closed(lane, out);
+        self.perform(now, out, names, cx);
+    }
+
+    /// The peer sends from another address now.
+    pub(crate) fn moved(&mut self, address: SocketAddr) {
+        self.peer.address = Address::Socket(address);
     }
 
     /// When [`Driver::turn`] must be called at the latest.

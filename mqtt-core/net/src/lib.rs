@@ -14,10 +14,12 @@ mod rate;
 mod unix;
 
 pub mod datagram;
+mod quic;
 pub mod stream;
 
 pub use clock::keep_time;
 pub use driver::{Driver, Flow, Names};
 pub use listener::{Bound, ListenerConfig, Running, Stop, bind, bind_path};
 pub use overload::{Overload, OverloadConfig, Pressure};
+pub use quic::QuicConfig;
 pub use quota::Rates;

@@ -18,6 +18,7 @@ use crate::accept::accept;
 use crate::datagram::Datagrams;
 use crate::driver::Driver;
 use crate::overload::Overload;
+use crate::quic::{self, Quic, QuicConfig};
 use crate::quota::{Quotas, Rates};
 use crate::rate::Rate;
 use crate::unix::Path;
@@ -48,6 +49,7 @@ enum Socket {
     Tcp(TcpListener),
     Unix(Path),
     Udp(UdpSocket),
+    Quic(UdpSocket, Quic),
 }
 
 /// A listener that is served.
@@ -132,6 +134,19 @@ impl Bound {
         self
     }
 
+    /// Has QUIC on the datagram sockets, with these certificates.
+    pub fn over_quic(mut self, certificates: &Arc<tls::Certificates>, config: &QuicConfig) -> Self {
+        let quic = |socket| match socket {
+            Socket::Udp(socket) => {
+                let (certificates, config) = (certificates.clone(), config.clone());
+                Socket::Quic(socket, Quic { certificates, config })
+            }
+            other => other,
+        };
+        self.sockets = self.sockets.into_iter().map(quic).collect();
+        self
+    }
+
     /// Serves the protocol on the sockets until told to stop.
     pub fn serve(
         self,
@@ -164,6 +179,7 @@ impl Bound {
                 Socket::Tcp(listener) => tokio::spawn(accept(listener, shared)),
                 Socket::Unix(listener) => tokio::spawn(accept(listener, shared)),
                 Socket::Udp(socket) => tokio::spawn(carry(socket, shared)),
+                Socket::Quic(socket, quic) => tokio::spawn(quic::serve(socket, quic, shared)),
             };
         }
         Running { open }

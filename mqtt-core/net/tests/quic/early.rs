@@ -1,0 +1,80 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
+
+use super::peers::{CONNACK, PATIENCE, Server, Stream, connect};
+
+/// Stands between a client and the server, and keeps the server's answers while it shall.
+struct Between {
+    address: SocketAddr,
+    open: watch::Sender<bool>,
+    answered: Arc<Notify>,
+}
+
+impl Between {
+    async fn start(server: SocketAddr) -> Self {
+        let front = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let back = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let between = Self {
+            address: front.local_addr().unwrap(),
+            open: watch::Sender::new(true),
+            answered: Arc::default(),
+        };
+        let (mut open, answered) = (between.open.subscribe(), between.answered.clone());
+        tokio::spawn(async move {
+            let (mut up, mut down) = ([0; 2048], [0; 2048]);
+            let (mut client, mut kept) = (None, Vec::new());
+            loop {
+                tokio::select! {
+                    Ok((length, from)) = front.recv_from(&mut up) => {
+                        client = Some(from);
+                        let _ = back.send_to(&up[..length], server).await;
+                    }
+                    Ok((length, _)) = back.recv_from(&mut down) => {
+                        kept.push(down[..length].to_vec());
+                        answered.notify_one();
+                    }
+                    Ok(()) = open.changed() => {}
+                }
+                if let Some(client) = client.filter(|_| *open.borrow()) {
+                    for datagram in kept.drain(..) {
+                        let _ = front.send_to(&datagram, client).await;
+                    }
+                }
+            }
+        });
+        between
+    }
+}
+
+#[tokio::test]
+async fn early_data_counts_only_once_the_client_has_completed_the_handshake() {
+    let server = Server::start();
+    let between = Between::start(server.address).await;
+    let endpoint = server.endpoint();
+    let first = endpoint.connect(between.address, "localhost").unwrap().await.unwrap();
+    let mut control = Stream::open(&first).await;
+    control.send(&connect(b'c')).await;
+    control.expect(CONNACK).await;
+    control.send(b"\xE0\0").await;
+    timeout(PATIENCE, first.closed()).await.unwrap();
+    server.until("the end of the first", |server| server.running.open() == 0).await;
+
+    between.open.send_replace(false);
+    let connecting = endpoint.connect(between.address, "localhost").unwrap();
+    let (second, accepted) = connecting.into_0rtt().expect("a ticket of the first connection");
+    let mut control = Stream::open(&second).await;
+    control.send(&[&connect(b'c')[..], b"\x32\x06\0\x01a\0\x05x"].concat()).await;
+    timeout(PATIENCE, between.answered.notified()).await.unwrap();
+    let stats = server.broker.stats();
+    assert_eq!((stats.connections, stats.received), (0, [0; 3]), "the server has answered, and done nothing");
+
+    between.open.send_replace(true);
+    assert!(timeout(PATIENCE, accepted).await.unwrap(), "early data was taken");
+    control.expect(CONNACK).await;
+    control.expect(b"\x40\x02\0\x05").await;
+    assert_eq!(server.broker.stats().received, [0, 1, 0]);
+}
