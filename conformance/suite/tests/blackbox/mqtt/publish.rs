@@ -233,6 +233,7 @@ fn a_topic_is_matched_as_it_is(v: Version) {
 fn a_wildcard_at_the_front_matches_no_topic_that_begins_with_a_dollar(v: Version) {
     let topic = format!("$private/{}", unique("t"));
     let (mut watcher, mut publisher) = (Peer::new(v), Peer::new(v));
+    watcher.subscribe("#", 0);
     watcher.subscribe("+/#", 0);
     watcher.subscribe(&topic.replace("$private", "+"), 0);
     let mut named = Peer::new(v);
