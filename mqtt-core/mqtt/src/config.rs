@@ -22,7 +22,8 @@ pub struct Config {
     pub topic_aliases_sent: u8,
     /// Whether an MQTT 3.1 client may have an id of more than 23 characters, which that version forbids.
     pub long_client_ids: bool,
-    /// What a client of MQTT 5 is told when it asks what to make response topics of; empty to tell nothing.
+    /// What a client of MQTT 5 is told when it asks what to make response topics of, in which `%c` stands for its id;
+    /// empty to tell nothing.
     pub response_information: String,
     /// Where a client of MQTT 5 shall go that is told to use another server, and what all of them are told when
     /// this one shuts down: `host:port` names with spaces between; empty to name none.

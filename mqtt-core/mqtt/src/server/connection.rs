@@ -105,18 +105,18 @@ impl MqttConnection {
 
     /// Tells the client what can be told, and ends.
     fn close(&mut self, reason: Reason, out: &mut Outbox) {
-        self.tell(reason, out);
+        self.tell(ProtocolError { reason, detail: reason.explain() }, out);
         self.state = State::Closed;
         out.close(reason);
     }
 
-    fn tell(&self, reason: Reason, out: &mut Outbox) {
+    fn tell(&self, why: ProtocolError, out: &mut Outbox) {
         let reference = &self.shared.config.server_reference;
         let lane = out.lane();
         out.switch_lane(Lane::MAIN);
         match &self.state {
-            State::Opening(opening) => opening.terms.refuse(out, reason, reference),
-            State::Connected(connected) => connected.terms().dismiss(out, reason, reference),
+            State::Opening(opening) => opening.terms.refuse(out, why, reference),
+            State::Connected(connected) => connected.terms().dismiss(out, why, reference),
             State::ExpectConnect { .. } | State::Closed => {}
         }
         out.switch_lane(lane);
@@ -148,9 +148,9 @@ impl Connection for MqttConnection {
                 }
                 Err(error) => {
                     if matches!(self.state, State::ExpectConnect { .. }) {
-                        refuse_connect(rest, error.reason, out);
+                        refuse_connect(rest, error, out);
                     } else {
-                        self.tell(error.reason, out);
+                        self.tell(error, out);
                     }
                     self.state = State::Closed;
                     return Err(error);
@@ -221,10 +221,10 @@ impl Connection for MqttConnection {
 
 /// Says what is wrong with a CONNECT. An MQTT 3 client hears of its version and id; what breaks the format ends
 /// the connection without a word [MQTT-3.1.4-1].
-fn refuse_connect(input: &[u8], reason: Reason, out: &mut Outbox) {
+fn refuse_connect(input: &[u8], why: ProtocolError, out: &mut Outbox) {
     let Some(version) = version_asked(input) else { return };
-    if version == Version::V5 || matches!(reason, Reason::UnsupportedVersion | Reason::ClientIdInvalid) {
-        Terms::new(version).refuse(out, reason, "");
+    if version == Version::V5 || matches!(why.reason, Reason::UnsupportedVersion | Reason::ClientIdInvalid) {
+        Terms::new(version).refuse(out, why, "");
     }
 }
 

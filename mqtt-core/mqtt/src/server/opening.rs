@@ -311,8 +311,10 @@ impl Opening {
         if self.keep_alive_changed {
             say(Property::ServerKeepAlive(self.keep_alive));
         }
-        if self.wants_response_information && !shared.config.response_information.is_empty() {
-            say(Property::ResponseInformation(&shared.config.response_information));
+        let answers = &shared.config.response_information;
+        if self.wants_response_information && !answers.is_empty() {
+            let answers = answers.replace("%c", connected.client_id.as_str());
+            say(Property::ResponseInformation(&answers));
         }
         if let Some(method) = &self.method {
             say(Property::AuthenticationMethod(method));

@@ -132,7 +132,7 @@ impl Connected {
         make: impl Fn(Properties<'_>) -> Packet<'_>,
     ) {
         match failure {
-            Some(reason) => self.terms().explain(out, reason, make),
+            Some(reason) => self.terms().explain(out, reason.explain(), make),
             None => self.terms().answer(out, &make(Properties::NONE)),
         }
     }

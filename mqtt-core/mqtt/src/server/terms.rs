@@ -1,4 +1,4 @@
-use bus::{Outbox, Reason};
+use bus::{Outbox, ProtocolError, Reason};
 
 use super::reason::{code, return_code};
 use crate::codec::{
@@ -47,13 +47,8 @@ impl Terms {
 
     /// Sends an answer made with a reason string, or without where it is unwelcome [MQTT-3.1.2-29] or makes
     /// the packet too large [MQTT-3.4.2-2].
-    pub(super) fn explain(
-        self,
-        out: &mut Outbox,
-        reason: Reason,
-        make: impl Fn(Properties<'_>) -> Packet<'_>,
-    ) {
-        self.explain_beside(out, &PropertyBuffer::default(), reason, make);
+    pub(super) fn explain(self, out: &mut Outbox, words: &str, make: impl Fn(Properties<'_>) -> Packet<'_>) {
+        self.explain_beside(out, &PropertyBuffer::default(), words, make);
     }
 
     /// The same beside other properties, which go too where the packet would be too large with them.
@@ -61,13 +56,13 @@ impl Terms {
         self,
         out: &mut Outbox,
         others: &PropertyBuffer,
-        reason: Reason,
+        words: &str,
         make: impl Fn(Properties<'_>) -> Packet<'_>,
     ) {
         let mut text = others.clone();
         let is_welcome = self.is_v5() && self.problem_information;
         if is_welcome
-            && text.push(Property::ReasonString(reason.explain())).is_ok()
+            && text.push(Property::ReasonString(words)).is_ok()
             && self.send(out, &make(text.as_properties()))
         {
             return;
@@ -79,30 +74,30 @@ impl Terms {
     }
 
     /// Says why the session is not opened, and where else to go. Reason strings are always allowed here.
-    pub(super) fn refuse(self, out: &mut Outbox, reason: Reason, reference: &str) {
+    pub(super) fn refuse(self, out: &mut Outbox, why: ProtocolError, reference: &str) {
         if !self.is_v5() {
-            if let Some(code) = return_code(reason) {
+            if let Some(code) = return_code(why.reason) {
                 let code = ReasonCode(code);
                 let properties = Properties::NONE;
                 self.send(out, &Packet::ConnAck(ConnAck { session_present: false, code, properties }));
             }
             return;
         }
-        let (code, elsewhere) = farewell(reason, Kind::ConnAck, reference);
+        let (code, elsewhere) = farewell(why.reason, Kind::ConnAck, reference);
         let plain = Self { problem_information: true, ..self };
-        plain.explain_beside(out, &elsewhere, reason, |properties| {
+        plain.explain_beside(out, &elsewhere, why.detail, |properties| {
             Packet::ConnAck(ConnAck { session_present: false, code, properties })
         });
     }
 
     /// Says why the connection ends, where MQTT can, and where else to go. Reason strings are always allowed here.
-    pub(super) fn dismiss(self, out: &mut Outbox, reason: Reason, reference: &str) {
+    pub(super) fn dismiss(self, out: &mut Outbox, why: ProtocolError, reference: &str) {
         if !self.is_v5() {
             return;
         }
-        let (code, elsewhere) = farewell(reason, Kind::Disconnect, reference);
+        let (code, elsewhere) = farewell(why.reason, Kind::Disconnect, reference);
         let plain = Self { problem_information: true, ..self };
-        plain.explain_beside(out, &elsewhere, reason, |properties| {
+        plain.explain_beside(out, &elsewhere, why.detail, |properties| {
             Packet::Disconnect(Disconnect { code, properties })
         });
     }

@@ -82,7 +82,7 @@ fn an_mqtt_5_client_is_told_what_it_did_not_get() {
     let config = Config {
         session_expiry_maximum: Some(Duration::from_secs(60)),
         keep_alive_maximum: Some(Duration::from_secs(30)),
-        response_information: "answers/".into(),
+        response_information: "answers/%c".into(),
         ..Config::default()
     };
     let limits = Limits { topic_aliases: 0, packet: 1000, receive_maximum: 65_535, ..Limits::default() };
@@ -92,12 +92,12 @@ fn an_mqtt_5_client_is_told_what_it_did_not_get() {
     let asked = bench.accept_connect(false);
     assert_eq!((asked.client_id, asked.keep_alive), (None, Some(Duration::from_secs(30))));
     let expected = [
-        &b"\x20\x26\x00\x00\x23"[..],
-        b"\x11\x00\x00\x00\x3C", // session expiry 60 s
-        b"\x27\x00\x00\x03\xE8", // packets of at most 1,000 bytes
-        b"\x12\x00\x08assigned", // the client id
-        b"\x13\x00\x1E",         // keep alive 30 s
-        b"\x1A\x00\x08answers/", // response information
+        &b"\x20\x2E\x00\x00\x2B"[..],
+        b"\x11\x00\x00\x00\x3C",         // session expiry 60 s
+        b"\x27\x00\x00\x03\xE8",         // packets of at most 1,000 bytes
+        b"\x12\x00\x08assigned",         // the client id
+        b"\x13\x00\x1E",                 // keep alive 30 s
+        b"\x1A\x00\x10answers/assigned", // response information
     ];
     assert_eq!(bench.take_sent(), expected.concat());
 }

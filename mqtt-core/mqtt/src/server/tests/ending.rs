@@ -156,10 +156,11 @@ fn a_client_of_mqtt_5_is_told_which_other_server_to_use() {
 
 #[test]
 fn a_server_reference_goes_before_words_but_only_as_far_as_the_client_takes_the_packet() {
-    for (maximum, sent) in [(40, &b"\xE0\x0B\x9C\x09\x1C\x00\x06b:1883"[..]), (12, b"\xE0\x01\x9C")] {
+    for (maximum, sent) in [(20, &b"\xE0\x0B\x9C\x09\x1C\x00\x06b:1883"[..]), (12, b"\xE0\x01\x9C")] {
         let terms = terms::Terms { packet_maximum: maximum, ..terms::Terms::new(crate::codec::Version::V5) };
         let mut out = bus::Outbox::new(Transport::Stream);
-        terms.dismiss(&mut out, Reason::UseAnotherServer, "b:1883");
+        let why = bus::ProtocolError { reason: Reason::UseAnotherServer, detail: "go there" };
+        terms.dismiss(&mut out, why, "b:1883");
         assert_eq!(out.chunks().flat_map(|chunk| chunk.bytes.to_vec()).collect::<Vec<_>>(), sent);
     }
 }
@@ -190,4 +191,14 @@ fn the_operator_chooses_how_many_keep_alives_a_client_may_be_silent() {
     assert_eq!(bench.closed, None);
     bench.advance(Duration::from_millis(1));
     assert_eq!(bench.closed, Some(Reason::KeepAliveTimeout));
+}
+
+#[test]
+fn a_client_that_breaks_the_protocol_is_told_what_was_wrong() {
+    let mut bench = connected(CONNECT_5);
+    bench.receive(b"\x40\x02\x00\x00");
+    assert!(bench.take_sent().ends_with(b"the packet id is 0"));
+    let mut bench = bench_with(Config::default(), Limits::default());
+    bench.receive(&connect(5, 3, b"\x00\x00\x01c"));
+    assert!(bench.take_sent().ends_with(b"the flags of the CONNECT or CONNACK are not allowed"));
 }
