@@ -135,6 +135,12 @@ fn write_messages(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
     page.counter("messages_filtered", "Times that no condition of a subscription was met", stats.filtered)?;
     let dropped = stats.dropped.iter().map(|(reason, count)| ([("reason", reason.name())], *count));
     page.counters("messages_dropped", "Messages thrown away, by cause", dropped)?;
+    page.gauge("delayed_messages", "Messages that wait for their time", stats.delayed as f64)?;
+    page.gauge(
+        "delayed_bytes",
+        "Bytes of the messages that wait for their time",
+        stats.delayed_bytes as f64,
+    )?;
     page.gauge("retained_messages", "Retained messages there are now", stats.retained as f64)?;
     page.gauge("retained_bytes", "Bytes of the retained messages", stats.retained_bytes as f64)
 }

@@ -247,6 +247,7 @@ pub fn connect(client_id: &str) -> Connect {
         session_expiry: SessionExpiry::AtOnce,
         will: None,
         receive_maximum: 100,
+        takes_unasked: true,
         keep_alive: None,
         user_properties: Vec::new(),
         protocol: "bench",

@@ -32,6 +32,7 @@ impl Connectionless {
             session_expiry: SessionExpiry::AtOnce,
             will: None,
             receive_maximum: 1,
+            takes_unasked: false,
             keep_alive: None,
             user_properties: Vec::new(),
             protocol: "MQTT-SN 1.2 QoS -1",

@@ -76,6 +76,7 @@ impl Opening {
             session_expiry,
             will: self.will.clone(),
             receive_maximum: 1, // one message of QoS 1 or 2 at a time [6.10]
+            takes_unasked: true,
             keep_alive,
             protocol: "MQTT-SN 1.2",
             user_properties: Vec::new(),

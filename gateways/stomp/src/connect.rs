@@ -43,6 +43,7 @@ impl Opening {
             will: None,
             receive_maximum: limits.send_window.max(1),
             keep_alive: wish.incoming(config),
+            takes_unasked: false,
             user_properties: Vec::new(),
             protocol: version.protocol(),
         };

@@ -11,7 +11,9 @@ use crate::access::{
     Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Interceptor, Permission,
 };
 use crate::announce::{is_system, server};
+use crate::delayed::{Delayed, bare};
 use crate::exclusive::Exclusive;
+use crate::priority::Priorities;
 use crate::publish::publish_access;
 use crate::record::{Key, Record, State};
 use crate::retained::Retained;
@@ -50,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     pub(crate) router: Router,
     pub(crate) exclusive: Exclusive,
+    pub(crate) delayed: Delayed,
+    pub(crate) priorities: Priorities,
     pub(crate) retained: Retained,
     pub(crate) counters: Counters,
     /// Whose messages [`Broker::announce`] publishes.
@@ -97,6 +101,8 @@ impl Broker {
             observers,
             router: Router::new(Strategies::new(&config)),
             exclusive: Exclusive::default(),
+            delayed: Delayed::default(),
+            priorities: Priorities::new(&config.priorities),
             retained: Retained::default(),
             counters: Counters::default(),
             server: server(),
@@ -144,7 +150,9 @@ impl Broker {
             *last = Some(now);
             self.0.retained.sweep(now);
         }
-        let next = if busy { Some(now) } else { self.0.timers.next() };
+        drop(last);
+        let delayed = self.0.publish_due(now);
+        let next = if busy { Some(now) } else { self.0.timers.next().into_iter().chain(delayed).min() };
         (next, std::mem::take(&mut *self.0.deferred.lock()))
     }
 
@@ -185,7 +193,7 @@ impl Broker {
 
     /// What the broker has done and holds.
     pub fn stats(&self) -> Stats {
-        self.0.counters.snapshot(self.0.retained.usage())
+        self.0.counters.snapshot(self.0.retained.usage(), self.0.delayed.usage())
     }
 }
 
@@ -233,7 +241,11 @@ impl Shared {
         if let Some(reason) = unfit {
             return Answer::Now(Err(self.refuse(&attempt, reason, now)));
         }
-        let will = connect.will.as_ref().map(|will| self.authorize(&client, publish_access(&will.publish)));
+        let bare = connect.will.as_ref().map(|will| bare(&will.publish)).transpose();
+        let will = match bare {
+            Ok(will) => will.map(|will| self.authorize(&client, publish_access(&will))),
+            Err(reason) => return Answer::Now(Err(self.refuse(&attempt, reason, now))),
+        };
         let will = will.unwrap_or(Answer::Now(Permission::Allow));
         let old = match connect.clean_start {
             true => None,
@@ -248,7 +260,9 @@ impl Shared {
                 }
                 return Answer::Now(Err(self.refuse(&attempt, Reason::NotAuthorized, now)));
             }
-            judged.map(move |judged| self.open(connect, &attempt, client, judged, now))
+            let (takes_unasked, shared) = (connect.takes_unasked, self.clone());
+            let opened = judged.map(move |judged| self.open(connect, &attempt, client, judged, now));
+            opened.then(move |opened| shared.auto_subscribe(opened, takes_unasked, now))
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bus::{Qos, SessionExpiry, units};
 use serde::{Deserialize, Serialize};
 
-use crate::ShareStrategy;
+use crate::{AutoSubscribe, DelayedConfig, PriorityConfig, ShareStrategy};
 
 /// What sessions, queues and retained messages may cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,11 +35,19 @@ pub struct Config {
     pub subscription_bytes: usize,
     /// How many retained messages one session may have waiting before its next subscription is refused.
     pub max_replay: usize,
+    /// The same for all sessions together.
+    pub max_replay_total: usize,
     /// How many retained messages there may be.
     pub max_retained: usize,
     /// How many bytes all retained messages may hold.
     #[serde(with = "units::size")]
     pub retained_bytes: usize,
+    /// The largest payload that may be retained; `"0B"` sets no limit.
+    #[serde(with = "units::size")]
+    pub max_retained_payload: usize,
+    /// How long a message stays retained whose publisher sets no expiry; `"0s"` is for ever.
+    #[serde(with = "units::duration")]
+    pub retained_expiry: Duration,
     /// How long a session may outlive its connection, whatever the client asks for.
     #[serde(with = "units::duration")]
     pub max_session_expiry: Duration,
@@ -63,6 +71,12 @@ pub struct Config {
     pub property_filters: bool,
     /// Groups with a strategy of their own, by name; `$queue` is that of `$queue/…`.
     pub share_groups: BTreeMap<String, ShareStrategy>,
+    /// What messages on `$delayed/{seconds}/…` may cost.
+    pub delayed: DelayedConfig,
+    /// Which waiting messages go first.
+    pub priorities: PriorityConfig,
+    /// Subscriptions that are made for each client when it connects.
+    pub auto_subscribe: Vec<AutoSubscribe>,
 }
 
 /// What happens to a message for a full queue; either way it is counted.
@@ -90,8 +104,11 @@ impl Default for Config {
             max_subscriptions: 10_000,
             subscription_bytes: 4 << 20,
             max_replay: 1_000_000,
+            max_replay_total: 10_000_000,
             max_retained: 1_000_000,
             retained_bytes: 1 << 30,
+            max_retained_payload: 0,
+            retained_expiry: Duration::ZERO,
             max_session_expiry: Duration::from_secs(7 * 86_400),
             max_message_expiry: Duration::ZERO,
             max_qos: 2,
@@ -102,6 +119,9 @@ impl Default for Config {
             exclusive_subscriptions: true,
             property_filters: false,
             share_groups: BTreeMap::new(),
+            delayed: DelayedConfig::default(),
+            priorities: PriorityConfig::default(),
+            auto_subscribe: Vec::new(),
         }
     }
 }
@@ -109,6 +129,12 @@ impl Default for Config {
 impl Config {
     pub(crate) fn max_qos(&self) -> Qos {
         Qos::from_level(self.max_qos).unwrap_or(Qos::ExactlyOnce)
+    }
+
+    /// How long a message is worth delivering whose publisher asks for so long.
+    pub(crate) fn message_expiry(&self, wish: Option<Duration>) -> Option<Duration> {
+        let limit = Some(self.max_message_expiry).filter(|limit| !limit.is_zero());
+        wish.into_iter().chain(limit).min()
     }
 
     /// What of the wish is granted.

@@ -205,6 +205,7 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retain: false,
             duplicate: false,
+            priority: 0,
             group: None,
         }
     }

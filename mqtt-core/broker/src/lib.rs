@@ -7,17 +7,21 @@
 mod access;
 mod announce;
 mod answer;
+mod auto_subscribe;
 mod broker;
 mod condition;
 mod config;
 mod course;
+mod delayed;
 mod entries;
 mod event;
 mod exclusive;
 mod inflight;
+mod priority;
 mod publish;
 mod queue;
 mod record;
+mod replay;
 mod retained;
 mod rights;
 mod router;
@@ -34,10 +38,13 @@ pub use access::{
     Identity, Interceptor, Open, Permission, Rewriter,
 };
 pub use answer::{Answer, Later};
+pub use auto_subscribe::{AutoRetain, AutoSubscribe};
 pub use broker::{Broker, Opened, Underway};
 pub use config::{Config, WhenFull};
 pub use course::{Course, Volume};
+pub use delayed::DelayedConfig;
 pub use event::{BrokerEvent, Observer};
+pub use priority::{DefaultPriority, PriorityConfig};
 pub use session::{Reauthentication, Session};
 pub use share::ShareStrategy;
 pub use stats::Stats;

@@ -8,6 +8,8 @@ use bus::{Filter, Message, Publish, Reason, Will};
 use crate::access::{Access, Client, Interceptor};
 use crate::announce::is_system;
 use crate::broker::Shared;
+use crate::delayed::When;
+use crate::priority::Priority;
 use crate::queue::Queued;
 use crate::record::Record;
 use crate::router::{Hit, Routes};
@@ -56,20 +58,49 @@ impl Shared {
         Ok(self.distribute(&message, origin, routes))
     }
 
-    /// Retains and routes several reviewed publishes, or none. Returns how many sessions and groups matched.
+    /// Retains and routes several reviewed publishes, or keeps them until they are due, or none of all that. Returns
+    /// how many sessions and groups matched; what is due later counts as one.
     pub(crate) fn route_all(
+        &self,
+        client: &Arc<Client>,
+        origin: Option<&Arc<Record>>,
+        publishes: Vec<(When, Publish)>,
+        now: Instant,
+    ) -> Result<usize, Reason> {
+        publishes.iter().try_for_each(|(_, publish)| self.check(publish))?;
+        let (mut messages, mut later) = (Vec::new(), Vec::new());
+        for (when, publish) in publishes {
+            match when {
+                When::Now => messages.push(self.take(client, publish, now)),
+                When::At(at) => later.push((at, self.waiting(client, origin, publish, now))),
+            }
+        }
+        let retain = || self.retained.set_all(messages.iter().filter(|message| message.retain), &self.config);
+        let kept = later.len();
+        match later.is_empty() {
+            true => retain()?,
+            false => self.delayed.keep(later, &self.config.delayed, retain)?,
+        }
+        let mut routes = None;
+        let matched: usize =
+            messages.iter().map(|message| self.distribute(message, origin, &mut routes)).sum();
+        Ok(matched + kept)
+    }
+
+    /// Retains and routes what was taken and counted before.
+    pub(crate) fn route_uncounted(
         &self,
         client: &Client,
         origin: Option<&Arc<Record>>,
-        publishes: Vec<Publish>,
-        routes: &mut Option<(bus::Topic, Arc<Routes>)>,
+        publish: Publish,
         now: Instant,
-    ) -> Result<usize, Reason> {
-        publishes.iter().try_for_each(|publish| self.check(publish))?;
-        let messages = publishes.into_iter().map(|publish| self.take(client, publish, now));
-        let messages: Vec<_> = messages.collect();
-        self.retained.set_all(messages.iter().filter(|message| message.retain), &self.config)?;
-        Ok(messages.iter().map(|message| self.distribute(message, origin, routes)).sum())
+    ) -> Result<(), Reason> {
+        let message = Arc::new(self.message(client, publish, now));
+        if message.retain {
+            self.retained.set(&message, &self.config)?;
+        }
+        self.distribute(&message, origin, &mut None);
+        Ok(())
     }
 
     /// Whether the configuration allows it, as a message or as a will.
@@ -113,12 +144,13 @@ impl Shared {
         origin: Option<&Arc<Record>>,
     ) -> usize {
         let mut matched = 0;
+        let priority = self.priorities.of(&message.topic);
         for target in &routes.targets {
             let own = origin.is_some_and(|origin| Arc::ptr_eq(origin, &target.record));
             match target.hit(message, own) {
                 Some(hit) => {
                     matched += 1;
-                    self.owe(&target.record, queued(message, &hit), routes.epoch);
+                    self.owe(&target.record, queued(message, &hit, priority), routes.epoch);
                 }
                 None if target.is_judged() => self.counters.filter(),
                 None => {}
@@ -128,7 +160,10 @@ impl Shared {
             match group.choose(message, None, &self.config) {
                 Some(member) => {
                     matched += 1;
-                    let queued = Queued { group: Some(group.filter.clone()), ..queued(message, &member.hit) };
+                    let queued = Queued {
+                        group: Some(group.filter.clone()),
+                        ..queued(message, &member.hit, priority)
+                    };
                     self.owe(member.record, queued, routes.epoch);
                 }
                 // A group has a member, so it is their conditions.
@@ -179,14 +214,18 @@ impl Shared {
         if !self.hooks.authenticator.still_valid(&client) {
             return self.counters.drop_message(Reason::NotAuthorized);
         }
+        let (when, publish) = match self.aim(will.publish, now) {
+            Ok(aimed) => aimed,
+            Err(reason) => return self.counters.drop_message(reason),
+        };
         let shared = self.clone();
-        let work = self.permit(&client, publish_access(&will.publish)).then(move |permission| {
+        let work = self.permit(&client, publish_access(&publish)).then(move |permission| {
             if permission.is_err() {
                 return Answer::Now(());
             }
-            shared.review(&client, will.publish, true).map(move |reviewed| {
+            shared.review(&client, publish, true).map(move |reviewed| {
                 let published =
-                    reviewed.and_then(|publish| shared.route(&client, None, publish, &mut None, now));
+                    reviewed.and_then(|publish| shared.route_all(&client, None, vec![(when, publish)], now));
                 if let Err(reason) = published {
                     shared.counters.drop_message(reason);
                 }
@@ -218,8 +257,7 @@ impl Shared {
 
     pub(crate) fn message(&self, client: &Client, publish: Publish, now: Instant) -> Message {
         let Publish { topic, payload, qos, retain, expiry, metadata, once: _ } = publish;
-        let limit = Some(self.config.max_message_expiry).filter(|limit| !limit.is_zero());
-        let expiry = expiry.into_iter().chain(limit).min();
+        let expiry = self.config.message_expiry(expiry);
         Message {
             topic,
             payload,
@@ -249,13 +287,14 @@ fn identity(queued: &Queued) -> (usize, Option<Filter>) {
     (Arc::as_ptr(&queued.message).addr(), queued.group.clone())
 }
 
-fn queued(message: &Arc<Message>, hit: &Hit) -> Queued {
+fn queued(message: &Arc<Message>, hit: &Hit, priority: Priority) -> Queued {
     Queued {
         message: message.clone(),
         matched: hit.matched.clone(),
         qos: hit.qos.min(message.qos),
         retain: message.retain && hit.retain_as_published,
         duplicate: false,
+        priority,
         group: None,
     }
 }

@@ -1,16 +1,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use bus::{Filter, Matched, Message, Qos};
 
 use crate::config::{Config, WhenFull};
+use crate::priority::Priority;
+use crate::replay::Replay;
 
 /// What one session is owed and has not been handed yet, bounded by count and bytes.
 #[derive(Default)]
 pub(crate) struct Queue {
-    /// Retained messages of new subscriptions; they are many at once, and shared with the store.
-    replay: VecDeque<Queued>,
+    /// Retained messages of new subscriptions.
+    replay: Option<Box<Replay>>,
+    /// By priority, then by age.
     live: VecDeque<Queued>,
     bytes: usize,
 }
@@ -24,41 +28,69 @@ pub(crate) struct Queued {
     pub(crate) retain: bool,
     /// Whether the client may have seen it already.
     pub(crate) duplicate: bool,
+    /// Higher goes first.
+    pub(crate) priority: Priority,
     /// The share group it came through.
     pub(crate) group: Option<Filter>,
 }
 
 impl Queue {
     /// Adds a message; returns what had to go for it, or itself. Expired messages go first, as far as they are
-    /// the oldest.
+    /// the oldest, and then those of the lowest priority.
     pub(crate) fn push(&mut self, queued: Queued, config: &Config) -> Vec<Queued> {
         let (mut lost, size) = (Vec::new(), queued.message.size());
         while !self.has_room(size, config) {
-            let makes_way = |oldest: &mut Queued| {
-                oldest.message.is_expired(queued.message.published)
-                    || (config.when_full == WhenFull::DropOldest && size <= config.queue_bytes)
-            };
-            let Some(oldest) = self.live.pop_front_if(makes_way) else {
+            let Some(gone) = self.victim(&queued, config).and_then(|at| self.live.remove(at)) else {
                 lost.push(queued);
                 return lost;
             };
-            self.bytes -= oldest.message.size();
-            lost.push(oldest);
+            self.bytes -= gone.message.size();
+            lost.push(gone);
         }
         self.bytes += size;
-        self.live.push_back(queued);
+        match self.live.back().is_some_and(|last| last.priority < queued.priority) {
+            true => self.insert_after(queued),
+            false => self.live.push_back(queued),
+        }
         lost
     }
 
-    /// Puts a message back where it came from: it is the next to go. It was counted when it first came in.
-    pub(crate) fn push_front(&mut self, queued: Queued) {
-        self.bytes += queued.message.size();
-        self.live.push_front(queued);
+    /// Behind all that is as urgent.
+    fn insert_after(&mut self, queued: Queued) {
+        let at = self.live.partition_point(|other| other.priority >= queued.priority);
+        self.live.insert(at, queued);
     }
 
-    /// Adds the retained messages of a new subscription.
-    pub(crate) fn replay(&mut self, retained: impl Iterator<Item = Queued>) {
-        self.replay.extend(retained);
+    /// Which message makes way for a new one, if any does.
+    fn victim(&self, queued: &Queued, config: &Config) -> Option<usize> {
+        let lowest = self.live.back()?.priority;
+        let is_over =
+            |at: usize| self.live.get(at).is_some_and(|old| old.message.is_expired(queued.message.published));
+        let oldest = match queued.priority == lowest && self.live.front()?.priority == lowest {
+            true => 0,
+            false => self.live.partition_point(|other| other.priority > lowest),
+        };
+        if let Some(over) = [0, oldest].into_iter().find(|at| is_over(*at)) {
+            return Some(over);
+        }
+        let drops_oldest = config.when_full == WhenFull::DropOldest;
+        let is_urgent = queued.priority > lowest;
+        let makes_way = is_urgent || (drops_oldest && queued.priority == lowest);
+        let at = if drops_oldest { oldest } else { self.live.len() - 1 };
+        (makes_way && queued.message.size() <= config.queue_bytes).then_some(at)
+    }
+
+    /// Puts a message back where it came from: it is the next to go of its priority. It was counted when it first
+    /// came in.
+    pub(crate) fn push_front(&mut self, queued: Queued) {
+        self.bytes += queued.message.size();
+        let at = self.live.partition_point(|other| other.priority > queued.priority);
+        self.live.insert(at, queued);
+    }
+
+    /// Adds the retained messages of a new subscription; `total` counts those of all sessions.
+    pub(crate) fn replay(&mut self, retained: impl Iterator<Item = Queued>, total: &Arc<AtomicU64>) {
+        self.replay.get_or_insert_with(|| Box::new(Replay::new(total))).add(retained);
     }
 
     /// The next message that has not expired, if `wanted` says so of it; the expired ones before it go to
@@ -70,14 +102,17 @@ impl Queue {
         expired: &mut Vec<Queued>,
     ) -> Option<Queued> {
         loop {
-            let front = self.replay.front().or_else(|| self.live.front())?;
+            let (old, live) =
+                (self.replay.as_ref().and_then(|replay| replay.list.front()), self.live.front());
+            let is_old = old.is_some_and(|old| live.is_none_or(|live| live.priority <= old.priority));
+            let front = if is_old { old } else { live }?;
             let over = front.message.is_expired(now);
             if !over && !wanted(front) {
                 return None;
             }
-            let queued = match self.replay.pop_front() {
-                Some(queued) => queued,
-                None => {
+            let queued = match is_old {
+                true => self.replay.as_mut()?.list.pop_front()?,
+                false => {
                     let queued = self.live.pop_front()?;
                     self.bytes -= queued.message.size();
                     queued
@@ -108,17 +143,20 @@ impl Queue {
 
     /// Takes out what `keep` does not want, which may change the rest.
     pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&mut Queued) -> bool) {
-        self.replay.retain_mut(&mut *keep);
+        if let Some(replay) = &mut self.replay {
+            replay.list.retain_mut(&mut *keep);
+            replay.settle();
+        }
         self.live.retain_mut(keep);
         self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.replay.is_empty() && self.live.is_empty()
+        self.replay_len() == 0 && self.live.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.replay.len() + self.live.len()
+        self.replay_len() + self.live.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -126,7 +164,7 @@ impl Queue {
     }
 
     pub(crate) fn replay_len(&self) -> usize {
-        self.replay.len()
+        self.replay.as_ref().map_or(0, |replay| replay.list.len())
     }
 
     /// Gives back the memory of a burst once it is over.
@@ -134,20 +172,25 @@ impl Queue {
         if self.live.is_empty() && self.live.capacity() > 64 {
             self.live = VecDeque::new();
         }
-        if self.replay.is_empty() && self.replay.capacity() > 0 {
-            self.replay = VecDeque::new();
+        if let Some(replay) = &mut self.replay {
+            replay.settle();
+            self.replay.take_if(|replay| replay.list.is_empty());
         }
     }
 
     /// Takes everything out.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
         self.bytes = 0;
-        std::mem::take(&mut self.replay).into_iter().chain(std::mem::take(&mut self.live))
+        let replay = self.replay.take().map(|mut replay| std::mem::take(&mut replay.list));
+        replay.into_iter().flatten().chain(std::mem::take(&mut self.live))
     }
 
     /// Forgets waiting at-most-once messages, which are not kept for a client that is away.
     pub(crate) fn forget_at_most_once(&mut self) {
-        self.replay.retain(|queued| queued.qos > Qos::AtMostOnce);
+        if let Some(replay) = &mut self.replay {
+            replay.list.retain(|queued| queued.qos > Qos::AtMostOnce);
+        }
+        self.relax();
         self.live.retain(|queued| queued.qos > Qos::AtMostOnce);
         self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
     }

@@ -389,7 +389,7 @@ impl Queued {
     }
 
     fn into_delivery(self, id: Option<DeliveryId>) -> Delivery {
-        let Self { message, matched, qos, retain, duplicate, group: _ } = self;
+        let Self { message, matched, qos, retain, duplicate, .. } = self;
         Delivery { id, message, matched, qos, retain, duplicate }
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Filter, Message, Reason, Topic};
+use bus::{ClientId, Filter, Message, Reason, Topic};
 use parking_lot::RwLock;
 
 use crate::config::Config;
@@ -15,9 +15,16 @@ pub(crate) struct Retained {
 
 #[derive(Default)]
 struct Inner {
-    tree: TopicTree<Arc<Message>>,
+    tree: TopicTree<Kept>,
     count: usize,
     bytes: usize,
+}
+
+#[derive(Clone)]
+struct Kept {
+    message: Arc<Message>,
+    /// When it is thrown away, if the publisher did not say.
+    until: Option<Instant>,
 }
 
 impl Retained {
@@ -47,15 +54,15 @@ impl Retained {
 
     /// The retained message of one topic.
     pub(crate) fn read(&self, topic: &Topic, now: Instant) -> Option<Arc<Message>> {
-        self.inner.read().tree.find(topic).filter(|message| !message.is_expired(now)).cloned()
+        self.inner.read().tree.find(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.message.clone())
     }
 
     /// All that match.
     pub(crate) fn matches(&self, filter: &Filter, now: Instant) -> Vec<Arc<Message>> {
         let mut found = Vec::new();
-        self.inner.read().tree.matches(filter, &mut |message: &Arc<Message>| {
-            if !message.is_expired(now) {
-                found.push(message.clone());
+        self.inner.read().tree.matches(filter, &mut |kept: &Kept| {
+            if !kept.is_over(now) {
+                found.push(kept.message.clone());
             }
         });
         found
@@ -65,10 +72,10 @@ impl Retained {
     pub(crate) fn sweep(&self, now: Instant) {
         let mut inner = self.inner.write();
         let (mut count, mut bytes) = (0, 0);
-        inner.tree.retain(&mut |message| {
-            let keep = !message.is_expired(now);
+        inner.tree.retain(&mut |kept| {
+            let keep = !kept.is_over(now);
             count += usize::from(keep);
-            bytes += if keep { message.size() } else { 0 };
+            bytes += if keep { kept.message.size() } else { 0 };
             keep
         });
         (inner.count, inner.bytes) = (count, bytes);
@@ -88,32 +95,51 @@ impl Inner {
             self.forget(removed);
             return Ok(());
         }
-        let old = self.tree.find(&message.topic).map(|old| old.size());
+        let largest = Some(config.max_retained_payload).filter(|largest| *largest > 0);
+        if largest.is_some_and(|largest| message.payload.len() > largest) {
+            return Err(Reason::QuotaExceeded);
+        }
+        let old = self.tree.find(&message.topic).map(|old| old.message.size());
         let count = self.count + usize::from(old.is_none());
         let bytes = self.bytes - old.unwrap_or(0) + message.size();
         if count > config.max_retained || bytes > config.retained_bytes {
             return Err(Reason::QuotaExceeded);
         }
-        self.tree.insert(&message.topic, message.clone());
+        self.tree.insert(&message.topic, Kept::new(message, config));
         (self.count, self.bytes) = (count, bytes);
         Ok(())
     }
 
     /// Makes it as if the topic's message had never changed.
-    fn put_back(&mut self, topic: &Topic, old: Option<Arc<Message>>) {
+    fn put_back(&mut self, topic: &Topic, old: Option<Kept>) {
         let removed = self.tree.remove(topic);
         self.forget(removed);
         if let Some(old) = old {
             self.count += 1;
-            self.bytes += old.size();
+            self.bytes += old.message.size();
             self.tree.insert(topic, old);
         }
     }
 
-    fn forget(&mut self, removed: Option<Arc<Message>>) {
-        if let Some(message) = removed {
+    fn forget(&mut self, removed: Option<Kept>) {
+        if let Some(kept) = removed {
             self.count -= 1;
-            self.bytes -= message.size();
+            self.bytes -= kept.message.size();
         }
+    }
+}
+
+impl Kept {
+    /// What the server itself says stays.
+    fn new(message: &Arc<Message>, config: &Config) -> Self {
+        let limit =
+            Some(config.retained_expiry).filter(|limit| !limit.is_zero() && message.expires.is_none());
+        let limit = limit.filter(|_| message.origin != ClientId::server());
+        let until = limit.and_then(|limit| message.published.checked_add(limit));
+        Self { message: message.clone(), until }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.message.is_expired(now) || self.until.is_some_and(|until| until <= now)
     }
 }

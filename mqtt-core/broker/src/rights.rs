@@ -280,8 +280,8 @@ impl Left {
     fn of<'a>(record: &Arc<Record>, subscriptions: impl Iterator<Item = &'a Subscription>) -> Self {
         let (router, mut groups) = (Router::default(), Vec::new());
         for subscription in subscriptions {
-            match subscription.filter.share() {
-                Some(_) => groups.push(subscription.filter.without_condition()),
+            match subscription.filter.group() {
+                Some(group) => groups.push(group),
                 None => router.insert(&subscription.filter, Entry::of(record, subscription), None),
             }
         }

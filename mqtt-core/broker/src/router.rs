@@ -274,8 +274,8 @@ impl Here {
         let groups = &mut self.groups;
         // The pattern is the same for all that is here; conditions do not part a group.
         let at = groups.iter().position(|group| group.filter.share() == Some(name)).unwrap_or_else(|| {
-            let turn = strategies.turn(name);
-            groups.push(Group { filter: filter.without_condition(), members: Entries::default(), turn });
+            let (group, turn) = (filter.group().unwrap_or_else(|| filter.clone()), strategies.turn(name));
+            groups.push(Group { filter: group, members: Entries::default(), turn });
             groups.len() - 1
         });
         &mut groups.get_mut(at).expect("it was found or just put there").members

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity,
 use crate::broker::Shared;
 use crate::condition::Condition;
 use crate::config::Config;
+use crate::delayed::{bare, is_delayed};
 use crate::entries::Entry;
 use crate::publish::publish_access;
 use crate::queue::Queued;
@@ -35,6 +37,13 @@ pub struct Session {
     /// The last time it was told.
     now: Instant,
     course: Box<Course>,
+}
+
+/// What becomes of a subscription that the session has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    Replace,
+    Keep,
 }
 
 /// What a step of a re-authentication came to.
@@ -74,6 +83,9 @@ impl Session {
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
+        if is_delayed(&publish.topic) {
+            return self.publish_later(publish, now);
+        }
         let rights = self.shared.hooks.authorizer.epoch();
         let allowed = self.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
             *then == rights && *qos == publish.qos && *retain == publish.retain && *topic == publish.topic
@@ -82,8 +94,10 @@ impl Session {
         match self.shared.review(&self.client, publish, allowed) {
             Answer::Now(Ok(publish)) => {
                 self.allowed = asked.or_else(|| self.allowed.take());
-                let (shared, routes) = (&self.shared, &mut self.routes);
-                Answer::Now(commit(shared, &self.client, &self.record, self.epoch, publish, routes, now))
+                let (shared, record, routes) = (&self.shared, &self.record, &mut self.routes);
+                Answer::Now(commit(shared, record, self.epoch, publish.once, || {
+                    shared.route(&self.client, Some(record), publish, routes, now)
+                }))
             }
             Answer::Now(Err(reason)) => Answer::Now(Err(reason)),
             Answer::Later(review) => {
@@ -92,10 +106,29 @@ impl Session {
                 let epoch = self.epoch;
                 Answer::later(async move {
                     let publish = review.await?;
-                    commit(&shared, &client, &record, epoch, publish, &mut None, now)
+                    commit(&shared, &record, epoch, publish.once, || {
+                        shared.route(&client, Some(&record), publish, &mut None, now)
+                    })
                 })
             }
         }
+    }
+
+    /// Keeps a message until it is due. Its rights are those of the topic behind the delay.
+    fn publish_later(&self, publish: Publish, now: Instant) -> Answer<Result<Reply, Reason>> {
+        let (when, publish) = match self.shared.aim(publish, now) {
+            Ok(aimed) => aimed,
+            Err(reason) => return Answer::Now(Err(reason)),
+        };
+        let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        let epoch = self.epoch;
+        self.shared.review(&self.client, publish, false).map(move |reviewed| {
+            let publish = reviewed?;
+            let once = publish.once;
+            commit(&shared, &record, epoch, once, || {
+                shared.route_all(&client, Some(&record), vec![(when, publish)], now)
+            })
+        })
     }
 
     /// Publishes several messages, or none of them if one is refused: all are authorized, intercepted and
@@ -105,6 +138,12 @@ impl Session {
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
+        let aimed = publishes.into_iter().map(|publish| self.shared.aim(publish, now));
+        let aimed = match aimed.collect::<Result<Vec<_>, _>>() {
+            Ok(aimed) => aimed,
+            Err(reason) => return Answer::Now(Err(reason)),
+        };
+        let (whens, publishes): (Vec<_>, Vec<_>) = aimed.into_iter().unzip();
         let reviews = publishes.into_iter().map(|publish| self.shared.review(&self.client, publish, false));
         let reviews = Answer::all(reviews.collect());
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
@@ -112,7 +151,8 @@ impl Session {
         reviews.map(move |reviewed| {
             let publishes = reviewed.into_iter().collect::<Result<Vec<_>, Reason>>()?;
             let _turn = record.hold(epoch)?;
-            let matched = shared.route_all(&client, Some(&record), publishes, &mut None, now)?;
+            let publishes = whens.into_iter().zip(publishes).collect();
+            let matched = shared.route_all(&client, Some(&record), publishes, now)?;
             Ok(Reply::Published { matched })
         })
     }
@@ -129,6 +169,28 @@ impl Session {
         subscriptions: Vec<Subscription>,
         now: Instant,
     ) -> Answer<Result<Reply, Reason>> {
+        self.make(subscriptions, Known::Replace, now)
+    }
+
+    /// Makes subscriptions that the session does not have.
+    pub(crate) fn subscribe_unless_there(
+        &mut self,
+        subscriptions: Vec<Subscription>,
+        now: Instant,
+    ) -> Answer<Result<Reply, Reason>> {
+        self.make(subscriptions, Known::Keep, now)
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn make(
+        &mut self,
+        subscriptions: Vec<Subscription>,
+        known: Known,
+        now: Instant,
+    ) -> Answer<Result<Reply, Reason>> {
         self.now = now;
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
@@ -140,7 +202,7 @@ impl Session {
             let grant = |result: Result<Subscription, Reason>| {
                 let subscription = result?;
                 let _turn = record.hold(epoch)?;
-                register(&shared, &client, &record, rights, subscription, now)
+                register(&shared, &client, &record, rights, subscription, known, now)
             };
             Ok(Reply::Subscribed(reviewed.into_iter().map(grant).collect()))
         })
@@ -175,7 +237,10 @@ impl Session {
         if let Err(reason) = self.check(self.now) {
             return Answer::Now(Err(reason));
         }
-        let permit = |will: &Will| self.shared.permit(&self.client, publish_access(&will.publish));
+        let permit = |will: &Will| match bare(&will.publish) {
+            Ok(publish) => self.shared.permit(&self.client, publish_access(&publish)),
+            Err(reason) => Answer::Now(Err(reason)),
+        };
         let permission = will.as_ref().map_or(Answer::Now(Ok(())), permit);
         let (client, record, epoch) = (self.client.clone(), self.record.clone(), self.epoch);
         permission.map(move |permission| {
@@ -306,15 +371,12 @@ impl Drop for Session {
 /// Routes a reviewed publish, and remembers it if it is to be routed once.
 fn commit(
     shared: &Shared,
-    client: &Client,
-    record: &Arc<Record>,
+    record: &Record,
     epoch: u64,
-    publish: Publish,
-    routes: &mut Option<(Topic, Arc<Routes>)>,
-    now: Instant,
+    once: Option<u16>,
+    route: impl FnOnce() -> Result<usize, Reason>,
 ) -> Result<Reply, Reason> {
     let _turn = record.hold(epoch)?;
-    let once = publish.once;
     if let Some(id) = once {
         let state = record.lock();
         if state.received.contains(&id) {
@@ -324,7 +386,7 @@ fn commit(
             return Err(Reason::ReceiveMaximumExceeded);
         }
     }
-    let matched = shared.route(client, Some(record), publish, routes, now)?;
+    let matched = route()?;
     if let Some(id) = once {
         record.lock().received.insert(id);
     }
@@ -354,6 +416,7 @@ fn register(
     record: &Arc<Record>,
     rights: u64,
     subscription: Subscription,
+    known: Known,
     now: Instant,
 ) -> Result<Qos, Reason> {
     let Subscription { id, filter, mut options, .. } = subscription.clone();
@@ -361,7 +424,11 @@ fn register(
     let key = Key::of(&subscription);
     let condition = Condition::of(&filter)?.map(Arc::new);
     let mut state = record.lock();
-    let replaced = state.subscriptions.get(&key).map(|old| old.filter.as_str().len());
+    let there = state.subscriptions.get(&key);
+    if let Some(there) = there.filter(|_| known == Known::Keep) {
+        return Ok(there.options.qos);
+    }
+    let replaced = there.map(|old| old.filter.as_str().len());
     let fresh = replaced.is_none();
     let bytes = state.subscription_bytes - replaced.unwrap_or(0) + filter.as_str().len();
     if fresh && state.subscriptions.len() >= shared.config.max_subscriptions
@@ -369,7 +436,9 @@ fn register(
     {
         return Err(Reason::QuotaExceeded);
     }
-    if state.queue.replay_len() >= shared.config.max_replay {
+    if state.queue.replay_len() >= shared.config.max_replay
+        || shared.counters.replaying.load(Ordering::Relaxed) >= shared.config.max_replay_total as u64
+    {
         return Err(Reason::QuotaExceeded);
     }
     shared.exclusive.take(&filter, record)?;
@@ -409,14 +478,19 @@ fn register(
             accepted
         };
         let retained = retained.filter(accept);
-        record.lock().queue.replay(retained.map(|message| Queued {
+        let retained = retained.map(|message| Queued {
+            priority: shared.priorities.of(&message.topic),
             qos: options.qos.min(message.qos),
             message,
             matched: bus::Matched::One(id),
             retain: true,
             duplicate: false,
             group: None,
-        }));
+        });
+        let mut state = record.lock();
+        if !state.ended {
+            state.queue.replay(retained, &shared.counters.replaying);
+        }
     }
     let (client, qos) = (client.clone(), options.qos);
     shared.emit(|| BrokerEvent::Subscribed { client, filter, qos });

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bus::{Filter, Qos, Reason};
@@ -15,6 +16,8 @@ pub(crate) struct Counters {
     pub(crate) delivered_bytes: AtomicU64,
     pub(crate) unrouted: AtomicU64,
     filtered: AtomicU64,
+    /// Retained messages that wait in all queues.
+    pub(crate) replaying: Arc<AtomicU64>,
     pub(crate) connections: AtomicU64,
     pub(crate) sessions: AtomicU64,
     pub(crate) subscriptions: AtomicU64,
@@ -52,6 +55,10 @@ pub struct Stats {
     pub sessions: u64,
     /// Subscriptions there are now.
     pub subscriptions: u64,
+    /// Messages that wait for their time.
+    pub delayed: u64,
+    /// Bytes they hold.
+    pub delayed_bytes: u64,
     /// Retained messages there are now.
     pub retained: u64,
     /// Bytes they hold.
@@ -123,7 +130,11 @@ impl Counters {
         *self.dropped.entry(reason).or_default() += 1;
     }
 
-    pub(crate) fn snapshot(&self, (retained, retained_bytes): (usize, usize)) -> Stats {
+    pub(crate) fn snapshot(
+        &self,
+        (retained, retained_bytes): (usize, usize),
+        (delayed, delayed_bytes): (usize, usize),
+    ) -> Stats {
         let load = |counter: &AtomicU64| counter.load(Relaxed);
         let list = |map: &DashMap<(&'static str, Reason), u64>| {
             let mut rows: Vec<_> = map.iter().map(|row| (row.key().0, row.key().1, *row.value())).collect();
@@ -143,6 +154,8 @@ impl Counters {
             connections: load(&self.connections),
             sessions: load(&self.sessions),
             subscriptions: load(&self.subscriptions),
+            delayed: delayed as u64,
+            delayed_bytes: delayed_bytes as u64,
             retained: retained as u64,
             retained_bytes: retained_bytes as u64,
             allowed: load(&self.allowed),

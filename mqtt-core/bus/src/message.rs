@@ -150,7 +150,8 @@ impl Metadata {
         self.content_format.or_else(|| ContentFormat::from_media_type(self.content_type.as_deref()?))
     }
 
-    fn size(&self) -> usize {
+    /// Bytes that it holds.
+    pub fn size(&self) -> usize {
         let user: usize = self.user_properties.iter().map(|(name, value)| name.len() + value.len()).sum();
         let text = self.content_type.as_ref().map_or(0, |text| text.len());
         let response = self.response_topic.as_ref().map_or(0, |topic| topic.as_str().len());

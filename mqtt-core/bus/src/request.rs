@@ -63,6 +63,8 @@ pub struct Connect {
     pub keep_alive: Option<Duration>,
     /// The protocol and version, for operators: `MQTT 5`, `STOMP 1.2`.
     pub protocol: &'static str,
+    /// Whether the protocol can hand the client messages that match no subscription of its own.
+    pub takes_unasked: bool,
     /// What else the client says of itself: names and values in its order, MQTT 5's user properties.
     pub user_properties: Vec<UserProperty>,
 }

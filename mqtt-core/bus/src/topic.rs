@@ -156,6 +156,14 @@ impl Filter {
         prefix.strip_prefix(SHARE)?.strip_suffix('/')
     }
 
+    /// The share group, as a filter without condition: the same for all its members, `$queue/…` included.
+    pub fn group(&self) -> Option<Self> {
+        let (name, pattern) = (self.share()?, self.pattern());
+        let text: Arc<str> = [SHARE, name, "/", pattern].concat().into();
+        let (end, pattern) = (text.len() as u32, (text.len() - pattern.len()) as u32);
+        Some(Self { text, pattern, end })
+    }
+
     /// Whether one session at a time may have the filter.
     pub fn is_exclusive(&self) -> bool {
         self.text.split_at(self.pattern as usize).0 == EXCLUSIVE
@@ -340,6 +348,8 @@ mod tests {
         let queue = Filter::parse("$queue/job/#").unwrap();
         assert_eq!((queue.share(), queue.pattern()), (Some("$queue"), "job/#"));
         assert_eq!((queue.as_topic(), queue.is_exclusive()), (None, false));
+        let group = Filter::parse("$share/$queue/job/#").unwrap();
+        assert_eq!((queue.group(), group.group(), plain.group()), (Some(group.clone()), Some(group), None));
     }
 
     #[test]

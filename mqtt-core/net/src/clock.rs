@@ -1,4 +1,4 @@
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use broker::Broker;
 
@@ -12,6 +12,7 @@ const SOON: Duration = Duration::from_millis(5);
 pub async fn keep_time(broker: Broker) {
     loop {
         let now = Instant::now();
+        broker.tell_time(now, SystemTime::now());
         let (next, work) = broker.tick(now);
         for work in work {
             tokio::spawn(work);

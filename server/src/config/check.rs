@@ -23,6 +23,18 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
     if config.broker.max_qos > 2 {
         report(at(&["broker", "max_qos"]), "expected 0, 1 or 2".to_owned());
     }
+    for (index, wish) in config.broker.auto_subscribe.iter().enumerate().filter(|(_, wish)| !wish.is_valid())
+    {
+        let message = format!(
+            "{:?} with QoS {} is no subscription; give a filter and 0, 1 or 2",
+            wish.filter, wish.qos
+        );
+        report(at(&["broker", "auto_subscribe"]).index(index), message);
+    }
+    if let Some(filter) = config.broker.priorities.invalid() {
+        let message = "is no topic filter: + and # stand only as whole levels, and # only last".to_owned();
+        report(at(&["broker", "priorities", "topics", filter]), message);
+    }
     for (name, listener) in config.listeners.0.iter().filter(|(_, listener)| listener.enabled) {
         match listener.entry() {
             None => {

@@ -249,6 +249,7 @@ impl PubSub {
             will: None,
             // What is not confirmable is acknowledged at once; of what is, one is on its way at a time.
             receive_maximum: if self.config.notify == Notify::Non { BURST as u16 } else { 1 },
+            takes_unasked: false,
             keep_alive: None,
             user_properties: Vec::new(),
             protocol: "CoAP",

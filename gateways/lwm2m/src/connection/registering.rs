@@ -115,6 +115,7 @@ impl Lwm2mConnection {
             session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),
             will: None,
             receive_maximum: 1,
+            takes_unasked: false,
             keep_alive: Some(lifetime),
             user_properties: Vec::new(),
             protocol,

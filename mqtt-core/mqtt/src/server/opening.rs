@@ -74,6 +74,7 @@ pub(super) fn open(
         session_expiry: at_most(asked.session_expiry, shared.config.session_expiry_maximum),
         will,
         receive_maximum: asked.receive_maximum,
+        takes_unasked: true,
         keep_alive: (keep_alive > 0).then(|| Duration::from_secs(keep_alive.into())),
         protocol: packet.version.name(),
         user_properties: asked.user_properties,
