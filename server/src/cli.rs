@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Sub(Words),
     /// Publish a request and print the response, with the flags of mosquitto_rr
     Rr(Words),
+    /// Load a server and tell how it did
+    Bench(Words),
 }
 
 /// The flags of a command that reads its own: it must be the first word.

@@ -66,9 +66,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             say(&passwd::entry(&name, superuser)?);
             Ok(())
         }
-        Command::Pub(_) | Command::Sub(_) | Command::Rr(_) => {
+        Command::Pub(_) | Command::Sub(_) | Command::Rr(_) | Command::Bench(_) => {
             anyhow::bail!(
-                "pub, sub and rr read no configuration, and must be the first word: watersmeet sub …"
+                "pub, sub, rr and bench read no configuration: name them first, as in watersmeet sub …"
             )
         }
     }

@@ -170,7 +170,8 @@ impl Connection {
             properties.will(&mut will);
             options.will = Some(will);
         }
-        let dial = Dial { tls: self.security.load(&target)?, from: self.from, ..Dial::new(target) };
+        let tls = self.security.load(&target)?;
+        let dial = Dial { tls, from: self.from, frame_maximum: PACKET, ..Dial::new(target) };
         Ok(Ready { dial, options, properties, topic: url.and_then(|url| url.topic) })
     }
 

@@ -1,5 +1,6 @@
 //! The commands that are clients: `pub`, `sub` and `rr`, with the flags of mosquitto's clients, and `bench`.
 
+mod bench;
 mod connection;
 mod exit;
 mod format;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// The commands of this crate, by the word that names them.
-pub const COMMANDS: [&str; 3] = ["pub", "sub", "rr"];
+pub const COMMANDS: [&str; 4] = ["pub", "sub", "rr", "bench"];
 
 #[derive(Debug, Parser)]
 #[command(name = "watersmeet", bin_name = "watersmeet", disable_help_subcommand = true)]
@@ -36,6 +37,7 @@ enum Command {
     Subscribe(Box<subscribe::Subscribe>),
     #[command(name = "rr")]
     Request(Box<request::Request>),
+    Bench(Box<bench::Bench>),
 }
 
 /// Runs one of the [`COMMANDS`], if the second of these words names one; they are those of the whole command line.
@@ -48,5 +50,6 @@ pub fn run(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
         Command::Publish(command) => exit::code("pub", command.is_quiet(), exit::block_on(command.run())),
         Command::Subscribe(command) => exit::code("sub", command.is_quiet(), exit::block_on(command.run())),
         Command::Request(command) => exit::code("rr", command.is_quiet(), exit::block_on(command.run())),
+        Command::Bench(command) => exit::code("bench", command.is_quiet(), command.run()),
     })
 }

@@ -122,3 +122,9 @@ impl Output {
         Ok(next.await)
     }
 }
+
+/// Prints a text at once.
+pub(crate) fn print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush())
+}

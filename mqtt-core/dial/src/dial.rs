@@ -27,6 +27,8 @@ pub struct Dial {
     pub server_name: Option<String>,
     /// The address of this machine to connect from.
     pub from: Option<IpAddr>,
+    /// The largest frame of a WebSocket that is taken; a server may put many packets, or a large one, into one frame.
+    pub frame_maximum: usize,
     /// How long each step may take: finding the address, connecting, and all handshakes together.
     pub patience: Duration,
 }
@@ -37,7 +39,14 @@ const ALPN: &[u8] = b"mqtt";
 impl Dial {
     /// A target that needs no TLS.
     pub fn new(target: Target) -> Self {
-        Self { target, tls: None, server_name: None, from: None, patience: Duration::from_secs(30) }
+        Self {
+            target,
+            tls: None,
+            server_name: None,
+            from: None,
+            frame_maximum: 4 << 20,
+            patience: Duration::from_secs(30),
+        }
     }
 
     /// Connects, up to where MQTT begins.
@@ -111,13 +120,13 @@ impl Dial {
             Carrier::Tls => Carried::Tls(Box::new(self.secure(stream, self.tls()?).await?)),
             Carrier::WebSocket => {
                 let url = format!("ws://{}{}", self.target.authority(), self.target.path);
-                Carried::WebSocket(Box::new(WebSocket::open(stream, url).await?))
+                Carried::WebSocket(Box::new(WebSocket::open(stream, url, self.frame_maximum).await?))
             }
             Carrier::SecureWebSocket => {
                 let url = format!("wss://{}{}", self.target.authority(), self.target.path);
                 let tls = with_protocols(&*self.tls()?, Vec::new());
                 let stream = self.secure(stream, tls).await?;
-                Carried::SecureWebSocket(Box::new(WebSocket::open(stream, url).await?))
+                Carried::SecureWebSocket(Box::new(WebSocket::open(stream, url, self.frame_maximum).await?))
             }
             _ => Carried::Tcp(stream),
         })

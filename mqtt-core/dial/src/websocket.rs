@@ -25,17 +25,17 @@ pub(crate) struct WebSocket<S> {
 /// The name by which the server knows what is spoken [MQTT-6.0.0-3].
 const SUB_PROTOCOL: &str = "mqtt";
 
-/// The largest frame taken or sent.
+/// The largest frame sent.
 const FRAME: usize = 1 << 20;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
-    pub(crate) async fn open(stream: S, url: String) -> Result<Self, DialError> {
+    pub(crate) async fn open(stream: S, url: String, largest: usize) -> Result<Self, DialError> {
         let fault = |reason: String| DialError::WebSocket { target: url.clone(), reason };
         let mut request = url.as_str().into_client_request().map_err(|error| fault(error.to_string()))?;
         request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUB_PROTOCOL));
         let config = WebSocketConfig::default()
-            .max_message_size(Some(FRAME))
-            .max_frame_size(Some(FRAME))
+            .max_message_size(Some(largest))
+            .max_frame_size(Some(largest))
             .read_buffer_size(16 << 10)
             .write_buffer_size(0)
             .max_write_buffer_size(2 * FRAME);
