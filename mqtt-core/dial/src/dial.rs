@@ -36,6 +36,9 @@ pub struct Dial {
 /// The application protocol that QUIC must name.
 const ALPN: &[u8] = b"mqtt";
 
+/// How soon a Unix socket that is busy is tried again.
+const AGAIN: Duration = Duration::from_millis(10);
+
 impl Dial {
     /// A target that needs no TLS.
     pub fn new(target: Target) -> Self {
@@ -54,8 +57,8 @@ impl Dial {
         let late = |_| DialError::TimedOut { target: self.target.to_string() };
         let carried = match self.target.carrier {
             Carrier::Unix => {
-                let opened = tokio::time::timeout(self.patience, UnixStream::connect(&self.target.host));
-                Carried::Unix(opened.await.map_err(late)?.map_err(|source| self.refused(source))?)
+                let opened = tokio::time::timeout(self.patience, self.unix()).await.map_err(late)?;
+                Carried::Unix(opened.map_err(|cause| self.refused(cause))?)
             }
             Carrier::Quic => {
                 let addresses = self.addresses().await?;
@@ -73,7 +76,7 @@ impl Dial {
 
     async fn addresses(&self) -> Result<Vec<SocketAddr>, DialError> {
         let Target { host, port, .. } = &self.target;
-        let fault = |source| DialError::Resolve { host: host.clone(), source };
+        let fault = |cause| DialError::Resolve { host: host.clone(), cause };
         let found = tokio::time::timeout(self.patience, lookup_host((host.as_str(), *port))).await;
         let found = found.map_err(|_| fault(io::ErrorKind::TimedOut.into()))?.map_err(fault)?;
         let usable = |to: &SocketAddr| self.from.is_none_or(|from| from.is_ipv4() == to.is_ipv4());
@@ -83,6 +86,16 @@ impl Dial {
         match addresses.is_empty() {
             true => Err(fault(io::Error::other("the name has no address of the wanted kind"))),
             false => Ok(addresses),
+        }
+    }
+
+    /// A server that has too many waiting to be accepted is asked again: unlike TCP, the system does not wait.
+    async fn unix(&self) -> io::Result<UnixStream> {
+        loop {
+            match UnixStream::connect(&self.target.host).await {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(AGAIN).await,
+                connected => return connected,
+            }
         }
     }
 
@@ -104,14 +117,14 @@ impl Dial {
             true => TcpSocket::new_v4(),
             false => TcpSocket::new_v6(),
         };
-        let socket = socket.map_err(|source| self.refused(source))?;
+        let socket = socket.map_err(|cause| self.refused(cause))?;
         if let Some(from) = self.from {
-            let fault = |source| DialError::Bind { address: from.to_string(), source };
+            let fault = |cause| DialError::Bind { address: from.to_string(), cause };
             socket.bind(SocketAddr::new(from, 0)).map_err(fault)?;
         }
-        let stream = socket.connect(address).await.map_err(|source| self.refused(source))?;
+        let stream = socket.connect(address).await.map_err(|cause| self.refused(cause))?;
         // Packets are gathered before they are written, so nothing is won by waiting for more.
-        stream.set_nodelay(true).map_err(|source| self.refused(source))?;
+        stream.set_nodelay(true).map_err(|cause| self.refused(cause))?;
         Ok(stream)
     }
 
@@ -140,7 +153,7 @@ impl Dial {
         let name = self.name().to_owned();
         let name =
             ServerName::try_from(name).map_err(|_| DialError::ServerName { name: self.name().to_owned() })?;
-        let fault = |source| DialError::Tls { target: self.target.to_string(), source };
+        let fault = |cause| DialError::Tls { target: self.target.to_string(), cause };
         TlsConnector::from(tls).connect(name, stream).await.map_err(fault)
     }
 
@@ -173,8 +186,8 @@ impl Dial {
         self.tls.clone().ok_or_else(|| DialError::NoTrust { target: self.target.to_string() })
     }
 
-    fn refused(&self, source: io::Error) -> DialError {
-        DialError::Connect { target: self.target.to_string(), source }
+    fn refused(&self, cause: io::Error) -> DialError {
+        DialError::Connect { target: self.target.to_string(), cause }
     }
 }
 

@@ -4,28 +4,28 @@ use std::io;
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The host's name has no address.
-    #[error("no address is known for {host}: {source}")]
+    #[error("no address is known for {host}: {cause}")]
     Resolve {
         /// The host.
         host: String,
         /// What the resolver says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Nobody is there, or the way is closed.
-    #[error("{}: {}", plain(.source), hint(.source, .target))]
+    #[error("{}: {}", plain(.cause), hint(.cause, .target))]
     Connect {
         /// Where nobody is.
         target: String,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The local address to connect from cannot be used.
-    #[error("cannot connect from {address}: {source}")]
+    #[error("cannot connect from {address}: {cause}")]
     Bind {
         /// The local address.
         address: String,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It took too long.
     #[error("{target} did not answer in time: is it the right address, and does a firewall let it through?")]
@@ -46,12 +46,12 @@ pub enum DialError {
         name: String,
     },
     /// The TLS handshake failed.
-    #[error("TLS with {target} failed: {source}")]
+    #[error("TLS with {target} failed: {cause}")]
     Tls {
         /// The target.
         target: String,
         /// What went wrong.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The WebSocket handshake failed.
     #[error("{target} does not open a WebSocket: {reason}")]

@@ -31,7 +31,7 @@ impl Quic {
         let fault = |reason: String| DialError::Quic { target: target.to_owned(), reason };
         let crypto = QuicClientConfig::try_from(tls).map_err(|error| fault(error.to_string()))?;
         let mut endpoint =
-            Endpoint::client(from).map_err(|source| DialError::Bind { address: from.to_string(), source })?;
+            Endpoint::client(from).map_err(|cause| DialError::Bind { address: from.to_string(), cause })?;
         endpoint.set_default_client_config(ClientConfig::new(Arc::new(crypto)));
         let connecting = endpoint.connect(to, name).map_err(|error| fault(error.to_string()))?;
         let connection = connecting.await.map_err(|error| fault(error.to_string()))?;
