@@ -61,10 +61,17 @@ pub trait Interceptor: Send + Sync + 'static {
 /// Changes what topics and filters clients mean, before anything else looks at them: access rules see what it
 /// returns.
 pub trait Rewriter: Send + Sync + 'static {
-    /// The topic that is published to instead; `None` leaves it.
+    /// Whether it changes anything now; it is not asked otherwise.
+    fn is_active(&self) -> bool {
+        true
+    }
+
+    /// The topic that is published to instead; `None` leaves it. It is given without `$delayed/{seconds}/`, and without
+    /// the client's mountpoint.
     fn publish(&self, client: &Client, topic: &Topic) -> Option<Topic>;
 
-    /// The filter that is subscribed or unsubscribed instead; `None` leaves it.
+    /// The filter that is subscribed, unsubscribed or read instead; `None` leaves it. It is given without the client's
+    /// mountpoint.
     fn subscribe(&self, client: &Client, filter: &Filter) -> Option<Filter>;
 }
 

@@ -38,5 +38,10 @@ pub(crate) fn server() -> Arc<Client> {
 
 /// Whether only the server itself publishes there.
 pub(crate) fn is_system(topic: &Topic) -> bool {
-    topic.levels().next() == Some("$SYS")
+    is_below_system(topic.as_str())
+}
+
+/// The same for the text of a topic or a filter.
+pub(crate) fn is_below_system(text: &str) -> bool {
+    text.split('/').next() == Some("$SYS")
 }

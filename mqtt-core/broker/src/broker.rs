@@ -13,6 +13,7 @@ use crate::access::{
 use crate::announce::{is_system, server};
 use crate::delayed::{Delayed, bare};
 use crate::exclusive::Exclusive;
+use crate::mount::check_mountpoint;
 use crate::priority::Priorities;
 use crate::publish::publish_access;
 use crate::record::{Key, Record, State};
@@ -227,16 +228,25 @@ impl Shared {
     /// The client is who it says: asks whether its will and its old subscriptions are still allowed.
     fn admit(
         self: Arc<Self>,
-        identity: Identity,
-        connect: Connect,
+        mut identity: Identity,
+        mut connect: Connect,
         attempt: Attempt,
         rights: u64,
         now: Instant,
     ) -> Answer<Result<Opened, Reason>> {
+        identity.mountpoint = match check_mountpoint(identity.mountpoint) {
+            Ok(mountpoint) => mountpoint,
+            Err(reason) => return Answer::Now(Err(self.refuse(&attempt, reason, now))),
+        };
         let id = identity.client_id.clone().or_else(|| connect.client_id.clone());
         let id = id.unwrap_or_else(|| self.assign(attempt.peer.seed));
         let client =
             Arc::new(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol });
+        let meant = connect.will.take().map(|will| self.meant_will(&client, will)).transpose();
+        connect.will = match meant {
+            Ok(will) => will,
+            Err(reason) => return Answer::Now(Err(self.refuse(&attempt, reason, now))),
+        };
         let unfit = connect.will.as_ref().and_then(|will| self.check(&will.publish).err());
         if let Some(reason) = unfit {
             return Answer::Now(Err(self.refuse(&attempt, reason, now)));
@@ -357,7 +367,7 @@ impl Shared {
                 if state.is_held() {
                     self.counters.connections.fetch_sub(1, Ordering::Relaxed);
                 }
-                if !clean_start && state.goes_on() {
+                if !clean_start && state.goes_on_for(client) {
                     let old_will = prepare(&mut state);
                     let epoch = hold(&old, &mut state);
                     drop((state, turn));
@@ -516,7 +526,7 @@ impl Shared {
         self: &Arc<Self>,
         client: &Arc<Client>,
         access: Access<'_>,
-    ) -> Answer<Result<(), Reason>> {
+    ) -> Answer<Result<Permission, Reason>> {
         let denied = |shared: &Self, client: &Arc<Client>, action, on: &str| {
             shared.emit(|| BrokerEvent::Denied { client: client.clone(), action, on: on.into() });
             Err(Reason::NotAuthorized)
@@ -528,13 +538,15 @@ impl Shared {
             Access::Receive { topic } => ("receive", topic.as_str()),
         };
         match self.authorize(client, access) {
-            Answer::Now(Permission::Allow | Permission::AllowFiltered) => Answer::Now(Ok(())),
+            Answer::Now(allowed @ (Permission::Allow | Permission::AllowFiltered)) => {
+                Answer::Now(Ok(allowed))
+            }
             Answer::Now(Permission::Deny) => Answer::Now(denied(self, client, action, on)),
             Answer::Later(permission) => {
                 let (shared, client, on) = (self.clone(), client.clone(), on.to_owned());
                 Answer::later(async move {
                     match permission.await {
-                        Permission::Allow | Permission::AllowFiltered => Ok(()),
+                        allowed @ (Permission::Allow | Permission::AllowFiltered) => Ok(allowed),
                         Permission::Deny => denied(&shared, &client, action, &on),
                     }
                 })

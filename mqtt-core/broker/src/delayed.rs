@@ -190,7 +190,7 @@ impl Shared {
         publish.expiry = expires.map(|expires| expires.saturating_duration_since(now));
         let shared = self.clone();
         let work = self.permit(&client, publish_access(&publish)).map(move |permission| {
-            let route = |()| shared.route_uncounted(&client, origin.upgrade().as_ref(), publish, now);
+            let route = |_| shared.route_uncounted(&client, origin.upgrade().as_ref(), publish, now);
             if let Err(reason) = permission.and_then(route) {
                 shared.counters.drop_message(reason);
             }

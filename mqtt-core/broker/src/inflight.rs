@@ -63,6 +63,28 @@ impl Inflight {
         Some((id_of(entry.sequence), entry))
     }
 
+    /// What the next entry to hand over again delivers, unless its id alone counts.
+    pub(crate) fn waiting_again(&self) -> Option<&Queued> {
+        self.entries.get(self.next_again()?)?.queued.as_ref()
+    }
+
+    /// Leaves out the next entry to hand over again; of one that is sent exactly once the id stays.
+    pub(crate) fn refuse_again(&mut self) -> Option<Queued> {
+        let at = self.next_again()?;
+        let entry = self.entries.get_mut(at)?;
+        let (queued, sequence) = (entry.queued.take()?, entry.sequence);
+        if queued.qos < Qos::ExactlyOnce {
+            self.entries.remove(at);
+            self.handed -= usize::from(at < self.handed);
+            self.missed.remove(&sequence);
+        }
+        Some(queued)
+    }
+
+    fn next_again(&self) -> Option<usize> {
+        self.missed.first().map_or(Some(self.handed), |sequence| self.find(*sequence))
+    }
+
     /// Whether entries wait to be handed over again.
     pub(crate) fn has_again(&self) -> bool {
         self.has_missed() || self.handed < self.entries.len()
@@ -126,9 +148,9 @@ impl Inflight {
     /// is sent exactly once the id stays, until the client has let go of it.
     pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&mut Queued) -> bool) {
         let (mut at, mut handed) = (0, self.handed);
-        let known = self.handed;
+        let (known, missed) = (self.handed, &mut self.missed);
         self.entries.retain_mut(|entry| {
-            let again = at < known;
+            let here = at < known;
             at += 1;
             let Some(queued) = &mut entry.queued else { return true };
             if keep(queued) {
@@ -136,7 +158,10 @@ impl Inflight {
             }
             let numbered = queued.qos == Qos::ExactlyOnce;
             entry.queued = None;
-            handed -= usize::from(again && !numbered);
+            if !numbered {
+                handed -= usize::from(here);
+                missed.remove(&entry.sequence);
+            }
             numbered
         });
         self.handed = handed;
@@ -236,6 +261,23 @@ mod tests {
         assert_eq!(inflight.again().unwrap().0, ids[2]);
         assert_eq!(inflight.again().unwrap().0, ids[3]);
         assert!(inflight.again().is_none() && inflight.entries.len() == 2);
+    }
+
+    #[test]
+    fn what_was_taken_out_is_not_handed_over_again_though_a_connection_missed_it() {
+        let mut inflight = Inflight::default();
+        let ids: Vec<_> = (0..4).map(|_| inflight.hand(queued()).unwrap()).collect();
+        ids.iter().for_each(|id| inflight.resend(*id));
+        let mut at = 0;
+        inflight.retain(&mut |_| {
+            at += 1;
+            at != 1
+        });
+        assert_eq!(inflight.handed(), 3);
+        assert!(inflight.waiting_again().is_some() && inflight.refuse_again().is_some());
+        assert_eq!(inflight.again().unwrap().0, ids[2]);
+        assert_eq!(inflight.again().unwrap().0, ids[3]);
+        assert!(inflight.again().is_none() && inflight.handed() == 2);
     }
 
     #[test]

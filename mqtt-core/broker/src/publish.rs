@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bus::{Filter, Message, Publish, Reason, Will};
 
-use crate::access::{Access, Client, Interceptor};
+use crate::access::{Access, Client, Interceptor, Permission};
 use crate::announce::is_system;
 use crate::broker::Shared;
 use crate::delayed::When;
@@ -29,12 +29,12 @@ impl Shared {
             return Answer::Now(Ok(publish));
         }
         let permission = match allowed {
-            true => Answer::Now(Ok(())),
+            true => Answer::Now(Ok(Permission::Allow)),
             false => self.permit(client, publish_access(&publish)),
         };
         let (shared, client) = (self.clone(), client.clone());
         permission.then(move |permission| match permission {
-            Ok(()) => shared.intercept(0, client, publish, Interceptor::publish),
+            Ok(_) => shared.intercept(0, client, publish, Interceptor::publish),
             Err(reason) => Answer::Now(Err(reason)),
         })
     }

@@ -5,8 +5,8 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bus::{
-    Ack, ClientId, Delivery, DeliveryId, Event, Filter, Keyed, Qos, Reason, SessionExpiry, Subscription,
-    SubscriptionId, Unsubscribe, Will,
+    Ack, ClientId, Delivery, DeliveryId, Event, Filter, Keyed, Message, Qos, Reason, SessionExpiry,
+    Subscription, SubscriptionId, Unsubscribe, Will,
 };
 use parking_lot::{Mutex, MutexGuard};
 
@@ -15,12 +15,16 @@ use crate::config::Config;
 use crate::inflight::Inflight;
 use crate::queue::{Queue, Queued};
 use crate::rights::UNJUDGED;
+use crate::screen::Screen;
 use crate::stats::Counters;
 use crate::timers::TimerKey;
 
 /// How many deliveries are taken under one lock, and of how many bytes together.
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 64 * 1024;
+
+/// How many messages that the client may not receive are looked at under one lock.
+const TIRING: usize = 256;
 
 /// What the broker keeps of a client: it outlives connections, and one connection at most holds it.
 pub(crate) struct Record {
@@ -45,6 +49,8 @@ pub(crate) struct State {
     /// What their filters hold.
     pub(crate) subscription_bytes: usize,
     pub(crate) will: Option<(Will, Arc<Client>)>,
+    /// Whether a subscription was allowed on the condition that each message is judged.
+    pub(crate) filtered: bool,
     /// Changes with every subscription that is made.
     pub(crate) version: u64,
     /// The rights under which its subscriptions are being judged, if that takes time.
@@ -84,11 +90,16 @@ pub(crate) enum Key {
 }
 
 /// What a pull came to.
+#[derive(Default)]
 pub(crate) struct Pulled {
     /// There is more, and room for it.
     pub(crate) more: bool,
     /// Messages that were thrown away on the way.
     pub(crate) expired: Vec<Queued>,
+    /// Messages that the client may not receive.
+    pub(crate) refused: Vec<(Queued, Reason)>,
+    /// So many of those that others had better have their turn before the next.
+    pub(crate) tired: bool,
 }
 
 impl Record {
@@ -204,26 +215,29 @@ impl Record {
         room: usize,
         now: Instant,
         waker: &Waker,
-        counters: &Counters,
+        screen: &mut Screen<'_>,
         events: &mut Vec<Event>,
     ) -> Pulled {
-        let mut pulled = Pulled { more: false, expired: Vec::new() };
+        let mut pulled = Pulled::default();
         let mut state = self.state.lock();
         let state = &mut *state;
         if self.epoch() != epoch {
             events.push(Event::Close(Reason::TakenOver));
             return pulled;
         }
-        let Some(holder) = &mut state.holder else { return pulled };
+        let Some(holder) = &state.holder else { return pulled };
         if let Some(reason) = holder.evicted {
             events.push(Event::Close(reason));
             return pulled;
         }
+        let window = holder.window;
+        let counters = &screen.shared.counters;
+        let mut screen = screen.is_needed(state.filtered).then_some(screen);
         let before = events.len();
         let mut bytes = 0;
         let limit = room.min(BATCH);
         while events.len() - before < limit && bytes < BATCH_BYTES {
-            match next(&mut state.queue, &mut state.inflight, holder.window, now, &mut pulled.expired) {
+            match next(state, screen.as_deref_mut(), window, now, &mut pulled) {
                 Some(event) => {
                     bytes += payload(&event);
                     events.push(event);
@@ -236,6 +250,7 @@ impl Record {
         let full = taken.len() == limit || bytes >= BATCH_BYTES;
         let waiting = state.inflight.has_again() || !state.queue.is_empty();
         pulled.more = full && room > taken.len() && waiting;
+        let Some(holder) = &mut state.holder else { return pulled };
         holder.hungry = !full && !waiting;
         if !holder.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
             holder.waker = Some(waker.clone());
@@ -293,6 +308,12 @@ impl State {
         !self.ended && !self.dismissed
     }
 
+    /// The same for this client: elsewhere mounted, it has nothing to do with what is there.
+    pub(crate) fn goes_on_for(&self, client: &Client) -> bool {
+        let same = |owner: &Arc<Client>| owner.identity.mountpoint == client.identity.mountpoint;
+        self.goes_on() && self.client.as_ref().is_none_or(same)
+    }
+
     /// Whether the session belongs to the client's user, or to nobody any more.
     pub(crate) fn may_pass_to(&self, client: &Client) -> bool {
         let same = |owner: &Arc<Client>| owner.identity.username == client.identity.username;
@@ -336,18 +357,24 @@ impl From<Unsubscribe> for Key {
 }
 
 /// The next thing to hand over, if the window has room for it. Order is kept: nothing overtakes a message
-/// that waits for the window.
+/// that waits for the window. What the screen does not let through is left out.
 fn next(
-    queue: &mut Queue,
-    inflight: &mut Inflight,
+    state: &mut State,
+    mut screen: Option<&mut Screen<'_>>,
     window: usize,
     now: Instant,
-    expired: &mut Vec<Queued>,
+    pulled: &mut Pulled,
 ) -> Option<Event> {
+    let State { queue, inflight, filtered, .. } = state;
+    let mut refuses = |message: &Message| screen.as_mut()?.refuses(*filtered, message);
     let full = inflight.handed() >= window;
-    if inflight.has_again() {
+    while inflight.has_again() {
         if full && !inflight.has_missed() {
             return None;
+        }
+        if let Some(reason) = inflight.waiting_again().and_then(|queued| refuses(&queued.message)) {
+            pulled.refused.extend(inflight.refuse_again().map(|queued| (queued, reason)));
+            continue;
         }
         let (id, entry) = inflight.again()?;
         return Some(match &entry.queued {
@@ -355,7 +382,18 @@ fn next(
             Some(queued) => Event::Deliver(queued.deliver(Some(id), true)),
         });
     }
-    let queued = queue.pop_if(now, |queued| queued.qos == Qos::AtMostOnce || !full, expired)?;
+    let queued = loop {
+        if pulled.refused.len() >= TIRING {
+            pulled.tired = true;
+            return None;
+        }
+        let wanted = |queued: &Queued| queued.qos == Qos::AtMostOnce || !full;
+        let queued = queue.pop_if(now, wanted, &mut pulled.expired)?;
+        match refuses(&queued.message) {
+            Some(reason) => pulled.refused.push((queued, reason)),
+            None => break queued,
+        }
+    };
     if queued.qos == Qos::AtMostOnce {
         return Some(Event::Deliver(queued.into_delivery(None)));
     }

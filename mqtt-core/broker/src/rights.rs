@@ -33,6 +33,8 @@ pub(crate) struct Judged {
     pub(crate) rights: u64,
     /// Which subscriptions there were; [`crate::record::State::version`].
     version: u64,
+    /// Whether one is allowed on the condition that each message is judged.
+    filtered: bool,
     revoked: Vec<Key>,
 }
 
@@ -161,9 +163,10 @@ impl Shared {
         };
         let permissions = Answer::all(old.iter().map(ask).collect());
         permissions.map(move |permissions| {
+            let filtered = permissions.contains(&Permission::AllowFiltered);
             let rows = old.into_iter().zip(permissions);
             let revoked = rows.filter(|(_, permission)| *permission == Permission::Deny);
-            Judged { rights, version, revoked: revoked.map(|((key, ..), _)| key).collect() }
+            Judged { rights, version, filtered, revoked: revoked.map(|((key, ..), _)| key).collect() }
         })
     }
 
@@ -177,6 +180,7 @@ impl Shared {
         }
         state.judging = None;
         let complete = state.version == judged.version;
+        state.filtered = judged.filtered || (state.filtered && !complete);
         drop(state);
         let lost =
             if judged.revoked.is_empty() { Vec::new() } else { self.revoke(record, client, judged.revoked) };

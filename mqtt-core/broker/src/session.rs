@@ -8,17 +8,19 @@ use bus::{
     Reply, RetainHandling, Subscription, Topic, Unsubscribe, Will,
 };
 
-use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor};
+use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor, Permission};
 use crate::broker::Shared;
 use crate::condition::Condition;
 use crate::config::Config;
 use crate::delayed::{bare, is_delayed};
 use crate::entries::Entry;
+use crate::mount::{unmount, unmounted};
 use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
 use crate::rights::UNJUDGED;
 use crate::router::Routes;
+use crate::screen::{Screen, Seen};
 use crate::{Answer, BrokerEvent, Course};
 
 /// An open session, as the connection that holds it sees it: the only way to publish, subscribe and receive.
@@ -33,6 +35,8 @@ pub struct Session {
     routes: Option<(Topic, Arc<Routes>)>,
     /// The last publish that the authorizer allowed, and the epoch of that decision.
     allowed: Option<(Topic, Qos, bool, u64)>,
+    /// What it was found that the client may receive.
+    seen: Option<Box<Seen>>,
     open: bool,
     /// The last time it was told.
     now: Instant,
@@ -44,6 +48,13 @@ pub struct Session {
 enum Known {
     Replace,
     Keep,
+}
+
+/// A subscription that is allowed.
+struct Reviewed {
+    subscription: Subscription,
+    /// On the condition that each message is judged.
+    filtered: bool,
 }
 
 /// What a step of a re-authentication came to.
@@ -71,6 +82,7 @@ impl Session {
             rights,
             routes: None,
             allowed: None,
+            seen: None,
             open: true,
             now,
             course: Box::new(Course::new(now)),
@@ -78,9 +90,12 @@ impl Session {
     }
 
     /// Publishes: authorizes, intercepts, retains, routes.
-    pub fn publish(&mut self, publish: Publish, now: Instant) -> Answer<Result<Reply, Reason>> {
+    pub fn publish(&mut self, mut publish: Publish, now: Instant) -> Answer<Result<Reply, Reason>> {
         self.now = now;
         if let Err(reason) = self.check(now) {
+            return Answer::Now(Err(reason));
+        }
+        if let Err(reason) = self.shared.interpret(&self.client, &mut publish) {
             return Answer::Now(Err(reason));
         }
         if is_delayed(&publish.topic) {
@@ -138,8 +153,11 @@ impl Session {
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
-        let aimed = publishes.into_iter().map(|publish| self.shared.aim(publish, now));
-        let aimed = match aimed.collect::<Result<Vec<_>, _>>() {
+        let aim = |mut publish| {
+            self.shared.interpret(&self.client, &mut publish)?;
+            self.shared.aim(publish, now)
+        };
+        let aimed = match publishes.into_iter().map(aim).collect::<Result<Vec<_>, _>>() {
             Ok(aimed) => aimed,
             Err(reason) => return Answer::Now(Err(reason)),
         };
@@ -199,10 +217,10 @@ impl Session {
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
         let (epoch, rights) = (self.epoch, self.rights);
         Answer::all(reviews).map(move |reviewed| {
-            let grant = |result: Result<Subscription, Reason>| {
-                let subscription = result?;
+            let grant = |result: Result<Reviewed, Reason>| {
+                let reviewed = result?;
                 let _turn = record.hold(epoch)?;
-                register(&shared, &client, &record, rights, subscription, known, now)
+                register(&shared, &client, &record, rights, reviewed, known, now)
             };
             Ok(Reply::Subscribed(reviewed.into_iter().map(grant).collect()))
         })
@@ -212,7 +230,8 @@ impl Session {
     pub fn unsubscribe(&mut self, subscriptions: Vec<Unsubscribe>) -> Result<Reply, Reason> {
         let _turn = self.record.hold(self.epoch)?;
         let end = |subscription| {
-            let gone = self.shared.unsubscribe(&self.record, &Key::from(subscription));
+            let which = self.shared.meant_end(&self.client, subscription)?;
+            let gone = self.shared.unsubscribe(&self.record, &Key::from(which));
             let gone = gone.ok_or(Reason::NoSubscription)?;
             let client = self.client.clone();
             self.shared.emit(|| BrokerEvent::Unsubscribed { client, filter: gone.filter });
@@ -226,10 +245,20 @@ impl Session {
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
-        let shared = self.shared.clone();
-        self.shared
-            .permit(&self.client, Access::Read { topic: &topic })
-            .map(move |permission| permission.map(|()| Reply::Read(shared.retained.read(&topic, now))))
+        let topic = match self.shared.read_topic(&self.client, topic) {
+            Ok(topic) => topic,
+            Err(reason) => return Answer::Now(Err(reason)),
+        };
+        let (shared, client) = (self.shared.clone(), self.client.clone());
+        self.shared.permit(&self.client, Access::Read { topic: &topic }).map(move |permission| {
+            permission?;
+            let found = shared.retained.read(&topic, now);
+            let prefix = client.identity.mountpoint.as_deref();
+            Ok(Reply::Read(match prefix {
+                Some(prefix) => found.map(|message| unmounted(prefix, &message)),
+                None => found,
+            }))
+        })
     }
 
     /// Sets or removes the will.
@@ -237,11 +266,15 @@ impl Session {
         if let Err(reason) = self.check(self.now) {
             return Answer::Now(Err(reason));
         }
+        let will = match will.map(|will| self.shared.meant_will(&self.client, will)).transpose() {
+            Ok(will) => will,
+            Err(reason) => return Answer::Now(Err(reason)),
+        };
         let permit = |will: &Will| match bare(&will.publish) {
             Ok(publish) => self.shared.permit(&self.client, publish_access(&publish)),
             Err(reason) => Answer::Now(Err(reason)),
         };
-        let permission = will.as_ref().map_or(Answer::Now(Ok(())), permit);
+        let permission = will.as_ref().map_or(Answer::Now(Ok(Permission::Allow)), permit);
         let (client, record, epoch) = (self.client.clone(), self.record.clone(), self.epoch);
         permission.map(move |permission| {
             permission?;
@@ -279,11 +312,25 @@ impl Session {
     pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
         self.now = now;
         let room = if self.shared.is_judged(&self.record, now) { room } else { 0 };
-        let pulled = self.record.pull(self.epoch, room, now, waker, &self.shared.counters, events);
-        for queued in &pulled.expired {
-            self.shared.lost(&self.record, queued, Reason::MessageExpired);
+        let before = events.len();
+        let more = loop {
+            let screen = &mut Screen { shared: &self.shared, client: &self.client, seen: &mut self.seen };
+            let left = room.saturating_sub(events.len() - before);
+            let pulled = self.record.pull(self.epoch, left, now, waker, screen, events);
+            for queued in &pulled.expired {
+                self.shared.lost(&self.record, queued, Reason::MessageExpired);
+            }
+            for (queued, reason) in &pulled.refused {
+                self.shared.lost(&self.record, queued, *reason);
+            }
+            if !pulled.tired {
+                break pulled.more;
+            }
+        };
+        if let Some(prefix) = &self.client.identity.mountpoint {
+            unmount(prefix, events.get_mut(before..).unwrap_or_default());
         }
-        pulled.more
+        more
     }
 
     /// Notes what the client said of a delivery.
@@ -346,8 +393,10 @@ impl Session {
         Ok(())
     }
 
-    fn review(&self, mut subscription: Subscription) -> Answer<Result<Subscription, Reason>> {
-        match check_filter(subscription.filter, &self.shared.config) {
+    fn review(&self, mut subscription: Subscription) -> Answer<Result<Reviewed, Reason>> {
+        let meant = check_filter(subscription.filter, &self.shared.config)
+            .and_then(|filter| self.shared.meant_filter(&self.client, filter));
+        match meant {
             Ok(filter) => subscription.filter = filter,
             Err(reason) => return Answer::Now(Err(reason)),
         }
@@ -355,7 +404,11 @@ impl Session {
         let permission = self.shared.permit(&self.client, access);
         let (shared, client) = (self.shared.clone(), self.client.clone());
         permission.then(move |permission| match permission {
-            Ok(()) => shared.intercept(0, client, subscription, Interceptor::subscribe),
+            Ok(permission) => {
+                let filtered = permission == Permission::AllowFiltered;
+                let subscription = shared.intercept(0, client, subscription, Interceptor::subscribe);
+                subscription.map(move |result| result.map(|subscription| Reviewed { subscription, filtered }))
+            }
             Err(reason) => Answer::Now(Err(reason)),
         })
     }
@@ -415,7 +468,7 @@ fn register(
     client: &Arc<Client>,
     record: &Arc<Record>,
     rights: u64,
-    subscription: Subscription,
+    Reviewed { subscription, filtered }: Reviewed,
     known: Known,
     now: Instant,
 ) -> Result<Qos, Reason> {
@@ -445,6 +498,7 @@ fn register(
     state.subscription_bytes = bytes;
     let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
     state.version += 1;
+    state.filtered |= filtered;
     if rights != shared.rights.number() {
         record.set_rights(UNJUDGED); // they were changed meanwhile
     }
