@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
-from . import crossing, delivery, lifecycle, lwm2m
+from . import crossing, delivery, lifecycle, lwm2m, quic
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -42,9 +43,14 @@ def main() -> int:
 
 
 def everything(board, binary, node, loop):
-    with Watersmeet(binary) as server:
-        tables(board, server.ports, node, loop)
-        lifecycle.checks(board, server.ports, crossing.clients(server.ports, node, loop))
+    with Watersmeet(binary) as server, ExitStack() as stack:
+        ports = dict(server.ports)
+        if "quic" in ports:
+            tunnel = stack.enter_context(quic.Tunnel(loop, ports["quic"], server.ca))
+            ports["quic tunnel"] = tunnel.port
+            quic.checks(board, loop, ports["quic"], server.ca)
+        tables(board, ports, node, loop)
+        lifecycle.checks(board, ports, crossing.clients(ports, node, loop))
     lifecycle.ending(board, binary)
 
 

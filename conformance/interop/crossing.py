@@ -5,6 +5,7 @@ import time
 
 import aiocoap
 
+from . import quic
 from .client import shorten, unique
 from .coap import AioCoap, LibCoap
 from .mqtt import Mosquitto, MqttJs, Paho
@@ -19,6 +20,8 @@ def clients(ports, node, loop):
         for version in (4, 5):
             found += [Mosquitto(ports["mqtt"], version), Paho(ports["mqtt"], version)]
             found += [MqttJs(node, ports["mqtt"], version)]
+    if "quic tunnel" in ports:
+        found += quic.clients(ports["quic tunnel"])
     if "mqtt-sn" in ports:
         found += [MqttSn12(ports["mqtt-sn"])]
     if "coap" in ports:

@@ -38,7 +38,8 @@ class Watersmeet:
             f'[{section}]\nbind = "127.0.0.1:{(ports or {}).get(name, 0)}"\n'
             for name, section in LISTENERS.items()
         ]
-        config.write_text("".join(binds))
+        config.write_text("".join([f'state_directory = "{folder}"\n', *binds]))
+        self.ca = folder / "tls" / "ca.pem"
         self.log = folder / "log.txt"
         with self.log.open("ab") as log:
             command = [binary, "serve", "--config", str(config), "--ready-file", str(ready)]

@@ -289,18 +289,24 @@ impl Conversation {
         self.wait(cx)
     }
 
-    /// Sees to it that the task runs at its next deadline.
+    /// Sees to it that the task runs at its next deadline. The timer is not moved when a deadline moves away: it fires,
+    /// and is set again.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         let until = self.closing.as_ref().map(|closing| closing.until);
         let deadline = until.or_else(|| self.driver.as_ref().and_then(Driver::deadline));
         let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() != deadline {
+        if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);
         }
-        if timer.as_mut().poll(cx).is_ready() {
-            self.timer = None;
-            cx.waker().wake_by_ref();
+        while timer.as_mut().poll(cx).is_ready() {
+            let now = tokio::time::Instant::now();
+            if deadline <= now {
+                cx.waker().wake_by_ref();
+                timer.as_mut().reset(now + LINGER);
+            } else {
+                timer.as_mut().reset(deadline);
+            }
         }
         Poll::Pending
     }
