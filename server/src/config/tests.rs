@@ -106,6 +106,21 @@ fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
             "w.toml:1:27: listeners.mqtt.protocol: unknown protocol \"mqt\"; did you mean \"mqtt\"?",
         ),
         ("broker.max_qos = 3", "w.toml:1:18: broker.max_qos: expected 0, 1 or 2"),
+        (
+            "broker.share_strategy = \"local\"",
+            "w.toml:1:25: broker.share_strategy: unknown value \"local\"; known: \"round-robin\", \"random\", \
+             \"sticky\", \"hash-client-id\", \"hash-topic\"",
+        ),
+        (
+            "broker.auto_subscribe = [{ filter = \"%c/#/x\" }]",
+            "w.toml:1:26: broker.auto_subscribe[1]: \"%c/#/x\" with QoS 0 is no subscription; give a filter and \
+             0, 1 or 2",
+        ),
+        (
+            "broker.priorities.topics = { \"a/#/b\" = 1 }",
+            "w.toml:1:40: broker.priorities.topics.a/#/b: is no topic filter: + and # stand only as whole levels, \
+             and # only last",
+        ),
     ];
     for (text, expected) in cases {
         assert_eq!(faults(text), expected);
