@@ -135,7 +135,7 @@ impl Broker {
         judgement.then(move |judgement| shared.judge(judgement, connect, attempt, rights, now))
     }
 
-    /// Does what is due: delayed wills, ends of sessions, expired retained messages, and part of what
+    /// Does what is due: delayed wills and messages, ends of sessions, expired retained messages, and part of what
     /// [`Broker::reconsider`] began. To be called at the returned time, and at least once a second. The work that is
     /// returned waits for hooks; run it.
     pub fn tick(&self, now: Instant) -> (Option<Instant>, Vec<Later<()>>) {
@@ -247,12 +247,9 @@ impl Shared {
             Ok(will) => will,
             Err(reason) => return Answer::Now(Err(self.refuse(&attempt, reason, now))),
         };
-        let unfit = connect.will.as_ref().and_then(|will| self.check(&will.publish).err());
-        if let Some(reason) = unfit {
-            return Answer::Now(Err(self.refuse(&attempt, reason, now)));
-        }
         let bare = connect.will.as_ref().map(|will| bare(&will.publish)).transpose();
-        let will = match bare {
+        let fit = bare.and_then(|will| will.map(|will| self.check(&will).map(|()| will)).transpose());
+        let will = match fit {
             Ok(will) => will.map(|will| self.authorize(&client, publish_access(&will))),
             Err(reason) => return Answer::Now(Err(self.refuse(&attempt, reason, now))),
         };

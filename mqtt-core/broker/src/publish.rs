@@ -193,14 +193,23 @@ impl Shared {
         let waiting: Vec<_> = state.inflight.shared().chain(state.queue.shared()).cloned().collect();
         drop(state);
         let mut gone = HashSet::new();
+        // Groups whose members are all away or full: they are not asked for each message.
+        let mut busy = HashSet::new();
         let mut last = None;
         for queued in waiting {
+            if queued.group.as_ref().is_some_and(|group| busy.contains(group)) {
+                continue;
+            }
             let routes = self.router.find(&queued.message.topic, &mut last);
             let group = routes.groups.iter().find(|group| Some(&group.filter) == queued.group.as_ref());
             let member = group.and_then(|group| group.choose(&queued.message, Some(from), &self.config));
-            if let Some(member) = member.filter(|member| member.fit == Fit::Ready) {
-                gone.insert(identity(&queued));
-                self.owe(member.record, passed_on(queued, &member), routes.epoch);
+            match member {
+                Some(member) if member.fit == Fit::Ready => {
+                    gone.insert(identity(&queued));
+                    self.owe(member.record, passed_on(queued, &member), routes.epoch);
+                }
+                Some(_) => busy.extend(queued.group),
+                None => {}
             }
         }
         if !gone.is_empty() {
@@ -279,7 +288,8 @@ pub(crate) fn publish_access(publish: &Publish) -> Access<'_> {
 /// The same message for another member of its group.
 pub(crate) fn passed_on(queued: Queued, member: &Choice<'_>) -> Queued {
     let matched = member.hit.matched.clone();
-    Queued { matched, qos: member.hit.qos.min(queued.message.qos), ..queued }
+    let retain = queued.message.retain && member.hit.retain_as_published;
+    Queued { matched, retain, qos: member.hit.qos.min(queued.message.qos), ..queued }
 }
 
 /// Which message through which group.

@@ -103,6 +103,9 @@ fn the_rights_of_a_delayed_message_are_those_of_its_topic_and_a_will_may_be_dela
     let connect = |topic| Connect { will: Some(will(topic)), ..harness::connect("c") };
     assert!(matches!(world.open(connect("$delayed/1/secret")), Err(Reason::NotAuthorized)));
     assert!(matches!(world.open(connect("$delayed/secret")), Err(Reason::TopicInvalid)));
+    let system = world.publish(&mut writer, "$delayed/1/$SYS/x", "x", AtMostOnce);
+    assert_eq!(system, world.publish(&mut writer, "$SYS/x", "x", AtMostOnce));
+    assert!(system.is_err() && world.open(connect("$delayed/1/$SYS/x")).is_err());
     let set = common::now(writer.session.set_will(Some(will("$delayed/1/secret"))));
     assert!(matches!(set, Err(Reason::NotAuthorized)));
     world.open(connect("$delayed/5/t")).unwrap().session.close(Reason::PeerClosed, world.now);
