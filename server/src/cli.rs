@@ -37,6 +37,14 @@ pub(crate) enum Command {
         #[arg(long)]
         superuser: bool,
     },
+    /// Tell whether a client is connected, and why its last connections ended
+    Why {
+        /// The client's id
+        client_id: String,
+        /// How it is printed
+        #[arg(short, long, value_enum, default_value = "text")]
+        output: Output,
+    },
     /// Publish messages, with the flags of mosquitto_pub
     Pub(Words),
     /// Subscribe and print messages, with the flags of mosquitto_sub
@@ -45,6 +53,15 @@ pub(crate) enum Command {
     Rr(Words),
     /// Load a server and tell how it did
     Bench(Words),
+}
+
+/// How something is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people
+    Text,
+    /// For programs
+    Json,
 }
 
 /// The flags of a command that reads its own: it must be the first word.

@@ -1,5 +1,6 @@
 //! The executable `watersmeet`: reads the configuration, opens the listeners and serves.
 
+mod ask;
 mod banner;
 mod certificates;
 mod cli;
@@ -15,6 +16,7 @@ mod registry;
 mod reload;
 mod serve;
 mod watch;
+mod why;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -64,6 +66,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Health => health::ask(&source.read()?.config.http),
         Command::Passwd { name, superuser } => {
             say(&passwd::entry(&name, superuser)?);
+            Ok(())
+        }
+        Command::Why { client_id, output } => {
+            say(&why::why(&source.read()?.config.http, &client_id, output)?);
             Ok(())
         }
         Command::Pub(_) | Command::Sub(_) | Command::Rr(_) | Command::Bench(_) => {

@@ -1,17 +1,23 @@
-use std::fmt::{Error, Write};
+mod emqx;
+mod page;
+
+use std::fmt::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use broker::{Broker, Stats};
+use broker::{Broker, Holdings, Stats};
+use bus::{Reason, Side};
+use operators::Process;
+use parking_lot::Mutex;
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::certificates::TlsProfiles;
 use crate::listeners::Served;
+use page::{Label, Page};
 
 /// What the server counts, as Prometheus reads it. No label holds what a client chooses.
 pub(crate) struct Metrics {
@@ -22,8 +28,15 @@ pub(crate) struct Metrics {
 /// How often the configuration was read again, and what came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Reloads {
-    pub(crate) good: AtomicU64,
-    pub(crate) failed: AtomicU64,
+    pub(crate) good: Times,
+    pub(crate) failed: Times,
+}
+
+/// How often something happened, and when last, in Unix time.
+#[derive(Debug, Default)]
+pub(crate) struct Times {
+    count: AtomicU64,
+    last: AtomicU64,
 }
 
 struct Source {
@@ -31,10 +44,29 @@ struct Source {
     listeners: Vec<Served>,
     reloads: Arc<Reloads>,
     tls: Arc<TlsProfiles>,
+    /// What could not be said of clients that come and go.
+    untold: Arc<AtomicU64>,
     began: (Instant, SystemTime),
+    /// What the sessions hold, as it was when last looked at: that takes a while where there are many.
+    held: Mutex<Option<(Instant, Holdings)>>,
 }
 
-type Label<'a> = (&'static str, &'a str);
+/// What Prometheus wants to know of every process, under its own names.
+#[derive(Debug)]
+struct OfProcess {
+    began: SystemTime,
+}
+
+/// How old what the sessions hold may be when it is told.
+const FRESH: Duration = Duration::from_secs(5);
+
+impl Times {
+    pub(crate) fn count(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.last.store(now.as_secs(), Ordering::Relaxed);
+    }
+}
 
 impl Metrics {
     pub(crate) fn new(
@@ -42,17 +74,25 @@ impl Metrics {
         listeners: Vec<Served>,
         reloads: Arc<Reloads>,
         tls: Arc<TlsProfiles>,
+        untold: Arc<AtomicU64>,
     ) -> Self {
         let began = (Instant::now(), SystemTime::now());
-        let source = Arc::new(Source { broker, listeners, reloads, tls, began });
-        let mut registry = Registry::with_prefix("watersmeet");
-        registry.register_collector(Box::new(source.clone()));
+        let held = Mutex::default();
+        let source = Arc::new(Source { broker, listeners, reloads, tls, untold, began, held });
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(OfProcess { began: began.1 }));
+        registry.sub_registry_with_prefix("watersmeet").register_collector(Box::new(source.clone()));
         Self { registry, source }
     }
 
     /// The listeners that are served.
     pub(crate) fn listeners(&self) -> &[Served] {
         &self.source.listeners
+    }
+
+    /// What EMQX counts too, under its names: boards that were made for it can be kept.
+    pub(crate) fn write_emqx(&self) -> String {
+        emqx::write(&self.source.broker.stats(), self.source.began.0.elapsed())
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -68,7 +108,32 @@ impl Collector for Source {
         let (mut page, stats) = (Page(encoder), self.broker.stats());
         self.write_server(&mut page)?;
         self.write_connections(&mut page, &stats)?;
+        write_sessions(&mut page, &stats, &self.holdings())?;
+        write_access(&mut page, &stats)?;
+        write_wire(&mut page, &stats)?;
         write_messages(&mut page, &stats)
+    }
+}
+
+impl Collector for OfProcess {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (mut page, process) = (Page(encoder), Process::read());
+        let began = self.began.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        page.gauge("process_start_time_seconds", "When the process began, in Unix time", began)?;
+        if let Some(seconds) = process.cpu_seconds {
+            page.seconds("process_cpu", "Processor time that the process has used", seconds)?;
+        }
+        let gauges = [
+            ("process_resident_memory_bytes", "Memory that the process holds", process.resident_bytes),
+            ("process_open_fds", "Files and sockets that are open", process.open_files),
+            ("process_max_fds", "Files and sockets that may be open", process.most_files),
+            ("process_threads", "Threads of the process", process.threads),
+        ];
+        for (name, help, value) in gauges {
+            let Some(value) = value else { continue };
+            page.gauge(name, help, value as f64)?;
+        }
+        Ok(())
     }
 }
 
@@ -79,12 +144,21 @@ impl Source {
         page.gauges("build", "The version that runs", [([("version", env!("CARGO_PKG_VERSION"))], 1.0)])?;
         page.gauge("start_time_seconds", "When the server began, in Unix time", since.as_secs_f64())?;
         page.gauge("uptime_seconds", "How long the server runs", began.elapsed().as_secs_f64())?;
-        if let Some(bytes) = resident_bytes() {
-            page.gauge("resident_memory_bytes", "Memory that the process holds", bytes as f64)?;
-        }
         let reloads = [("good", &self.reloads.good), ("failed", &self.reloads.failed)];
-        let rows = reloads.map(|(result, count)| ([("result", result)], count.load(Ordering::Relaxed)));
+        let rows = reloads.map(|(result, times)| ([("result", result)], times.count.load(Ordering::Relaxed)));
         page.counters("config_reloads", "Configurations that were read again", rows)?;
+        let last =
+            reloads.map(|(result, times)| ([("result", result)], times.last.load(Ordering::Relaxed) as f64));
+        page.gauges(
+            "config_last_reload_timestamp_seconds",
+            "When the configuration was last read again, in Unix time; 0 is never",
+            last,
+        )?;
+        page.counter(
+            "announcements_lost",
+            "Clients that came or went without its being published, since too many did at once",
+            self.untold.load(Ordering::Relaxed),
+        )?;
         let expiries = self.tls.expiries();
         let rows = expiries.iter().map(|(profile, expiry)| {
             let labels = [("profile", profile.as_str()), ("certificate", expiry.subject.as_ref())];
@@ -99,26 +173,83 @@ impl Source {
             (labels, served.running.open() as f64)
         });
         page.gauges("connections", "Connections now, whether or not they hold a session", rows)?;
+        page.counter(
+            "connections_begun",
+            "Connections that were begun, whatever became of them",
+            stats.sockets,
+        )?;
         page.counters("connections_closed", "Connections that ended, by cause", by_cause(&stats.closed))?;
         page.counters(
             "connections_refused",
             "Connections and sessions that were refused, by cause",
             by_cause(&stats.refused),
-        )?;
-        page.gauge("sessions_connected", "Sessions that a connection holds now", stats.connections as f64)?;
-        page.gauge("sessions", "Sessions there are now, connected or not", stats.sessions as f64)?;
-        page.gauge("subscriptions", "Subscriptions there are now", stats.subscriptions as f64)?;
-        let decisions = [("allow", stats.allowed), ("deny", stats.denied)];
-        let rows = decisions.map(|(decision, count)| ([("decision", decision)], count));
-        page.counters("access_decisions", "Decisions of the access rules", rows)
+        )
+    }
+
+    fn holdings(&self) -> Holdings {
+        let mut held = self.held.lock();
+        match *held {
+            Some((at, holdings)) if at.elapsed() < FRESH => holdings,
+            _ => held.insert((Instant::now(), self.broker.holdings())).1,
+        }
     }
 }
 
-fn by_cause<'a>(
-    rows: &'a [(&'static str, bus::Reason, u64)],
-) -> impl Iterator<Item = ([Label<'a>; 2], u64)> + 'a {
-    rows.iter()
-        .map(|(protocol, reason, count)| ([("protocol", *protocol), ("reason", reason.name())], *count))
+fn write_sessions(page: &mut Page<'_>, stats: &Stats, held: &Holdings) -> Result<(), Error> {
+    page.gauge("sessions_connected", "Sessions that a connection holds now", stats.connections as f64)?;
+    page.gauge("sessions", "Sessions there are now, connected or not", stats.sessions as f64)?;
+    page.counter("sessions_opened", "Sessions that were opened or resumed", stats.opened)?;
+    page.counter("sessions_expired", "Sessions that ended because nobody came back in time", stats.expired)?;
+    page.gauge("subscriptions", "Subscriptions there are now", stats.subscriptions as f64)?;
+    let shared = stats.shared_subscriptions as f64;
+    page.gauge("shared_subscriptions", "Those of them that go through a share group", shared)?;
+    page.gauge("queued_messages", "Messages that wait in the queues of sessions", held.queued as f64)?;
+    page.gauge("queued_bytes", "Bytes of the messages that wait", held.queued_bytes as f64)?;
+    page.gauge("inflight_messages", "Deliveries that are not acknowledged", held.inflight as f64)
+}
+
+fn write_access(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
+    let results = [("success", stats.opened), ("failure", failed_authentications(stats))];
+    let rows = results.map(|(result, count)| ([("result", result)], count));
+    page.counters("authentications", "Clients that were let in, or not because of who they are", rows)?;
+    let decisions = [("allow", stats.allowed), ("deny", stats.denied)];
+    let rows = decisions.map(|(decision, count)| ([("decision", decision)], count));
+    page.counters("access_decisions", "Decisions of the access rules", rows)
+}
+
+/// Refusals because of who a client is.
+fn failed_authentications(stats: &Stats) -> u64 {
+    let is_one = |reason: &Reason| {
+        matches!(
+            reason,
+            Reason::BadCredentials
+                | Reason::BadAuthenticationMethod
+                | Reason::NotAuthorized
+                | Reason::CertificateRefused
+                | Reason::ClientIdInvalid
+                | Reason::Banned
+        )
+    };
+    stats.refused.iter().filter(|(_, reason, _)| is_one(reason)).map(|(.., count)| count).sum()
+}
+
+fn write_wire(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
+    let (received, sent) = (stats.wire_received, stats.wire_sent);
+    page.counter("wire_received_bytes", "Bytes of all that clients sent, above encryption", received.bytes)?;
+    page.counter("wire_sent_bytes", "Bytes of all that clients were sent, above encryption", sent.bytes)?;
+    page.counter("packets_received", "Packets, frames and datagrams of clients", received.frames)?;
+    page.counter("packets_sent", "Packets, frames and datagrams for clients", sent.frames)
+}
+
+fn by_cause<'a>(rows: &'a [(&'static str, Reason, u64)]) -> impl Iterator<Item = ([Label<'a>; 3], u64)> + 'a {
+    rows.iter().map(|(protocol, reason, count)| {
+        let side = match reason.side() {
+            Side::Client => "client",
+            Side::Network => "network",
+            Side::Server => "server",
+        };
+        ([("protocol", *protocol), ("reason", reason.name()), ("side", side)], *count)
+    })
 }
 
 fn write_messages(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
@@ -147,73 +278,6 @@ fn write_messages(page: &mut Page<'_>, stats: &Stats) -> Result<(), Error> {
 
 fn by_qos(counts: [u64; 3]) -> impl Iterator<Item = ([Label<'static>; 1], u64)> {
     ["0", "1", "2"].into_iter().zip(counts).map(|(qos, count)| ([("qos", qos)], count))
-}
-
-/// Resident memory as Linux tells it.
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
-}
-
-/// The text that is being written, metric by metric.
-struct Page<'a>(DescriptorEncoder<'a>);
-
-/// Labels of one sample.
-struct Labels<'a, const N: usize>([Label<'a>; N]);
-
-impl Page<'_> {
-    fn gauge(&mut self, name: &str, help: &str, value: f64) -> Result<(), Error> {
-        self.0.encode_descriptor(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
-    }
-
-    fn gauges<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = ([Label<'a>; N], f64)>,
-    ) -> Result<(), Error> {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for (labels, value) in rows {
-            metric.encode_family(&Labels(labels))?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        metric.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)
-    }
-
-    fn counters<'a, const N: usize>(
-        &mut self,
-        name: &str,
-        help: &str,
-        rows: impl IntoIterator<Item = ([Label<'a>; N], u64)>,
-    ) -> Result<(), Error> {
-        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in rows {
-            let labels = Labels(labels);
-            let mut sample = metric.encode_family(&labels)?;
-            sample.encode_counter::<[(&str, &str); 0], u64, u64>(&value, None)?;
-        }
-        Ok(())
-    }
-}
-
-impl<const N: usize> EncodeLabelSet for Labels<'_, N> {
-    fn encode(&self, encoder: &mut prometheus_client::encoding::LabelSetEncoder<'_>) -> Result<(), Error> {
-        for (name, value) in &self.0 {
-            let mut label = encoder.encode_label();
-            let mut key = label.encode_label_key()?;
-            key.write_str(name)?;
-            let mut text = key.encode_label_value()?;
-            text.write_str(value)?;
-            text.finish()?;
-        }
-        Ok(())
-    }
 }
 
 impl std::fmt::Debug for Source {

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use access::AuthChain;
 use anyhow::Context;
-use broker::{Broker, Hooks};
+use broker::{Broker, Hooks, Observer};
 use net::Stop;
+use operators::{History, Presence};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -66,8 +66,21 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
         rewriter: None,
         interceptors: Vec::new(),
     };
-    let broker = Broker::new(config.broker.clone(), hooks, vec![Arc::new(Watch::default())]);
+    let history = Arc::new(History::new(&config.operators));
+    let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Watch::default()), history.clone()];
+    let mut untold = Default::default();
+    let announcements = Presence::new(&config.operators).map(|(presence, announcements)| {
+        untold = presence.lost();
+        observers.push(Arc::new(presence));
+        announcements
+    });
+    let broker = Broker::new(config.broker.clone(), hooks, observers);
     tokio::spawn(net::keep_time(broker.clone()));
+    if let Some(announcements) = announcements {
+        tokio::spawn(announcements.run(broker.clone()));
+    }
+    let interval = config.operators.sys_interval;
+    tokio::spawn(operators::publish_sys(broker.clone(), env!("CARGO_PKG_VERSION"), interval));
     tokio::spawn(files::watch(access.clone(), broker.clone()));
     let stop = Stop::new();
     if config.overload.enabled {
@@ -76,8 +89,8 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
     let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
-    let metrics = Metrics::new(broker.clone(), served, reloads.clone(), tls.clone());
-    let operations = Arc::new(Operations { phase: phase.clone(), metrics });
+    let metrics = Metrics::new(broker.clone(), served, reloads.clone(), tls.clone(), untold);
+    let operations = Arc::new(Operations { phase: phase.clone(), metrics, history, broker: broker.clone() });
     if let Some(listener) = http {
         tokio::spawn(http::serve(listener, operations.clone()));
     }
@@ -114,10 +127,10 @@ async fn obey(signals: &mut Signals, source: &Source, began_with: Loaded, parts:
                 Ok(loaded) => {
                     last = loaded;
                     parts.tls.refresh();
-                    reloads.good.fetch_add(1, Ordering::Relaxed);
+                    reloads.good.count();
                 }
                 Err(error) => {
-                    reloads.failed.fetch_add(1, Ordering::Relaxed);
+                    reloads.failed.count();
                     error!(%error, "The configuration could not be read again; the old one stays in force.");
                 }
             },

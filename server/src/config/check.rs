@@ -35,6 +35,9 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
         let message = "is no topic filter: + and # stand only as whole levels, and # only last".to_owned();
         report(at(&["broker", "priorities", "topics", filter]), message);
     }
+    if let Err(error) = config.operators.check() {
+        report(at(&["operators", error.key]), error.message);
+    }
     for (name, listener) in config.listeners.0.iter().filter(|(_, listener)| listener.enabled) {
         match listener.entry() {
             None => {

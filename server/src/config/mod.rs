@@ -46,6 +46,8 @@ pub(crate) struct Config {
     pub(crate) limits: bus::Limits,
     /// When the server protects itself.
     pub(crate) overload: net::OverloadConfig,
+    /// What operators see.
+    pub(crate) operators: operators::Config,
     /// What MQTT offers.
     pub(crate) mqtt: mqtt::Config,
     /// What MQTT-SN offers.

@@ -35,6 +35,10 @@ fn metrics_count_connections_and_name_no_client() {
         "watersmeet_connections{listener=\"mqtt\",protocol=\"mqtt\"} 1.0",
         "watersmeet_connections{listener=\"stomp\",protocol=\"stomp\"} 0.0",
         "watersmeet_sessions_connected 1.0",
+        "watersmeet_sessions_opened_total 1",
+        "watersmeet_packets_received_total 1",
+        "watersmeet_authentications_total{result=\"success\"} 1",
+        "# TYPE process_cpu_seconds counter",
         "watersmeet_messages_received_total{qos=\"0\"} 0",
         "# TYPE watersmeet_connections_closed counter",
         "# EOF",
@@ -42,4 +46,6 @@ fn metrics_count_connections_and_name_no_client() {
         assert!(page.lines().any(|told| told == line), "{line}\n{page}");
     }
     assert!(!page.contains("a-client-id"));
+    let (_, page) = server.http("GET", "/metrics?format=emqx");
+    assert!(page.lines().any(|told| told == "emqx_live_connections_count 1"), "{page}");
 }

@@ -2,6 +2,7 @@
 
 mod commands;
 mod health;
+mod operators;
 mod reload;
 mod server;
 mod start;

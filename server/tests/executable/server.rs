@@ -105,8 +105,13 @@ impl Server {
 
     /// The status and body of an answer of the HTTP listener.
     pub(crate) fn http(&self, method: &str, path: &str) -> (u16, String) {
+        self.http_as("localhost", method, path)
+    }
+
+    /// The same, for somebody who knows it by this name.
+    pub(crate) fn http_as(&self, host: &str, method: &str, path: &str) -> (u16, String) {
         let mut stream = self.connect("http");
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
@@ -151,7 +156,7 @@ pub(crate) fn receive(stream: &mut TcpStream, count: usize) -> Vec<u8> {
     bytes
 }
 
-fn wait_for(mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_for(mut condition: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < until, "waited in vain");

@@ -230,7 +230,7 @@ fn rights(denied: &[Denial]) -> Option<Finding> {
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     finding(
         "denied",
-        format!("the client was not let do {count} things: {}{more}", topics.join(", ")),
+        format!("the client was denied {count} times: {}{more}", topics.join(", ")),
         "add a rule under [access] that allows it; the log names the rule that decided",
     )
 }

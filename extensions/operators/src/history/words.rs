@@ -60,11 +60,9 @@ impl SessionRow {
         if let Some(connection) = &self.connection {
             writeln!(f, "  {connection}{}", keep_alive(self.keep_alive))?;
         }
-        let (subscriptions, queued, inflight) = (self.subscriptions, self.queued, self.inflight);
-        writeln!(
-            f,
-            "  {subscriptions} subscriptions, {queued} messages wait, {inflight} are not acknowledged"
-        )
+        let (subscriptions, waiting) =
+            (many(self.subscriptions, "subscription"), many(self.queued, "message"));
+        writeln!(f, "  {subscriptions}; {waiting} waiting, and {} not acknowledged", self.inflight)
     }
 }
 
@@ -112,8 +110,19 @@ impl Ended {
 impl Display for Volume {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self { bytes, packets, messages } = self;
-        write!(f, "{messages} messages in {packets} packets of {bytes} bytes")
+        write!(
+            f,
+            "{} in {} of {}",
+            many(*messages, "message"),
+            many(*packets, "packet"),
+            many(*bytes, "byte")
+        )
     }
+}
+
+/// `1 message`, `2 messages`.
+fn many(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn keep_alive(seconds: Option<u64>) -> String {
