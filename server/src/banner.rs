@@ -1,14 +1,14 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use access::Anonymous;
 
-use crate::config::Config;
+use crate::config::{Config, TLS_PROFILE};
 use crate::listeners::{Open, Place, reachable};
 
 /// What brings the clients of the examples.
-const INSTALL: &str =
-    "apt install mosquitto-clients libcoap3-bin curl; in a venv pip install mqtt-sn-12 stomp.py";
+const INSTALL: &str = "apt install mosquitto-clients libcoap3-bin curl; npm install -g mqtt; in a venv pip install mqtt-sn-12 stomp.py";
 
 /// What a person sees who starts the server: each listener, and lines to try it with.
 pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAddr>) -> String {
@@ -25,10 +25,9 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
     }
     let _ = write!(text, "\nTry it from another terminal ({INSTALL}):\n\n");
     for open in mqtt_first(listeners) {
-        for example in open.protocol.examples {
-            if let Some(line) = line(example, open) {
-                let _ = writeln!(text, "  {line}");
-            }
+        let examples = open.protocol.examples.iter().filter(|(transport, _)| *transport == open.transport);
+        for line in examples.filter_map(|(_, example)| line(example, open, config)) {
+            let _ = writeln!(text, "  {line}");
         }
     }
     if let Some(address) = http {
@@ -47,17 +46,30 @@ fn mqtt_first(listeners: &[Open]) -> Vec<&Open> {
     ordered
 }
 
-/// The example for this listener, if its client can reach it.
-fn line(example: &str, open: &Open) -> Option<String> {
-    match open.place() {
-        Place::Address(address) => Some(fill_in(example, *address)),
-        Place::Path(path) => {
-            let path = path.display().to_string();
-            example
-                .contains("-h HOST -p PORT")
-                .then(|| example.replace("-h HOST -p PORT", &format!("--unix '{path}'")))
+/// The example for this listener, if it can be followed.
+fn line(example: &str, open: &Open, config: &Config) -> Option<String> {
+    let mut line = match open.place() {
+        Place::Address(address) => fill_in(example, *address),
+        Place::Path(path) => example.replace("PATH", &quoted(path)?),
+    };
+    if let Some(certificates) = &open.certificates {
+        let profile = config.listeners.0[&*open.name].tls.as_deref().unwrap_or(TLS_PROFILE);
+        if config.tls.0.get(profile)?.client_certificate == tls::ClientCertificate::Required {
+            return None;
+        }
+        match certificates.local_ca()?.1 {
+            tls::Kept::File(ca) => line = line.replace("CA", &quoted(&ca)?),
+            tls::Kept::Memory => return None,
         }
     }
+    Some(line)
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> Option<String> {
+    let path = path.to_str()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    Some(if path.chars().all(plain) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) })
 }
 
 /// Puts in an address that a client on this machine reaches.

@@ -7,9 +7,14 @@ use std::sync::Arc;
 use anyhow::anyhow;
 use broker::Broker;
 use net::{Bound, Running, Stop};
+use tls::Certificates;
 use tracing::info;
 
-use crate::config::{Bind, Config, Listener, Transport};
+use crate::certificates::TlsProfiles;
+use crate::config::{
+    Bind, Config, Listener, MAX_FRAME, MAX_HANDSHAKES, PATHS, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE,
+    Transport,
+};
 use crate::registry::Entry;
 
 /// A listener of the configuration whose ports are ours.
@@ -19,6 +24,8 @@ pub(crate) struct Open {
     pub(crate) transport: Transport,
     /// Where it listens; the first is the one to tell others.
     pub(crate) places: Vec<Place>,
+    /// What secures it, if anything does.
+    pub(crate) certificates: Option<Arc<Certificates>>,
     bound: Bound,
 }
 
@@ -40,12 +47,12 @@ pub(crate) struct Served {
 }
 
 /// Binds every listener, or none: the first that cannot be bound is the error.
-pub(crate) fn bind_all(config: &Config) -> anyhow::Result<Vec<Open>> {
+pub(crate) fn bind_all(config: &Config, profiles: &TlsProfiles) -> anyhow::Result<Vec<Open>> {
     let enabled = config.listeners.0.iter().filter(|(_, listener)| listener.enabled);
-    enabled.map(|(name, listener)| bind(name, listener)).collect()
+    enabled.map(|(name, listener)| bind(name, listener, profiles)).collect()
 }
 
-fn bind(name: &str, listener: &Listener) -> anyhow::Result<Open> {
+fn bind(name: &str, listener: &Listener, profiles: &TlsProfiles) -> anyhow::Result<Open> {
     let what = format!("listeners.{name}");
     let protocol =
         listener.entry().ok_or_else(|| anyhow!("{what}: unknown protocol {:?}", listener.protocol))?;
@@ -61,7 +68,9 @@ fn bind(name: &str, listener: &Listener) -> anyhow::Result<Open> {
         }
     }
     let bound = bound.ok_or_else(|| anyhow!("{what}.bind: names no address"))?;
-    Ok(Open { name: name.into(), protocol, transport, places, bound })
+    let profile = listener.tls.as_deref().unwrap_or(TLS_PROFILE);
+    let certificates = transport.is_secured().then(|| profiles.certificates(profile)).transpose()?;
+    Ok(Open { name: name.into(), protocol, transport, places, certificates, bound })
 }
 
 fn bind_one(
@@ -106,6 +115,28 @@ fn bind_localhost(what: &str, port: u16, socket: bus::Transport) -> anyhow::Resu
             Err(_) if port == 0 && attempts < ATTEMPTS => {}
             Err(error) => return Err(anyhow!(explain(what, second, socket, &error))),
         }
+    }
+}
+
+/// Whose PROXY headers the listener takes.
+fn proxy(listener: &Listener) -> Option<net::ProxyConfig> {
+    let versions = listener.proxy_protocol.filter(|versions| *versions != ProxyProtocol::Off)?;
+    Some(net::ProxyConfig {
+        v1: versions != ProxyProtocol::V2,
+        v2: versions != ProxyProtocol::V1,
+        sources: listener.proxy_sources.clone().unwrap_or_default(),
+        timeout: listener.proxy_timeout.unwrap_or(PROXY_TIMEOUT).0,
+    })
+}
+
+fn web_socket(listener: &Listener, protocol: &Entry) -> net::web_socket::Config {
+    let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    net::web_socket::Config {
+        paths: listener.path.clone().unwrap_or_else(|| all(&PATHS)),
+        subprotocols: listener.subprotocols.clone().unwrap_or_else(|| all(protocol.subprotocols)),
+        origins: listener.origins.clone().unwrap_or_default(),
+        max_frame: listener.max_frame.unwrap_or(MAX_FRAME).0,
+        takes_text: protocol.takes_text,
     }
 }
 
@@ -166,11 +197,17 @@ impl Open {
     pub(crate) fn serve(self, config: &Config, broker: &Broker, stop: &Stop) -> Served {
         let listener = &config.listeners.0[&*self.name];
         let limits = listener.limits.as_ref().unwrap_or(&config.limits);
+        let web_socket = self.transport.is_web_socket().then(|| web_socket(listener, self.protocol));
         let offered = net::ListenerConfig {
             max_connections: listener.max_connections,
             connect_rate: listener.connect_rate,
             rebind: listener.rebind,
             rates: listener.rates.clone().unwrap_or_default(),
+            max_handshakes: listener.max_handshakes.unwrap_or(MAX_HANDSHAKES),
+            proxy: proxy(listener),
+            tls: self.certificates,
+            web_socket,
+            forwarders: listener.proxy_sources.clone().unwrap_or_default(),
         };
         let protocol = (self.protocol.new)(config, limits.clone());
         let label = protocol.label();

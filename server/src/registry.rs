@@ -12,45 +12,69 @@ pub(crate) struct Entry {
     pub(crate) names: &'static [&'static str],
     /// What can carry it; the first does where the listener names none.
     pub(crate) transports: &'static [Transport],
+    /// Its WebSocket sub-protocols, the best first; an empty one stands for clients that ask for none.
+    pub(crate) subprotocols: &'static [&'static str],
+    /// Whether its data may come in text frames of a WebSocket.
+    pub(crate) takes_text: bool,
     /// Makes it as configured, with the listener's limits.
     pub(crate) new: fn(&Config, Limits) -> Arc<dyn Protocol>,
-    /// Lines of well-known clients to try it with; `HOST` and `PORT` stand for the listener's.
-    pub(crate) examples: &'static [&'static str],
+    /// Lines of well-known clients to try it with, by transport. `HOST`, `PORT`, `ADDRESS` and `PATH` stand for the
+    /// listener's, and `CA` for the file with the local CA.
+    pub(crate) examples: &'static [(Transport, &'static str)],
 }
+
+/// What carries a protocol that is a stream of bytes.
+const STREAMS: [Transport; 5] =
+    [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Unix];
 
 const PROTOCOLS: [Entry; 4] = [
     Entry {
         names: &["mqtt"],
-        transports: &[Transport::Tcp, Transport::Unix],
+        transports: &STREAMS,
+        subprotocols: &["mqtt", "mqttv3.1"],
+        takes_text: false,
         new: |config, limits| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), limits)),
         examples: &[
-            "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v",
-            "mosquitto_pub -h HOST -p PORT -t demo/temperature -m 21.5",
+            (Transport::Tcp, "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v"),
+            (Transport::Tcp, "mosquitto_pub -h HOST -p PORT -t demo/temperature -m 21.5"),
+            (Transport::Unix, "mosquitto_pub --unix PATH -t demo/temperature -m 21.5"),
+            (Transport::Tls, "mosquitto_pub --cafile CA -h HOST -p PORT -t demo/temperature -m 21.5"),
+            (Transport::Ws, "mqtt pub -l ws -h HOST -p PORT -t demo/temperature -m 21.5"),
+            (Transport::Wss, "mqtt pub -l wss --ca CA -h HOST -p PORT -t demo/temperature -m 21.5"),
         ],
     },
     Entry {
         names: &["mqtt-sn"],
         transports: &[Transport::Udp],
+        subprotocols: &[],
+        takes_text: false,
         new: |config, limits| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), limits)),
-        examples: &["mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5"],
+        examples: &[(Transport::Udp, "mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5")],
     },
     Entry {
         names: &["coap", "lwm2m"],
         transports: &[Transport::Udp],
+        subprotocols: &[],
+        takes_text: false,
         new: |config, limits| {
             let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
             Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, limits))
         },
         examples: &[
-            "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature",
-            "coap-client-notls -m post -e '</3/0>' 'coap://ADDRESS/rd?ep=demo&lt=300&lwm2m=1.0&b=U'",
+            (Transport::Udp, "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature"),
+            (
+                Transport::Udp,
+                "coap-client-notls -m post -e '</3/0>' 'coap://ADDRESS/rd?ep=demo&lt=300&lwm2m=1.0&b=U'",
+            ),
         ],
     },
     Entry {
         names: &["stomp"],
-        transports: &[Transport::Tcp, Transport::Unix],
+        transports: &STREAMS,
+        subprotocols: &["v12.stomp", "v11.stomp", "v10.stomp", ""],
+        takes_text: true,
         new: |config, limits| Arc::new(stomp::Stomp::new(config.stomp.clone(), limits)),
-        examples: &["stomp -H HOST -P PORT -L demo/temperature"],
+        examples: &[(Transport::Tcp, "stomp -H HOST -P PORT -L demo/temperature")],
     },
 ];
 

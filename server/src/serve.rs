@@ -53,7 +53,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let access = AuthChain::new(&config.access)?;
     let tls = Arc::new(TlsProfiles::load(config)?);
     tokio::spawn(tls.clone().keep_fresh());
-    let open = listeners::bind_all(config)?;
+    let open = listeners::bind_all(config, &tls)?;
     let http = http::bind(&config.http).await?;
     let http_address = http::address(http.as_ref())?;
     let banner = banner::banner(config, &open, http_address);

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tracing::warn;
 
 use crate::listener::{Place, Shared};
+use crate::prepare::prepare;
 use crate::stream::Stream;
 use crate::unix::Path;
 
@@ -46,12 +47,16 @@ pub(crate) async fn accept<A: Accept>(listener: A, shared: Arc<Shared>) {
 
 fn begin<A: Accept>(socket: A::Socket, address: Address, shared: &Arc<Shared>) {
     let Ok(place) = shared.place(Instant::now()) else { return };
+    if !shared.config.is_plain() {
+        drop(tokio::spawn(prepare(socket, address, A::CARRIER, shared.clone(), place)));
+        return;
+    }
     let link = Link { carrier: A::CARRIER, secured: None };
     serve(socket, shared.peer(address, Transport::Stream, link), shared, place);
 }
 
 /// Begins the conversation on a stream whose transport is set up.
-fn serve<S>(socket: S, peer: Peer, shared: &Arc<Shared>, place: Place)
+pub(crate) fn serve<S>(socket: S, peer: Peer, shared: &Arc<Shared>, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

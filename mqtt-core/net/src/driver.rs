@@ -247,6 +247,11 @@ impl Driver {
         self.closing.is_some()
     }
 
+    /// Notes what the peer did wrong below its protocol.
+    pub(crate) fn blame(&mut self, detail: &str) {
+        self.meter.fault(detail);
+    }
+
     /// Whether the peer has a session.
     pub fn has_session(&self) -> bool {
         self.session.is_some()

@@ -6,9 +6,13 @@
 mod accept;
 mod clock;
 mod driver;
+mod fault;
 mod listener;
 mod meter;
+mod network;
 mod overload;
+mod prepare;
+mod proxy;
 mod quota;
 mod rate;
 mod unix;
@@ -16,10 +20,14 @@ mod unix;
 pub mod datagram;
 mod quic;
 pub mod stream;
+pub mod web_socket;
 
 pub use clock::keep_time;
 pub use driver::{Driver, Flow, Names};
+pub use fault::Fault;
 pub use listener::{Bound, ListenerConfig, Running, Stop, bind, bind_path};
+pub use network::{Network, NetworkError};
 pub use overload::{Overload, OverloadConfig, Pressure};
+pub use proxy::{Progress, ProxyConfig, Told};
 pub use quic::QuicConfig;
 pub use quota::Rates;

@@ -6,26 +6,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use broker::Broker;
-use bus::{Address, Limits, Link, Outbox, Peer, Protocol, Reason, Transport};
+use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Reason, Transport};
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use socket2::{Domain, Type};
 use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tracing::debug;
 
 use crate::accept::accept;
 use crate::datagram::Datagrams;
 use crate::driver::Driver;
 use crate::overload::Overload;
+use crate::proxy::ProxyConfig;
 use crate::quic::{self, Quic, QuicConfig};
 use crate::quota::{Quotas, Rates};
 use crate::rate::Rate;
 use crate::unix::Path;
+use crate::{Network, web_socket};
 
 /// What a listener lets in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Clone)]
 pub struct ListenerConfig {
     /// How many connections there may be at once; the next one is refused.
     pub max_connections: usize,
@@ -36,6 +36,16 @@ pub struct ListenerConfig {
     pub rebind: bool,
     /// What clients may send in a second.
     pub rates: Rates,
+    /// How many connections may be at it at once to set up what carries them; others wait.
+    pub max_handshakes: usize,
+    /// Whose PROXY headers are taken, where connections must begin with one.
+    pub proxy: Option<ProxyConfig>,
+    /// What secures the connections, if anything does.
+    pub tls: Option<Arc<tls::Certificates>>,
+    /// What is offered, where connections are WebSockets.
+    pub web_socket: Option<web_socket::Config>,
+    /// The proxies that are believed when they say of a WebSocket where its client is.
+    pub forwarders: Vec<Network>,
 }
 
 /// Sockets that are bound and not served yet.
@@ -78,6 +88,7 @@ pub(crate) struct Shared {
     taken: AtomicUsize,
     rate: Mutex<Rate>,
     stopped: watch::Receiver<bool>,
+    pub(crate) handshakes: Semaphore,
 }
 
 /// A place among the connections of a listener, given back when dropped.
@@ -159,6 +170,7 @@ impl Bound {
     ) -> Running {
         let open = Arc::<AtomicUsize>::default();
         let quotas = Quotas::new(&config.rates, Instant::now());
+        let handshakes = Semaphore::new(config.max_handshakes.clamp(1, Semaphore::MAX_PERMITS));
         let shared = Arc::new(Shared {
             name,
             protocol,
@@ -172,6 +184,7 @@ impl Bound {
             seeds: std::hash::RandomState::new(),
             taken: AtomicUsize::new(0),
             stopped: stop.stopped.subscribe(),
+            handshakes,
         });
         for socket in self.sockets {
             let shared = shared.clone();
@@ -218,7 +231,34 @@ impl Default for Stop {
 
 impl Default for ListenerConfig {
     fn default() -> Self {
-        Self { max_connections: 1_000_000, connect_rate: 10_000, rebind: false, rates: Rates::default() }
+        Self {
+            max_connections: 1_000_000,
+            connect_rate: 10_000,
+            rebind: false,
+            rates: Rates::default(),
+            max_handshakes: 1_000,
+            proxy: None,
+            tls: None,
+            web_socket: None,
+            forwarders: Vec::new(),
+        }
+    }
+}
+
+impl ListenerConfig {
+    /// Whether a protocol's first byte is the connection's first byte.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.proxy.is_none() && self.tls.is_none() && self.web_socket.is_none()
+    }
+
+    /// What carries connections that come over a socket of this kind.
+    pub(crate) fn carrier(&self, socket: Carrier) -> Carrier {
+        match (&self.tls, &self.web_socket) {
+            (None, None) => socket,
+            (Some(_), None) => Carrier::Tls,
+            (None, Some(_)) => Carrier::WebSocket,
+            (Some(_), Some(_)) => Carrier::SecureWebSocket,
+        }
     }
 }
 

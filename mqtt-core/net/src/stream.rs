@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use crate::driver::{Driver, Flow};
+use crate::fault::{self, Fault};
 use crate::listener::{Place, Shared};
 
 /// A connection on a stream, as a task.
@@ -33,6 +34,8 @@ pub(crate) struct Stream<S> {
     unsent: Option<Box<Unsent>>,
     timer: Option<Pin<Box<Sleep>>>,
     closing: Option<Closing>,
+    /// Whether what was written may not be on its way yet.
+    flushing: bool,
     /// Ends a peer that has no session yet when the listener stops; the broker tells the others.
     stopped: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _place: Place,
@@ -104,6 +107,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             unsent: None,
             timer: None,
             closing: None,
+            flushing: true,
             stopped: Some(Box::pin(shared.stopped())),
             _place: place,
         };
@@ -124,6 +128,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 self.take_held(now, cx, &mut scratch.out);
             }
             let more_input = !clogged && self.read(now, cx, scratch)?;
+            if self.closing.is_some() {
+                self.send(cx, &mut scratch.out)?;
+                continue;
+            }
             let stopped = self.is_stopped(cx);
             if let Some(driver) = self.driver.as_mut().filter(|_| stopped) {
                 driver.close(Reason::ShuttingDown, now, &mut scratch.out);
@@ -173,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             let mut buffer = ReadBuf::new(&mut scratch.input);
             match Pin::new(&mut self.socket).poll_read(cx, &mut buffer) {
                 Poll::Pending => return Ok(false),
-                Poll::Ready(Err(_)) => return Err(Reason::ConnectionReset),
+                Poll::Ready(Err(error)) => return self.fail(&error, now),
                 Poll::Ready(Ok(())) => {}
             }
             let read = buffer.filled().len();
@@ -181,6 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             if read == 0 {
                 // What was made of the last input is still worth a try: the peer may have closed one way only.
                 let _ = write(&mut self.socket, cx, &scratch.out);
+                let _ = Pin::new(&mut self.socket).poll_shutdown(cx);
                 return Err(Reason::PeerClosed);
             }
             if self.unread.is_empty() {
@@ -232,14 +241,28 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
         let sent = match write(&mut self.socket, cx, out) {
             Poll::Ready(Ok(sent)) => sent,
-            Poll::Ready(Err(_)) => return Err(Reason::ConnectionReset),
+            Poll::Ready(Err(error)) => return Err(fault::reason(&error)),
             Poll::Pending => 0,
         };
         if sent < out.pending_bytes() {
             self.keep(out, sent);
         }
         out.clear_sent();
+        self.flushing = true;
+        self.push(cx)?;
         Ok(())
+    }
+
+    /// Sees to it that what was written is on its way; returns whether some of it waits for the peer to read.
+    fn push(&mut self, cx: &mut Context<'_>) -> Result<bool, Reason> {
+        if self.flushing {
+            match Pin::new(&mut self.socket).poll_flush(cx) {
+                Poll::Pending => return Ok(true),
+                Poll::Ready(Ok(())) => self.flushing = false,
+                Poll::Ready(Err(error)) => return Err(fault::reason(&error)),
+            }
+        }
+        Ok(false)
     }
 
     /// Keeps what the socket did not take.
@@ -269,9 +292,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             }
             if unsent.sent >= unsent.bytes.len() {
                 self.unsent = None;
+                self.flushing = true;
             }
         }
-        Ok(false)
+        self.push(cx)
+    }
+
+    /// Ends the connection, because its stream has failed: with last words if that is the peer's fault.
+    fn fail(&mut self, error: &io::Error, now: Instant) -> Result<bool, Reason> {
+        let reason = fault::reason(error);
+        let Some(fault) = Fault::of(error) else { return Err(reason) };
+        if let Some(driver) = &mut self.driver {
+            driver.blame(fault.detail);
+        }
+        self.closing = Some(Closing { reason, until: now + LINGER });
+        self.end(reason, now);
+        Ok(true)
     }
 
     /// Says that nothing more comes, and reads what the peer sent meanwhile: a socket that is closed with

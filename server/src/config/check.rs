@@ -3,8 +3,9 @@ use std::net::SocketAddr;
 use access::{ConfigError, Place, Step};
 use tracing_subscriber::EnvFilter;
 
+use super::listener::{ProxyProtocol, TLS_PROFILE};
 use super::problem::{Problem, Problems, suggestion};
-use super::tree::{Path, Table};
+use super::tree::{Origin, Path, Table};
 use super::{Bind, Config, Listener, Listeners, Transport};
 use crate::registry::{self, Entry};
 
@@ -47,7 +48,11 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
                 report(at(&["listeners", name, "protocol"]), message);
             }
             Some(entry) => {
-                for (key, message) in misfits(listener, entry) {
+                let keys = tree.table(&at(&["listeners", name]));
+                let written = |key: &str| {
+                    keys.and_then(|keys| keys.entry(key)).is_some_and(|entry| entry.origin != Origin::Default)
+                };
+                for (key, message) in misfits(config, listener, entry, &written) {
                     report(at(&["listeners", name, key]), message);
                 }
             }
@@ -89,13 +94,21 @@ fn level_fault(level: &str) -> Option<String> {
 }
 
 /// What does not go together with the listener's transport, by key.
-fn misfits(listener: &Listener, entry: &Entry) -> Vec<(&'static str, String)> {
+fn misfits(
+    config: &Config,
+    listener: &Listener,
+    entry: &Entry,
+    written: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static str, String)> {
     let transport = listener.transport.unwrap_or(entry.transports[0]);
     let name = transport.name();
     let mut misfits = Vec::new();
     if !entry.transports.contains(&transport) {
         let possible: Vec<_> = entry.transports.iter().map(|known| format!("{:?}", known.name())).collect();
-        let possible = possible.join(" or ");
+        let possible = match possible.split_last() {
+            Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+            _ => possible.concat(),
+        };
         misfits.push(("transport", format!("{} goes over {possible}, not over {name:?}", listener.protocol)));
     }
     let is_path = |bind: &Bind| matches!(bind, Bind::Path(_));
@@ -103,8 +116,41 @@ fn misfits(listener: &Listener, entry: &Entry) -> Vec<(&'static str, String)> {
         let expected = if is_path(bind) { "an address such as \"127.0.0.1:1883\"" } else { "a path" };
         misfits.push(("bind", format!("the transport {name:?} needs {expected}, found \"{bind}\"")));
     }
-    if listener.mode.is_some() && transport != Transport::Unix {
-        misfits.push(("mode", format!("only Unix sockets have a mode, the transport is {name:?}")));
+    let mut only_for = |fits: bool, key: &'static str, who: &str| {
+        if !fits && written(key) {
+            misfits.push((key, format!("this is for {who} only, and the transport is {name:?}")));
+        }
+    };
+    only_for(transport == Transport::Unix, "mode", "Unix sockets");
+    only_for(transport.is_secured(), "tls", "TLS, secure WebSockets and QUIC");
+    for key in ["path", "subprotocols", "origins", "max_frame"] {
+        only_for(transport.is_web_socket(), key, "WebSockets");
+    }
+    let is_stream = transport.socket() == bus::Transport::Stream;
+    for key in ["proxy_protocol", "proxy_sources", "proxy_timeout"] {
+        only_for(is_stream, key, "byte streams");
+    }
+    let profile = listener.tls.as_deref().unwrap_or(TLS_PROFILE);
+    if transport.is_secured() && !config.tls.0.contains_key(profile) {
+        let known: Vec<_> = config.tls.0.keys().map(String::as_str).collect();
+        let hint = suggestion(profile, &known, |known| format!("{known:?}"));
+        misfits.push(("tls", format!("there is no profile [tls.{profile}]{hint}")));
+    }
+    if let Some(path) = listener.path.iter().flatten().find(|path| !path.starts_with('/')) {
+        misfits.push(("path", format!("{path:?} is no path of a URL; it begins with /")));
+    }
+    let is_origin = |origin: &str| {
+        let rest = origin.split_once("://").map_or("/", |(_, host)| host);
+        matches!(origin, "*" | "null") || !rest.is_empty() && !rest.contains('/')
+    };
+    if let Some(origin) = listener.origins.iter().flatten().find(|origin| !is_origin(origin)) {
+        misfits.push(("origins", format!("{origin:?} is no origin; write it as in \"https://example.com\"")));
+    }
+    let headed = listener.proxy_protocol.is_some_and(|versions| versions != ProxyProtocol::Off);
+    let nobody = listener.proxy_sources.as_ref().is_none_or(Vec::is_empty);
+    if headed && nobody && !listener.bind.0.iter().all(Bind::is_local) {
+        let message = "proxy_sources must name the networks of the proxies, since others reach this listener";
+        misfits.push(("proxy_protocol", message.to_owned()));
     }
     misfits
 }

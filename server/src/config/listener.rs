@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bus::Carrier;
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,47 @@ pub(crate) struct Listener {
     pub(crate) rates: Option<net::Rates>,
     /// What one of its connections may cost, where that differs from what others may.
     pub(crate) limits: Option<bus::Limits>,
+    /// The TLS profile that secures it.
+    pub(crate) tls: Option<String>,
+    /// How many connections may set up TLS, WebSocket or a PROXY header at once; others wait.
+    pub(crate) max_handshakes: Option<usize>,
+    /// The paths at which WebSocket is spoken.
+    pub(crate) path: Option<Vec<String>>,
+    /// The WebSocket sub-protocols that are offered.
+    pub(crate) subprotocols: Option<Vec<String>>,
+    /// The origins whose pages may connect.
+    pub(crate) origins: Option<Vec<String>>,
+    /// The longest WebSocket frame.
+    pub(crate) max_frame: Option<Size>,
+    /// Which versions of the PROXY protocol connections must begin with.
+    pub(crate) proxy_protocol: Option<ProxyProtocol>,
+    /// Where proxies are that are believed.
+    pub(crate) proxy_sources: Option<Vec<net::Network>>,
+    /// How long a proxy may take to send its header.
+    pub(crate) proxy_timeout: Option<Span>,
 }
+
+/// Which versions of the PROXY protocol are spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ProxyProtocol {
+    /// None: clients connect directly.
+    Off,
+    /// Version 1 alone.
+    V1,
+    /// Version 2 alone.
+    V2,
+    /// Both.
+    Any,
+}
+
+/// A size in bytes: `"16MB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Size(#[serde(with = "bus::units::size")] pub(crate) usize);
+
+/// A duration: `"5s"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span(#[serde(with = "bus::units::duration")] pub(crate) Duration);
 
 /// What carries a listener's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +109,21 @@ pub(crate) enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mode(pub(crate) u32);
 
+/// The TLS profile of a listener that names none.
+pub(crate) const TLS_PROFILE: &str = "default";
+
+/// How many handshakes a listener may have under way that does not say.
+pub(crate) const MAX_HANDSHAKES: usize = 1_000;
+
+/// The paths of a WebSocket listener that names none.
+pub(crate) const PATHS: [&str; 2] = ["/mqtt", "/"];
+
+/// The longest frame of a WebSocket listener that does not say: none is kept, so it may be long.
+pub(crate) const MAX_FRAME: Size = Size(16 << 20);
+
+/// How long a proxy may take where the listener does not say.
+pub(crate) const PROXY_TIMEOUT: Span = Span(Duration::from_secs(5));
+
 fn yes() -> bool {
     true
 }
@@ -91,9 +147,22 @@ impl Listener {
             max_connections: max_connections(),
             connect_rate: connect_rate(),
             rebind: false,
-            rates: (protocol == "mqtt").then(net::Rates::default),
+            rates: None,
             limits: None,
+            tls: None,
+            max_handshakes: None,
+            path: None,
+            subprotocols: None,
+            origins: None,
+            max_frame: None,
+            proxy_protocol: None,
+            proxy_sources: None,
+            proxy_timeout: None,
         }
+    }
+
+    fn over(transport: Transport, port: u16) -> Self {
+        Self { transport: Some(transport), ..Self::local("mqtt", port) }
     }
 
     /// What carries it, unless its protocol is not known.
@@ -125,6 +194,14 @@ impl Transport {
         }
     }
 
+    pub(crate) fn is_secured(self) -> bool {
+        matches!(self, Self::Tls | Self::Wss | Self::Quic)
+    }
+
+    pub(crate) fn is_web_socket(self) -> bool {
+        matches!(self, Self::Ws | Self::Wss)
+    }
+
     /// Whose ports it takes.
     pub(crate) fn socket(self) -> bus::Transport {
         match self {
@@ -150,8 +227,29 @@ pub(crate) fn settle_limits(config: &mut Config, tree: &Table) -> Result<(), sup
 impl Default for Listeners {
     fn default() -> Self {
         let local = |protocol: &str, port| (protocol.to_owned(), Listener::local(protocol, port));
+        let mqtt = Listener {
+            rates: Some(net::Rates::default()),
+            proxy_protocol: Some(ProxyProtocol::Off),
+            proxy_sources: Some(Vec::new()),
+            proxy_timeout: Some(PROXY_TIMEOUT),
+            ..Listener::local("mqtt", 1883)
+        };
+        let secured = Listener {
+            tls: Some(TLS_PROFILE.to_owned()),
+            max_handshakes: Some(MAX_HANDSHAKES),
+            ..Listener::over(Transport::Tls, 8883)
+        };
+        let web_socket = Listener {
+            path: Some(PATHS.map(str::to_owned).to_vec()),
+            origins: Some(Vec::new()),
+            max_frame: Some(MAX_FRAME),
+            ..Listener::over(Transport::Ws, 8083)
+        };
         Self(BTreeMap::from([
-            local("mqtt", 1883),
+            ("mqtt".to_owned(), mqtt),
+            ("mqtts".to_owned(), secured),
+            ("ws".to_owned(), web_socket),
+            ("wss".to_owned(), Listener::over(Transport::Wss, 8084)),
             local("mqtt-sn", 1884),
             local("coap", 5683),
             local("stomp", 61613),

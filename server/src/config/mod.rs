@@ -21,7 +21,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bind::Bind;
-pub(crate) use listener::{Listener, Listeners, Transport};
+pub(crate) use listener::{
+    Listener, Listeners, MAX_FRAME, MAX_HANDSHAKES, PATHS, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE,
+    Transport,
+};
 pub(crate) use problem::Problems;
 pub(crate) use profiles::Profiles;
 pub(crate) use show::{Detail, show};

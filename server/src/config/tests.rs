@@ -74,11 +74,12 @@ fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
         ),
         (
             "listeners.mqtt.transport = \"udp\"",
-            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\" or \"unix\", not over \"udp\"",
+            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\", \"tls\", \"ws\", \"wss\" or \"unix\", not \
+             over \"udp\"",
         ),
         (
             "listeners.mqtt.mode = \"660\"",
-            "w.toml:1:23: listeners.mqtt.mode: only Unix sockets have a mode, the transport is \"tcp\"",
+            "w.toml:1:23: listeners.mqtt.mode: this is for Unix sockets only, and the transport is \"tcp\"",
         ),
         (
             "listeners.mqtt.bind = \"/run/w.sock\"",

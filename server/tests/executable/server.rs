@@ -12,7 +12,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// All listeners on free ports of this machine.
 pub(crate) const FREE_PORTS: &str = "[http]\nbind = \"127.0.0.1:0\"\n\
     [listeners]\nmqtt.bind = \"127.0.0.1:0\"\nmqtt-sn.bind = \"127.0.0.1:0\"\n\
-    coap.bind = \"127.0.0.1:0\"\nstomp.bind = \"127.0.0.1:0\"\n";
+    coap.bind = \"127.0.0.1:0\"\nstomp.bind = \"127.0.0.1:0\"\nmqtts.bind = \"127.0.0.1:0\"\n\
+    ws.bind = \"127.0.0.1:0\"\nwss.bind = \"127.0.0.1:0\"\n";
 
 /// A directory that goes with its test.
 pub(crate) struct Room(PathBuf);
@@ -57,7 +58,7 @@ impl Drop for Room {
 /// The executable in a clean environment.
 pub(crate) fn watersmeet() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_watersmeet"));
-    command.env_clear();
+    command.env_clear().env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
 

@@ -1,5 +1,8 @@
 //! What carries connections, on real sockets of this machine.
 
 mod draining;
+mod proxy;
+mod secured;
 mod server;
 mod unix;
+mod web_socket;

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, Config, Hooks};
-use bus::{Limits, Protocol, Reason, Transport};
+use bus::{Connection, Limits, Peer, Protocol, Reason, Transport};
 use mqtt::Mqtt;
 use net::{Bound, ListenerConfig, Running, Stop, bind};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
@@ -18,6 +19,25 @@ pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) stop: Stop,
     pub(crate) address: std::net::SocketAddr,
+    /// Everybody whose protocol has begun.
+    pub(crate) seen: Arc<Mutex<Vec<Peer>>>,
+}
+
+/// Notes whom a protocol begins with.
+struct Watched {
+    protocol: Arc<dyn Protocol>,
+    seen: Arc<Mutex<Vec<Peer>>>,
+}
+
+impl Protocol for Watched {
+    fn label(&self) -> &'static str {
+        self.protocol.label()
+    }
+
+    fn accept(&self, peer: Peer) -> Box<dyn Connection> {
+        self.seen.lock().push(peer.clone());
+        self.protocol.accept(peer)
+    }
 }
 
 impl Server {
@@ -38,9 +58,10 @@ impl Server {
         limits: Limits,
     ) -> Self {
         let broker = Broker::new(Config::default(), Hooks::open(), Vec::new());
-        let (stop, address) = (Stop::new(), bound.address);
+        let (stop, address, seen) = (Stop::new(), bound.address, Arc::<Mutex<Vec<Peer>>>::default());
+        let protocol = Arc::new(Watched { protocol, seen: seen.clone() });
         let running = bound.serve("test".into(), protocol, broker.clone(), config, limits, &stop);
-        Self { broker, running, stop, address }
+        Self { broker, running, stop, address, seen }
     }
 
     pub(crate) async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {

@@ -1,0 +1,131 @@
+//! What comes before a protocol's first byte: the PROXY header, TLS, WebSocket.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use broker::Course;
+use bus::{Address, Carrier, Link, Peer, Reason, Transport};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::debug;
+
+use crate::accept::serve;
+use crate::listener::{Place, Shared};
+use crate::proxy;
+use crate::web_socket::upgrade::upgrade;
+
+/// Why a connection ended before its protocol began.
+struct Failure {
+    reason: Reason,
+    detail: String,
+}
+
+/// Sets a connection up and begins its conversation.
+pub(crate) async fn prepare<S>(
+    socket: S,
+    address: Address,
+    carrier: Carrier,
+    shared: Arc<Shared>,
+    place: Place,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let began = Instant::now();
+    let mut link = Link { carrier: shared.config.carrier(carrier), secured: None };
+    let mut known = address;
+    let set_up = set_up(socket, &mut known, &mut link, &shared, place);
+    let done = tokio::select! {
+        done = timeout(shared.limits.handshake, set_up) => done.unwrap_or_else(|_| Err(Failure {
+            reason: Reason::HandshakeTimeout,
+            detail: "the transport was not set up in time".to_owned(),
+        })),
+        () = shared.stopped() => {
+            Err(Failure { reason: Reason::ShuttingDown, detail: "the listener has stopped".to_owned() })
+        }
+    };
+    if let Err(failure) = done {
+        failed(&shared.peer(known, Transport::Stream, link), &failure, &shared, began);
+    }
+}
+
+async fn set_up<S>(
+    mut socket: S,
+    address: &mut Address,
+    link: &mut Link,
+    shared: &Arc<Shared>,
+    place: Place,
+) -> Result<(), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let config = &shared.config;
+    // So many at once: the others wait, and have no buffer meanwhile.
+    let turn = shared.handshakes.acquire().await;
+    if let Some(config) = &config.proxy {
+        let (told, secured) = proxy::read(&mut socket, *address, config).await?;
+        *address = told;
+        link.secured = secured;
+    }
+    match (&config.tls, &config.web_socket) {
+        (None, None) => converse(socket, *address, link, shared, place),
+        (Some(tls), None) => {
+            let socket = secure(socket, tls, link).await?;
+            converse(socket, *address, link, shared, place);
+        }
+        (None, Some(offered)) => {
+            let (socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
+            converse(socket, told, link, shared, place);
+        }
+        (Some(tls), Some(offered)) => {
+            let socket = secure(socket, tls, link).await?;
+            let (socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
+            converse(socket, told, link, shared, place);
+        }
+    }
+    drop(turn);
+    Ok(())
+}
+
+/// Takes a client's TLS handshake.
+async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    certificates: &tls::Certificates,
+    link: &mut Link,
+) -> Result<TlsStream<S>, Failure> {
+    let acceptor = TlsAcceptor::from(certificates.server_config(&[]));
+    let socket = acceptor.accept(socket).await.map_err(|error| {
+        let (reason, detail) = tls::refusal(&error);
+        Failure { reason, detail }
+    })?;
+    let secured = tls::secured(socket.get_ref().1).map_err(|reason| Failure {
+        reason,
+        detail: "the certificate of the resumed session is not good any more".to_owned(),
+    })?;
+    link.secured = Some(Arc::new(secured));
+    Ok(socket)
+}
+
+fn converse<S>(socket: S, address: Address, link: &Link, shared: &Arc<Shared>, place: Place)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    serve(socket, shared.peer(address, Transport::Stream, link.clone()), shared, place);
+}
+
+fn failed(peer: &Peer, failure: &Failure, shared: &Shared, began: Instant) {
+    let (protocol, reason) = (shared.protocol.label(), failure.reason);
+    debug!(peer = %peer.address, listener = %shared.name, carrier = peer.link.carrier.name(),
+        reason = reason.name(), detail = failure.detail, "A connection ended before its protocol began.");
+    shared.broker.count_close(protocol, reason);
+    let mut course = Course::new(began);
+    course.detail = Some(failure.detail.as_str().into());
+    shared.broker.tell_lost(peer, protocol, reason, course, Instant::now());
+}
+
+impl From<crate::fault::Fault> for Failure {
+    fn from(fault: crate::fault::Fault) -> Self {
+        Self { reason: fault.reason, detail: fault.detail.to_owned() }
+    }
+}
