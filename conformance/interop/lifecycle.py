@@ -15,7 +15,7 @@ from .crossing import one_each
 from .mqtt import PahoConnection
 from .server import Watersmeet, ends_in_time
 
-DEFAULT_PORTS = {"tcp": [1883, 18083, 61613], "udp": [1884, 5683]}
+DEFAULT_PORTS = {"tcp": [1883, 8083, 8084, 8883, 18083, 61613], "udp": [1884, 5683, 14567]}
 
 MALFORMED = {
     "mqtt": [
@@ -139,10 +139,10 @@ def banner(binary):
 
 
 def _paste(lines):
-    listeners = [line for line in lines if re.search(r"\b(tcp|udp)\b", line)]
+    listeners = [line for line in lines if re.search(r"^[\w-]+ +[\w+-]+ +(tcp|tls|ws|wss|quic|udp) ", line)]
     commands = [line for line in lines if line not in listeners]
-    if len(listeners) < 5 or len(commands) < 6:
-        raise AssertionError(f"expected 5 listeners and 6 commands, found {lines}")
+    if len(listeners) < 9 or len(commands) < 10:
+        raise AssertionError(f"expected 9 listeners and 10 commands, found {lines}")
     watching = [line for line in commands if line.startswith(("mosquitto_sub", "stomp "))]
     doing = [line for line in commands if line not in watching]
     with ExitStack() as stack:
@@ -197,7 +197,8 @@ class _Pasted:
 def _shell():
     """The environment of a person who has installed what the banner asks for."""
     environment = dict(os.environ, PYTHONUNBUFFERED="1")
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    node = Path(__file__).parent / "node" / "node_modules" / ".bin"
+    environment["PATH"] = f"{Path(sys.executable).parent}:{node}:{environment['PATH']}"
     return environment
 
 

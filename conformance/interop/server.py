@@ -15,6 +15,10 @@ START = 20.0
 
 LISTENERS = {
     "mqtt": "listeners.mqtt",
+    "mqtts": "listeners.mqtts",
+    "ws": "listeners.ws",
+    "wss": "listeners.wss",
+    "quic": "listeners.quic",
     "mqtt-sn": "listeners.mqtt-sn",
     "coap": "listeners.coap",
     "stomp": "listeners.stomp",

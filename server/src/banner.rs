@@ -4,7 +4,7 @@ use std::path::Path;
 
 use access::Anonymous;
 
-use crate::config::{Config, TLS_PROFILE};
+use crate::config::{Config, TLS_PROFILE, Transport};
 use crate::listeners::{Open, Place, reachable};
 
 /// What brings the clients of the examples.
@@ -42,7 +42,8 @@ pub(crate) fn banner(config: &Config, listeners: &[Open], http: Option<SocketAdd
 /// The listeners with MQTT's first: its first example subscribes, and shows what the others publish.
 fn mqtt_first(listeners: &[Open]) -> Vec<&Open> {
     let mut ordered: Vec<_> = listeners.iter().collect();
-    ordered.sort_by_key(|open| !open.protocol.names.contains(&"mqtt"));
+    let is_first = |open: &&Open| open.protocol.names.contains(&"mqtt") && open.transport == Transport::Tcp;
+    ordered.sort_by_key(|open| (!is_first(open), !open.protocol.names.contains(&"mqtt")));
     ordered
 }
 
@@ -61,6 +62,9 @@ fn line(example: &str, open: &Open, config: &Config) -> Option<String> {
             tls::Kept::File(ca) => line = line.replace("CA", &quoted(&ca)?),
             tls::Kept::Memory => return None,
         }
+    }
+    if line.starts_with("EXE ") {
+        line.replace_range(..3, &quoted(&std::env::current_exe().ok()?)?);
     }
     Some(line)
 }

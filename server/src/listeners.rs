@@ -70,6 +70,12 @@ fn bind(name: &str, listener: &Listener, profiles: &TlsProfiles) -> anyhow::Resu
     let bound = bound.ok_or_else(|| anyhow!("{what}.bind: names no address"))?;
     let profile = listener.tls.as_deref().unwrap_or(TLS_PROFILE);
     let certificates = transport.is_secured().then(|| profiles.certificates(profile)).transpose()?;
+    let bound = match &certificates {
+        Some(certificates) if transport == Transport::Quic => {
+            bound.over_quic(certificates, &listener.quic.clone().unwrap_or_default())
+        }
+        _ => bound,
+    };
     Ok(Open { name: name.into(), protocol, transport, places, certificates, bound })
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Entry {
     /// Makes it as configured, with the listener's limits.
     pub(crate) new: fn(&Config, Limits) -> Arc<dyn Protocol>,
     /// Lines of well-known clients to try it with, by transport. `HOST`, `PORT`, `ADDRESS` and `PATH` stand for the
-    /// listener's, and `CA` for the file with the local CA.
+    /// listener's, `CA` for the file with the local CA, and `EXE` for this program.
     pub(crate) examples: &'static [(Transport, &'static str)],
 }
 
@@ -27,10 +27,14 @@ pub(crate) struct Entry {
 const STREAMS: [Transport; 5] =
     [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Unix];
 
+/// What carries one whose connections may have several streams.
+const STREAMS_AND_QUIC: [Transport; 6] =
+    [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Quic, Transport::Unix];
+
 const PROTOCOLS: [Entry; 4] = [
     Entry {
         names: &["mqtt"],
-        transports: &STREAMS,
+        transports: &STREAMS_AND_QUIC,
         subprotocols: &["mqtt", "mqttv3.1"],
         takes_text: false,
         new: |config, limits| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), limits)),
@@ -41,6 +45,7 @@ const PROTOCOLS: [Entry; 4] = [
             (Transport::Tls, "mosquitto_pub --cafile CA -h HOST -p PORT -t demo/temperature -m 21.5"),
             (Transport::Ws, "mqtt pub -l ws -h HOST -p PORT -t demo/temperature -m 21.5"),
             (Transport::Wss, "mqtt pub -l wss --ca CA -h HOST -p PORT -t demo/temperature -m 21.5"),
+            (Transport::Quic, "EXE pub --cafile CA -L quic://ADDRESS/demo/temperature -m 21.5"),
         ],
     },
     Entry {

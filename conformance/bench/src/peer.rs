@@ -94,6 +94,7 @@ fn mosquitto_config(address: SocketAddr) -> String {
 
 /// Only the MQTT listener, at the defaults of everything else.
 fn watersmeet_config(address: SocketAddr) -> String {
-    let others = ["mqtt-sn", "coap", "stomp"].map(|name| format!("[listeners.{name}]\nenabled = false\n"));
+    let others = ["mqtts", "ws", "wss", "quic", "mqtt-sn", "coap", "stomp"]
+        .map(|name| format!("[listeners.{name}]\nenabled = false\n"));
     format!("[http]\nenabled = false\n[listeners.mqtt]\nbind = \"{address}\"\n{}", others.concat())
 }

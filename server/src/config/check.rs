@@ -126,6 +126,7 @@ fn misfits(
     for key in ["path", "subprotocols", "origins", "max_frame"] {
         only_for(transport.is_web_socket(), key, "WebSockets");
     }
+    only_for(transport == Transport::Quic, "quic", "QUIC");
     let is_stream = transport.socket() == bus::Transport::Stream;
     for key in ["proxy_protocol", "proxy_sources", "proxy_timeout"] {
         only_for(is_stream, key, "byte streams");

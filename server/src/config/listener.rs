@@ -61,6 +61,8 @@ pub(crate) struct Listener {
     pub(crate) proxy_sources: Option<Vec<net::Network>>,
     /// How long a proxy may take to send its header.
     pub(crate) proxy_timeout: Option<Span>,
+    /// What QUIC offers.
+    pub(crate) quic: Option<net::QuicConfig>,
 }
 
 /// Which versions of the PROXY protocol are spoken.
@@ -158,6 +160,7 @@ impl Listener {
             proxy_protocol: None,
             proxy_sources: None,
             proxy_timeout: None,
+            quic: None,
         }
     }
 
@@ -245,11 +248,14 @@ impl Default for Listeners {
             max_frame: Some(MAX_FRAME),
             ..Listener::over(Transport::Ws, 8083)
         };
+        let quic =
+            Listener { quic: Some(net::QuicConfig::default()), ..Listener::over(Transport::Quic, 14567) };
         Self(BTreeMap::from([
             ("mqtt".to_owned(), mqtt),
             ("mqtts".to_owned(), secured),
             ("ws".to_owned(), web_socket),
             ("wss".to_owned(), Listener::over(Transport::Wss, 8084)),
+            ("quic".to_owned(), quic),
             local("mqtt-sn", 1884),
             local("coap", 5683),
             local("stomp", 61613),

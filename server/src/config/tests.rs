@@ -74,8 +74,8 @@ fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
         ),
         (
             "listeners.mqtt.transport = \"udp\"",
-            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\", \"tls\", \"ws\", \"wss\" or \"unix\", not \
-             over \"udp\"",
+            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\", \"tls\", \"ws\", \"wss\", \"quic\" or \
+             \"unix\", not over \"udp\"",
         ),
         (
             "listeners.mqtt.mode = \"660\"",
