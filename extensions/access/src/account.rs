@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use blake2::Blake2bMac512;
 use blake2::digest::{KeyInit, Mac};
+use broker::Attributes;
 use parking_lot::Mutex;
 
 use crate::config::{Config, User};
@@ -32,6 +33,7 @@ pub(crate) struct Account {
     text: Box<str>,
     scram: Vec<Credential>,
     pub(crate) superuser: bool,
+    pub(crate) attributes: Attributes,
     verified: Mutex<Option<[u8; 64]>>,
 }
 
@@ -143,7 +145,14 @@ impl Accounts {
 
 impl Account {
     fn new(hash: Option<Hash>, text: &str, superuser: bool) -> Self {
-        Self { hash, text: text.into(), scram: Vec::new(), superuser, verified: Mutex::new(None) }
+        Self {
+            hash,
+            text: text.into(),
+            scram: Vec::new(),
+            superuser,
+            attributes: Attributes::new(),
+            verified: Mutex::new(None),
+        }
     }
 
     fn of_user(index: usize, user: &User) -> Result<Self, ConfigError> {
@@ -156,6 +165,9 @@ impl Account {
             .transpose()
             .map_err(|fault| error("password_hash", fault.to_string()))?;
         let mut account = Self::new(hash, &user.password_hash, user.superuser);
+        let attributes = user.attributes.iter();
+        account.attributes =
+            attributes.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect();
         for text in &user.scram {
             let credential = Credential::parse(text).map_err(|fault| error("scram", fault.to_string()))?;
             if account.scram.iter().any(|other| other.mechanism == credential.mechanism) {

@@ -7,15 +7,15 @@ use arc_swap::ArcSwap;
 use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Identity, Permission,
 };
-use bus::{Peer, Reason};
+use bus::{ClientId, Credentials, EnhancedAuthentication, Peer, Reason};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
-use crate::account::Account;
-use crate::config::{Config, Permit};
+use crate::config::Config;
 use crate::denial::DenialLog;
 use crate::files::{Stamp, stamp};
+use crate::identity::{Belongings, Lacking};
 use crate::policy::Policy;
 use crate::{ConfigError, Throttle};
 
@@ -121,13 +121,18 @@ impl AuthChain {
         Ok(())
     }
 
-    fn policy(&self) -> Arc<Policy> {
+    /// How many accesses were denied, by the kind of what decided: `rules`, `acl_file`, `default`.
+    pub fn denials(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.shared.denials.counts()
+    }
+
+    pub(crate) fn policy(&self) -> Arc<Policy> {
         self.shared.policy.load_full()
     }
 
     fn judge_anonymous(&self, policy: &Policy, attempt: &Attempt) -> Authentication {
         if policy.welcomes_anonymous(&attempt.peer) {
-            return Authentication::Accept(Identity::default());
+            return self.admit(policy, attempt, None, None);
         }
         let Peer { address, listener, .. } = &attempt.peer;
         if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
@@ -136,8 +141,40 @@ impl AuthChain {
         Authentication::Refuse(Reason::NotAuthorized)
     }
 
+    /// Lets somebody in who is known, with all that goes with the name, or refuses who lacks something of it.
+    fn admit(
+        &self,
+        policy: &Policy,
+        attempt: &Attempt,
+        username: Option<Arc<str>>,
+        completion: Option<EnhancedAuthentication>,
+    ) -> Authentication {
+        let account = username.as_deref().and_then(|name| policy.accounts.find(name));
+        let own = account.map(|account| &account.attributes);
+        match policy.identities.belongings(attempt, username.as_deref(), own) {
+            Ok(Belongings { client_id, attributes, mountpoint }) => Authentication::Accept(Identity {
+                superuser: account.is_some_and(|account| account.superuser),
+                username,
+                completion,
+                client_id,
+                attributes,
+                mountpoint,
+            }),
+            Err(lacking) => self.refuse_lacking(attempt, lacking),
+        }
+    }
+
+    fn refuse_lacking(&self, attempt: &Attempt, Lacking(cause): Lacking) -> Authentication {
+        let Peer { address, listener, .. } = &attempt.peer;
+        if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
+            let client_id = attempt.client_id.as_ref().map(ClientId::as_str);
+            info!(client_id, %address, %listener, cause, left_out, "A client was refused for what it lacks.");
+        }
+        Authentication::Refuse(Reason::NotAuthorized)
+    }
+
     /// Checks a password away from the threads that carry messages, a few at a time.
-    fn check_later(&self, username: Arc<str>, password: Vec<u8>) -> Answer<Authentication> {
+    fn check_later(&self, attempt: Attempt) -> Answer<Authentication> {
         let Ok(place) = self.shared.waiting.clone().try_acquire_owned() else {
             return Answer::Now(Authentication::Refuse(Reason::ServerBusy));
         };
@@ -147,7 +184,7 @@ impl AuthChain {
                 return Authentication::Refuse(Reason::Internal);
             };
             let check = move || {
-                let judgement = chain.check(&username, &password);
+                let judgement = chain.check(&attempt);
                 drop((turn, place));
                 judgement
             };
@@ -162,7 +199,9 @@ impl AuthChain {
     }
 
     /// Takes as long for an unknown user as for a wrong password.
-    fn check(&self, username: &Arc<str>, password: &[u8]) -> Authentication {
+    fn check(&self, attempt: &Attempt) -> Authentication {
+        let (username, password) = shown(&attempt.credentials);
+        let username = &username;
         let policy = self.policy();
         let known = policy.accounts.find(username).filter(|account| account.is_hashed());
         let Some(account) = known.or_else(|| policy.accounts.decoy(username)) else {
@@ -174,7 +213,7 @@ impl AuthChain {
         match policy.accounts.find(username).filter(|now| good && now.is_same(account)) {
             Some(account) => {
                 policy.accounts.remember(account, password);
-                accept(username, account)
+                self.admit(&policy, attempt, Some(username.clone()), None)
             }
             None => Authentication::Refuse(Reason::BadCredentials),
         }
@@ -186,33 +225,39 @@ impl Authenticator for AuthChain {
         let credentials = &attempt.credentials;
         let policy = self.policy();
         if let Some(step) = &credentials.enhanced {
-            return Answer::Now(self.begin_scram(&policy, step));
+            return Answer::Now(self.begin_scram(&policy, attempt, step));
+        }
+        match policy.identities.username(&attempt.peer) {
+            Ok(None) => {}
+            Ok(certified) => return Answer::Now(self.admit(&policy, attempt, certified, None)),
+            Err(lacking) => return Answer::Now(self.refuse_lacking(attempt, lacking)),
         }
         let shows_nothing = credentials.username.is_none() && credentials.password.is_none();
         if shows_nothing || !policy.accounts.are_kept() {
             return Answer::Now(self.judge_anonymous(&policy, attempt));
         }
-        let username = credentials.username.clone().unwrap_or_default();
-        let password = credentials.password.as_deref().unwrap_or_default();
+        let (username, password) = shown(credentials);
         if let Some(account) = policy.accounts.find(&username)
             && policy.accounts.remembers(account, password)
         {
-            return Answer::Now(accept(&username, account));
+            return Answer::Now(self.admit(&policy, attempt, Some(username), None));
         }
-        self.check_later(username, password.to_vec())
+        self.check_later(attempt.clone())
     }
+}
+
+/// The user name and the password, empty where there is none.
+fn shown(credentials: &Credentials) -> (Arc<str>, &[u8]) {
+    (credentials.username.clone().unwrap_or_default(), credentials.password.as_deref().unwrap_or_default())
 }
 
 impl Authorizer for AuthChain {
     fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission> {
         let decision = self.shared.policy.load().rules.decide(client, access);
-        match decision.permit {
-            Permit::Allow => Answer::Now(Permission::Allow),
-            Permit::Deny => {
-                self.shared.denials.denied(client, access, decision.by);
-                Answer::Now(Permission::Deny)
-            }
+        if decision.permission == Permission::Deny {
+            self.shared.denials.denied(client, access, &decision.by);
         }
+        Answer::Now(decision.permission)
     }
 
     fn epoch(&self) -> u64 {
@@ -228,14 +273,6 @@ impl Watched {
     fn look(config: &Config) -> Vec<Stamp> {
         config.files().map(stamp).collect()
     }
-}
-
-fn accept(username: &Arc<str>, account: &Account) -> Authentication {
-    Authentication::Accept(identity(username.clone(), account))
-}
-
-fn identity(username: Arc<str>, account: &Account) -> Identity {
-    Identity { username: Some(username), superuser: account.superuser, ..Identity::default() }
 }
 
 #[cfg(test)]

@@ -1,30 +1,44 @@
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use broker::{Access, Client};
 use tracing::warn;
 
 use crate::Throttle;
 use crate::rules::DecidedBy;
+use crate::tally::Tally;
 
-/// Writes denials to the log, but not without end.
-#[derive(Debug, Default)]
-pub(crate) struct DenialLog(Throttle);
+/// How many denials of one client are written in one span of time.
+const MOST_LINES: u32 = 5;
+const SPAN: Duration = Duration::from_secs(10);
+
+/// Writes denials to the log, but not without end: few of one client, and not too many of all. Counts them all.
+#[derive(Debug)]
+pub(crate) struct DenialLog {
+    clients: Tally,
+    all: Throttle,
+    counts: [AtomicU64; DecidedBy::KINDS.len()],
+}
+
+impl Default for DenialLog {
+    fn default() -> Self {
+        Self { clients: Tally::default(), all: Throttle::default(), counts: Default::default() }
+    }
+}
 
 impl DenialLog {
-    pub(crate) fn denied(&self, client: &Client, access: Access<'_>, by: DecidedBy) {
-        let Some(left_out) = self.0.turn(Instant::now()) else { return };
-        let (action, on, qos, retain) = match access {
-            Access::Publish { topic, qos, retain } => ("publish", topic.as_str(), qos.level(), retain),
-            Access::Subscribe { filter, qos } => ("subscribe", filter.as_str(), qos.level(), false),
-            Access::Receive { topic } => ("receive", topic.as_str(), 0, false),
-            Access::Read { topic } => ("read", topic.as_str(), 0, false),
-        };
-        let decided_by = match by {
-            DecidedBy::Rule(index) => format!("access.rules[{}]", index + 1),
-            DecidedBy::Default => "access.default, since no rule matched".to_owned(),
-            DecidedBy::Superuser => "superuser".to_owned(),
-            DecidedBy::SystemTopic => "$SYS, where only the server publishes".to_owned(),
-        };
+    pub(crate) fn denied(&self, client: &Client, access: Access<'_>, by: &DecidedBy) {
+        let kind = DecidedBy::KINDS.iter().position(|kind| *kind == by.kind());
+        if let Some(count) = kind.and_then(|kind| self.counts.get(kind)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let now = Instant::now();
+        let of_client = self.clients.count(client.id.as_str(), SPAN, now);
+        if of_client > MOST_LINES {
+            return self.all.leave_out();
+        }
+        let Some(left_out) = self.all.turn(now) else { return };
+        let (action, on, qos, retain) = in_words(access);
         warn!(
             client_id = %client.id,
             username = client.identity.username.as_deref(),
@@ -35,9 +49,24 @@ impl DenialLog {
             on,
             qos,
             retain,
-            decided_by,
+            decided_by = %by,
             left_out,
             "Access was denied."
         );
+    }
+
+    /// How many denials there were, by the kind of what decided.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        DecidedBy::KINDS.into_iter().zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+}
+
+/// The action, the topic or filter, the QoS, and whether it is to be retained.
+pub(crate) fn in_words(access: Access<'_>) -> (&'static str, &str, u8, bool) {
+    match access {
+        Access::Publish { topic, qos, retain } => ("publish", topic.as_str(), qos.level(), retain),
+        Access::Subscribe { filter, qos } => ("subscribe", filter.as_str(), qos.level(), false),
+        Access::Receive { topic } => ("receive", topic.as_str(), 0, false),
+        Access::Read { topic } => ("read", topic.as_str(), 0, false),
     }
 }

@@ -36,6 +36,12 @@ impl ConfigError {
         Self { place: Place::Key(steps.into()), message: message.into() }
     }
 
+    /// A key of a table: `access.identity.mountpoint`.
+    pub(crate) fn key(keys: &[&str], message: impl Into<String>) -> Self {
+        let steps = keys.iter().map(|key| Step::Key((*key).to_owned()));
+        Self { place: Place::Key(steps.collect()), message: message.into() }
+    }
+
     /// A line of a file.
     pub(crate) fn line(file: &Path, line: usize, message: impl Into<String>) -> Self {
         Self { place: Place::File(file.to_owned(), Some(line)), message: message.into() }

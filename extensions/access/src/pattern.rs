@@ -1,6 +1,8 @@
+use broker::{Attributes, Client};
 use bus::{Filter, TopicError};
 
-/// A rule's topic filter, in which `%c` and `%u` stand for the client id and the user name.
+/// A rule's topic filter, in which `%c` and `%u` stand for the client id and the user name, and `%{tenant}` for an
+/// attribute of the client.
 #[derive(Debug)]
 pub(crate) struct Pattern(Vec<Level>);
 
@@ -9,6 +11,44 @@ pub(crate) struct Pattern(Vec<Level>);
 pub(crate) struct Names<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) username: Option<&'a str>,
+    pub(crate) attributes: Option<&'a Attributes>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn of(client: &'a Client) -> Self {
+        Self {
+            client_id: client.id.as_str(),
+            username: client.identity.username.as_deref(),
+            attributes: client.identity.attributes.as_deref(),
+        }
+    }
+}
+
+/// A text with placeholders, such as a mountpoint.
+#[derive(Debug)]
+pub(crate) struct Template(Vec<Part>);
+
+impl Template {
+    pub(crate) fn parse(text: &str) -> Self {
+        Self(parts(text))
+    }
+
+    /// The text with the names put in; nothing if one is missing or could not be one level of a topic.
+    pub(crate) fn fill(&self, names: Names<'_>) -> Option<String> {
+        self.0.iter().map(|part| part.text(names)).collect()
+    }
+
+    /// The attributes whose values it needs.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
+        attributes(&self.0)
+    }
+}
+
+fn attributes(parts: &[Part]) -> impl Iterator<Item = &str> {
+    parts.iter().filter_map(|part| match part {
+        Part::Attribute(name) => Some(&**name),
+        _ => None,
+    })
 }
 
 #[derive(Debug)]
@@ -25,20 +65,66 @@ enum Part {
     Text(Box<str>),
     ClientId,
     Username,
+    Attribute(Box<str>),
 }
 
 impl Pattern {
     /// Takes a topic filter as a rule writes it.
     pub(crate) fn parse(text: &str) -> Result<Self, TopicError> {
-        let filter = Filter::parse(text)?;
-        if filter.pattern() != filter.as_str() {
-            return Err(TopicError::Share); // a share group gives no more rights than its filter
-        }
-        let levels: Vec<_> = filter.levels().map(Level::parse).collect();
-        Ok(match levels.as_slice() {
+        Ok(Self::of(levels(text, parts)?))
+    }
+
+    /// Takes a topic filter in which nothing stands for a name.
+    pub(crate) fn literal(text: &str) -> Result<Self, TopicError> {
+        Ok(Self::of(levels(text, |level| vec![Part::Text(level.into())])?))
+    }
+
+    /// Takes a topic filter that is compared as it is written, with [`Pattern::is`].
+    pub(crate) fn verbatim(text: &str) -> Result<Self, TopicError> {
+        Ok(Self(levels(text, parts)?))
+    }
+
+    fn of(levels: Vec<Level>) -> Self {
+        match levels.as_slice() {
             [Level::Any, Level::Rest] => Self(vec![Level::Rest]), // every topic has a first level
             _ => Self(levels),
+        }
+    }
+
+    /// The attributes whose values it needs.
+    pub(crate) fn attributes(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flat_map(|level| match level {
+            Level::Exactly(parts) => attributes(parts),
+            Level::Rest | Level::Any => attributes(&[]),
         })
+    }
+
+    /// Whether the filter or topic is the pattern itself, letter by letter.
+    pub(crate) fn is(&self, names: Names<'_>, on: &str) -> bool {
+        let mut levels = on.split('/');
+        let each = self.0.iter().all(|part| match (part, levels.next()) {
+            (Level::Rest, level) => level == Some("#"),
+            (Level::Any, level) => level == Some("+"),
+            (Level::Exactly(parts), Some(level)) => equal(parts, names, level),
+            (Level::Exactly(_), None) => false,
+        });
+        each && levels.next().is_none()
+    }
+
+    /// The pattern for a client one of whose names has several levels, with its names put in as they are. Nothing if
+    /// one is missing or has a wildcard.
+    pub(crate) fn spelled_out(&self, names: Names<'_>) -> Option<Self> {
+        let spell = |level: &Level| match level {
+            Level::Rest => Some("#".to_owned()),
+            Level::Any => Some("+".to_owned()),
+            Level::Exactly(parts) => {
+                let texts =
+                    parts.iter().map(|part| part.value(names).filter(|text| !text.contains(['+', '#'])));
+                texts.collect::<Option<String>>()
+            }
+        };
+        let levels: Option<Vec<_>> = self.0.iter().map(spell).collect();
+        Self::literal(&levels?.join("/")).ok()
     }
 
     /// Whether the pattern matches every topic that `filter` matches. A leading wildcard is not meant for
@@ -76,17 +162,36 @@ impl Pattern {
         }
         matches!(levels.next(), None | Some("#"))
     }
+
+    /// Whether the pattern matches a topic that `filter` matches too, where a leading wildcard of either is not meant
+    /// for topics that begin with `$` [MQTT-4.7.2-1].
+    pub(crate) fn meets(&self, names: Names<'_>, filter: &str) -> bool {
+        let leads_with_wildcard = |text: &str| text == "#" || text == "+" || text.starts_with("+/");
+        let apart = match self.0.first() {
+            Some(Level::Exactly(parts)) => {
+                let dollar = parts.iter().find_map(|part| part.text(names).filter(|text| !text.is_empty()));
+                leads_with_wildcard(filter) && dollar.is_some_and(|text| text.starts_with('$'))
+            }
+            _ => filter.starts_with('$'),
+        };
+        !apart && self.overlaps(names, filter)
+    }
+}
+
+fn levels(text: &str, parts: impl Fn(&str) -> Vec<Part>) -> Result<Vec<Level>, TopicError> {
+    let filter = Filter::parse(text)?;
+    if filter.pattern() != filter.as_str() {
+        return Err(TopicError::Share); // a share group gives no more rights than its filter
+    }
+    let level = |text| match text {
+        "#" => Level::Rest,
+        "+" => Level::Any,
+        text => Level::Exactly(parts(text)),
+    };
+    Ok(filter.levels().map(level).collect())
 }
 
 impl Level {
-    fn parse(text: &str) -> Self {
-        match text {
-            "#" => Self::Rest,
-            "+" => Self::Any,
-            text => Self::Exactly(parts(text)),
-        }
-    }
-
     fn is_possible(&self, names: Names<'_>) -> bool {
         match self {
             Self::Rest | Self::Any => true,
@@ -100,14 +205,7 @@ fn parts(text: &str) -> Vec<Part> {
     let mut rest = text;
     while let Some(position) = rest.find('%') {
         let (before, from) = rest.split_at(position);
-        let part = if from.starts_with("%c") {
-            Part::ClientId
-        } else if from.starts_with("%u") {
-            Part::Username
-        } else {
-            Part::Text("%".into())
-        };
-        let length = if matches!(part, Part::Text(_)) { 1 } else { 2 };
+        let (part, length) = placeholder(from).unwrap_or((Part::Text("%".into()), 1));
         parts.extend([Part::Text(before.into()), part]);
         rest = from.split_at(length).1;
     }
@@ -115,16 +213,34 @@ fn parts(text: &str) -> Vec<Part> {
     parts
 }
 
+/// What stands at the beginning for a name, and how many bytes it is written with.
+fn placeholder(text: &str) -> Option<(Part, usize)> {
+    if text.starts_with("%c") {
+        return Some((Part::ClientId, 2));
+    }
+    if text.starts_with("%u") {
+        return Some((Part::Username, 2));
+    }
+    let name = text.strip_prefix("%{")?.split_once('}')?.0;
+    Some((Part::Attribute(name.into()), name.len() + 3))
+}
+
 impl Part {
     /// What stands there for this client; nothing if a name is missing or could not be one level of a topic,
     /// so that a client that is called `#` gains nothing by it.
     fn text<'a>(&'a self, names: Names<'a>) -> Option<&'a str> {
-        let name = match self {
-            Self::Text(text) => return Some(text),
-            Self::ClientId => names.client_id,
-            Self::Username => names.username?,
-        };
-        (!name.is_empty() && !name.contains(['+', '#', '/'])).then_some(name)
+        let name = self.value(names)?;
+        let is_name = !matches!(self, Self::Text(_));
+        (!is_name || !name.is_empty() && !name.contains(['+', '#', '/'])).then_some(name)
+    }
+
+    fn value<'a>(&'a self, names: Names<'a>) -> Option<&'a str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::ClientId => Some(names.client_id),
+            Self::Username => names.username,
+            Self::Attribute(name) => names.attributes?.get(name).map(|value| &**value),
+        }
     }
 }
 
@@ -138,7 +254,7 @@ fn equal(parts: &[Part], names: Names<'_>, level: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ANN: Names<'_> = Names { client_id: "c1", username: Some("ann") };
+    const ANN: Names<'_> = Names { client_id: "c1", username: Some("ann"), attributes: None };
 
     fn covers(pattern: &str, names: Names<'_>, filter: &str) -> bool {
         Pattern::parse(pattern).unwrap().covers(names, filter)
@@ -203,9 +319,39 @@ mod tests {
     }
 
     #[test]
+    fn attributes_are_put_in_and_a_missing_one_matches_nothing() {
+        let attributes = Attributes::from([("tenant".into(), "acme".into()), ("bad".into(), "a/b".into())]);
+        let names = Names { attributes: Some(&attributes), ..ANN };
+        assert!(covers("%{tenant}/%c", names, "acme/c1"));
+        assert!(covers("x-%{tenant}-y/#", names, "x-acme-y/z"));
+        assert!(covers("a%{b", names, "a%{b"), "what is no placeholder stands for itself");
+        for pattern in ["%{other}/#", "%{bad}/#"] {
+            for filter in ["acme/c1", "a/b/c", "/c1", "#"] {
+                assert!(
+                    !covers(pattern, names, filter) && !overlaps(pattern, names, filter),
+                    "{pattern} {filter}"
+                );
+            }
+        }
+        let used = Pattern::parse("%{tenant}/a%{bad}/+").unwrap();
+        assert_eq!(used.attributes().collect::<Vec<_>>(), ["tenant", "bad"]);
+    }
+
+    #[test]
+    fn a_verbatim_pattern_is_only_itself() {
+        let is = |pattern: &str, on: &str| Pattern::verbatim(pattern).unwrap().is(ANN, on);
+        assert!(is("#", "#") && is("+/#", "+/#") && is("a/+/b", "a/+/b") && is("dev/%c/#", "dev/c1/#"));
+        for (pattern, on) in
+            [("#", "a"), ("+/#", "#"), ("a/+", "a/b"), ("a", "a/b"), ("a/b", "a"), ("%c", "%c")]
+        {
+            assert!(!is(pattern, on), "{pattern} {on}");
+        }
+    }
+
+    #[test]
     fn a_name_never_acts_as_a_wildcard_or_as_several_levels() {
         for client_id in ["#", "+", "a/b", "a#"] {
-            let names = Names { client_id, username: None };
+            let names = Names { client_id, username: None, attributes: None };
             for filter in ["dev/#", "dev/+", "dev/a/b", "dev/x", "#"] {
                 assert!(!covers("dev/%c", names, filter), "{client_id} {filter}");
                 assert!(!overlaps("dev/%c", names, filter), "{client_id} {filter}");
@@ -215,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_pattern_with_a_user_name_never_matches_a_client_without_one() {
-        let names = Names { client_id: "c1", username: None };
+        let names = Names { username: None, ..ANN };
         assert!(!covers("home/%u", names, "home/"));
         assert!(!overlaps("home/%u", names, "#"));
     }

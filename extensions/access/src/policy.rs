@@ -3,12 +3,14 @@ use bus::Peer;
 use crate::ConfigError;
 use crate::account::Accounts;
 use crate::config::{Anonymous, Config};
+use crate::identity::Identities;
 use crate::rules::Rules;
 
 /// What the configuration and its files say, ready to be asked.
 pub(crate) struct Policy {
     config: Config,
     pub(crate) accounts: Accounts,
+    pub(crate) identities: Identities,
     pub(crate) rules: Rules,
 }
 
@@ -19,6 +21,7 @@ impl Policy {
         Ok(Self {
             config: config.clone(),
             accounts: Accounts::new(config, before.map(|before| &before.accounts))?,
+            identities: Identities::new(config)?,
             rules: Rules::compile(config)?,
         })
     }

@@ -30,6 +30,13 @@ impl Throttle {
         window.lines += 1;
         Some(std::mem::take(&mut window.left_out))
     }
+
+    /// Counts a line that is left out for another cause.
+    pub(crate) fn leave_out(&self) {
+        if let Ok(mut window) = self.0.lock() {
+            window.left_out += 1;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@ use broker::Identity;
 use bus::{Address, ClientId, Credentials, EnhancedAuthentication, Peer, Qos, Topic, Transport};
 
 use super::*;
-use crate::config::{Action, Anonymous, Listener, Permit, Rule, User};
+use crate::config::{Anonymous, Listener, Permit, Rule, User};
 use crate::password::tests::quick_hash;
 
+mod identity;
 mod live;
 mod scram;
 
@@ -12,12 +13,7 @@ const HERE: &str = "127.0.0.1:5000";
 const ELSEWHERE: &str = "192.0.2.7:5000";
 
 fn user(name: &str, password: &str) -> User {
-    User {
-        name: name.into(),
-        password_hash: quick_hash(password.as_bytes()),
-        scram: vec![],
-        superuser: false,
-    }
+    User { name: name.into(), password_hash: quick_hash(password.as_bytes()), ..User::default() }
 }
 
 fn chain(anonymous: Anonymous, users: &[User]) -> AuthChain {
@@ -80,7 +76,7 @@ async fn anonymous_clients_are_let_in_as_configured() {
 
 #[tokio::test]
 async fn a_listener_may_have_its_own_way_with_anonymous_clients() {
-    let other = Listener { anonymous: Some(Anonymous::Everywhere) };
+    let other = Listener { anonymous: Some(Anonymous::Everywhere), ..Listener::default() };
     let config = Config {
         anonymous: Anonymous::Never,
         listeners: [("open".to_owned(), other)].into(),
@@ -196,14 +192,7 @@ async fn an_enhanced_authentication_is_not_offered_where_nobody_has_one() {
 
 #[tokio::test]
 async fn rules_are_asked_with_the_name_that_was_proved() {
-    let own = Rule {
-        permit: Permit::Allow,
-        action: Action::All,
-        topics: vec!["home/%u/#".into()],
-        users: vec![],
-        client_ids: vec![],
-        addresses: vec![],
-    };
+    let own = Rule { topics: vec!["home/%u/#".into()], ..Rule::default() };
     let config = Config { default: Permit::Deny, rules: vec![own], ..Config::default() };
     let chain = AuthChain::new(&config).unwrap();
     let client = Client {
