@@ -45,6 +45,11 @@ pub(crate) enum Command {
         #[arg(short, long, value_enum, default_value = "text")]
         output: Output,
     },
+    /// Ask the access rules of the configuration
+    Authz {
+        #[command(subcommand)]
+        command: AuthzCommand,
+    },
     /// Publish messages, with the flags of mosquitto_pub
     Pub(Words),
     /// Subscribe and print messages, with the flags of mosquitto_sub
@@ -62,6 +67,59 @@ pub(crate) enum Output {
     Text,
     /// For programs
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuthzCommand {
+    /// Print how one access is judged: each rule that is looked at, why it matches or not, and what is decided
+    ///
+    /// The client is taken at its word; no password is asked for. Nothing of a running server is needed, and bans that
+    /// were pronounced there are not known here.
+    Explain(Explain),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Explain {
+    /// The client id
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: String,
+    /// The user name; without one the client is anonymous
+    #[arg(long, value_name = "NAME")]
+    pub(crate) username: Option<String>,
+    /// The address it comes from
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub(crate) address: String,
+    /// The listener it comes through
+    #[arg(long, value_name = "NAME", default_value = "mqtt")]
+    pub(crate) listener: String,
+    /// The protocol it speaks, with its version
+    #[arg(long, value_name = "PROTOCOL", default_value = "MQTT 5")]
+    pub(crate) protocol: String,
+    /// A user property of its CONNECT; can be given again
+    #[arg(long = "user-property", value_name = "NAME=VALUE")]
+    pub(crate) user_properties: Vec<String>,
+    #[command(flatten)]
+    pub(crate) wanted: Wanted,
+    /// The QoS asked for: 0, 1 or 2
+    #[arg(long, default_value_t = 0)]
+    pub(crate) qos: u8,
+    /// Whether what it publishes is to be retained
+    #[arg(long)]
+    pub(crate) retain: bool,
+}
+
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Wanted {
+    /// It wants to publish on this topic
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) publish: Option<String>,
+    /// It wants to subscribe to this topic filter
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) subscribe: Option<String>,
+    /// It is to be given a message of this topic
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) receive: Option<String>,
 }
 
 /// The flags of a command that reads its own: it must be the first word.

@@ -19,6 +19,9 @@ pub(crate) async fn watch(access: AuthChain, broker: Broker) {
             Ok(Refresh::Unchanged) => {}
             Ok(Refresh::Renewed(files)) => {
                 broker.reconsider(Instant::now());
+                if files.is_empty() {
+                    continue; // only bans changed
+                }
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 info!(files = files.join(", "), "Access files changed and are in force.");
             }

@@ -1,6 +1,7 @@
 //! The executable `watersmeet`: reads the configuration, opens the listeners and serves.
 
 mod ask;
+mod authz;
 mod banner;
 mod certificates;
 mod cli;
@@ -24,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, ConfigCommand};
+use cli::{AuthzCommand, Cli, Command, ConfigCommand};
 use config::{Detail, Loaded, Problems};
 
 #[global_allocator]
@@ -70,6 +71,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Why { client_id, output } => {
             say(&why::why(&source.read()?.config.http, &client_id, output)?);
+            Ok(())
+        }
+        Command::Authz { command: AuthzCommand::Explain(options) } => {
+            say(&authz::explain(&source.read()?.config, &options)?);
             Ok(())
         }
         Command::Pub(_) | Command::Sub(_) | Command::Rr(_) | Command::Bench(_) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use access::AuthChain;
 use broker::{Broker, Holdings, Stats};
 use bus::{Reason, Side};
 use operators::Process;
@@ -41,6 +42,7 @@ pub(crate) struct Times {
 
 struct Source {
     broker: Broker,
+    access: AuthChain,
     listeners: Vec<Served>,
     reloads: Arc<Reloads>,
     tls: Arc<TlsProfiles>,
@@ -71,6 +73,7 @@ impl Times {
 impl Metrics {
     pub(crate) fn new(
         broker: Broker,
+        access: AuthChain,
         listeners: Vec<Served>,
         reloads: Arc<Reloads>,
         tls: Arc<TlsProfiles>,
@@ -78,7 +81,7 @@ impl Metrics {
     ) -> Self {
         let began = (Instant::now(), SystemTime::now());
         let held = Mutex::default();
-        let source = Arc::new(Source { broker, listeners, reloads, tls, untold, began, held });
+        let source = Arc::new(Source { broker, access, listeners, reloads, tls, untold, began, held });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(OfProcess { began: began.1 }));
         registry.sub_registry_with_prefix("watersmeet").register_collector(Box::new(source.clone()));
@@ -159,6 +162,8 @@ impl Source {
             "Clients that came or went without its being published, since too many did at once",
             self.untold.load(Ordering::Relaxed),
         )?;
+        let rows = self.access.denials().map(|(by, count)| ([("by", by)], count));
+        page.counters("access_denials", "Accesses that were denied, by what decided", rows)?;
         let expiries = self.tls.expiries();
         let rows = expiries.iter().map(|(profile, expiry)| {
             let labels = [("profile", profile.as_str()), ("certificate", expiry.subject.as_ref())];

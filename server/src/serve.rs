@@ -67,7 +67,8 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
         interceptors: Vec::new(),
     };
     let history = Arc::new(History::new(&config.operators));
-    let mut observers: Vec<Arc<dyn Observer>> = vec![Arc::new(Watch::default()), history.clone()];
+    let mut observers: Vec<Arc<dyn Observer>> =
+        vec![Arc::new(Watch::default()), Arc::new(access.clone()), history.clone()];
     let mut untold = Default::default();
     let announcements = Presence::new(&config.operators).map(|(presence, announcements)| {
         untold = presence.lost();
@@ -89,7 +90,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
     let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
-    let metrics = Metrics::new(broker.clone(), served, reloads.clone(), tls.clone(), untold);
+    let metrics = Metrics::new(broker.clone(), access.clone(), served, reloads.clone(), tls.clone(), untold);
     let operations = Arc::new(Operations { phase: phase.clone(), metrics, history, broker: broker.clone() });
     if let Some(listener) = http {
         tokio::spawn(http::serve(listener, operations.clone()));

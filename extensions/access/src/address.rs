@@ -20,6 +20,12 @@ impl Network {
         (prefix <= bits).then_some(Self { address, prefix })
     }
 
+    /// The address, if it is only one.
+    pub(crate) fn single(self) -> Option<IpAddr> {
+        let bits = if self.address.is_ipv4() { 32 } else { 128 };
+        (self.prefix == bits).then(|| self.address.to_canonical())
+    }
+
     /// Whether the address is one of them; an IPv4 address in IPv6 clothes counts as IPv4.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {

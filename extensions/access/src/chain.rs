@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
@@ -8,18 +8,23 @@ use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Identity, Permission,
 };
 use bus::{ClientId, Credentials, EnhancedAuthentication, Peer, Reason};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use crate::bans::{Bans, Suspect};
 use crate::config::Config;
 use crate::denial::DenialLog;
 use crate::files::{Stamp, stamp};
 use crate::identity::{Belongings, Lacking};
 use crate::policy::Policy;
+use crate::watchers::Watchers;
 use crate::{ConfigError, Throttle};
 
+mod banning;
 mod exchange;
+
+pub use banning::{BanError, ListedBan};
 
 /// How many clients may wait for their password to be checked; the next is told to come again. One core gets
 /// through so many in the time that a client has for its handshake, and a password may have 64 KiB.
@@ -42,6 +47,11 @@ struct Shared {
     waiting: Arc<Semaphore>,
     denials: DenialLog,
     refusals: Throttle,
+    /// The bans that were pronounced while the server runs.
+    bans: RwLock<Bans>,
+    /// Whether they changed since somebody looked.
+    bans_changed: AtomicBool,
+    watchers: Watchers,
 }
 
 /// The configuration in force, and how its files looked when they were read.
@@ -57,7 +67,8 @@ struct Watched {
 pub enum Refresh {
     /// Nothing changed, or a file changes just now.
     Unchanged,
-    /// These files changed, and all is in force.
+    /// These files changed, or bans did where there is none, and all is in force: the broker is to reconsider its
+    /// clients.
     Renewed(Vec<PathBuf>),
     /// A file changed and cannot be used. What was in force before stays so; this is told once.
     Failed(ConfigError),
@@ -77,6 +88,9 @@ impl AuthChain {
                 waiting: Arc::new(Semaphore::new(MOST_WAITING)),
                 denials: DenialLog::default(),
                 refusals: Throttle::default(),
+                bans: RwLock::default(),
+                bans_changed: AtomicBool::new(false),
+                watchers: Watchers::default(),
             }),
         })
     }
@@ -96,13 +110,15 @@ impl AuthChain {
     pub fn refresh(&self) -> Refresh {
         let mut watched = self.shared.watched.lock();
         let found = Watched::look(&watched.config);
+        let bans_changed = self.shared.bans_changed.swap(false, Ordering::AcqRel);
+        let unchanged = || if bans_changed { Refresh::Renewed(Vec::new()) } else { Refresh::Unchanged };
         if found == watched.read {
             watched.changing = None;
-            return Refresh::Unchanged;
+            return unchanged();
         }
         if watched.changing.as_ref() != Some(&found) {
             watched.changing = Some(found);
-            return Refresh::Unchanged;
+            return unchanged();
         }
         let pairs = found.iter().zip(&watched.read).zip(watched.config.files());
         let changed = pairs.filter(|((now, then), _)| now != then).map(|(_, file)| file.to_owned()).collect();
@@ -110,7 +126,10 @@ impl AuthChain {
         watched.changing = None;
         match self.renew(&watched.config) {
             Ok(()) => Refresh::Renewed(changed),
-            Err(error) => Refresh::Failed(error),
+            Err(error) => {
+                self.shared.bans_changed.fetch_or(bans_changed, Ordering::AcqRel);
+                Refresh::Failed(error)
+            }
         }
     }
 
@@ -150,8 +169,17 @@ impl AuthChain {
         completion: Option<EnhancedAuthentication>,
     ) -> Authentication {
         let account = username.as_deref().and_then(|name| policy.accounts.find(name));
+        let proved = Suspect { username: username.as_deref(), ..Suspect::default() };
+        if self.is_banned(policy, proved) {
+            return Authentication::Refuse(Reason::Banned);
+        }
         let own = account.map(|account| &account.attributes);
         match policy.identities.belongings(attempt, username.as_deref(), own) {
+            Ok(Belongings { client_id: Some(id), .. })
+                if self.is_banned(policy, Suspect { client_id: Some(id.as_str()), ..Suspect::default() }) =>
+            {
+                Authentication::Refuse(Reason::Banned)
+            }
             Ok(Belongings { client_id, attributes, mountpoint }) => Authentication::Accept(Identity {
                 superuser: account.is_some_and(|account| account.superuser),
                 username,
@@ -162,6 +190,15 @@ impl AuthChain {
             }),
             Err(lacking) => self.refuse_lacking(attempt, lacking),
         }
+    }
+
+    /// Takes an attempt at its word.
+    pub(crate) fn admit_if_not_banned(&self, attempt: &Attempt) -> Authentication {
+        let policy = self.policy();
+        if self.is_banned(&policy, suspect(attempt)) {
+            return Authentication::Refuse(Reason::Banned);
+        }
+        self.admit(&policy, attempt, attempt.credentials.username.clone(), None)
     }
 
     fn refuse_lacking(&self, attempt: &Attempt, Lacking(cause): Lacking) -> Authentication {
@@ -224,6 +261,9 @@ impl Authenticator for AuthChain {
     fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
         let credentials = &attempt.credentials;
         let policy = self.policy();
+        if self.is_banned(&policy, suspect(attempt)) {
+            return Answer::Now(Authentication::Refuse(Reason::Banned));
+        }
         if let Some(step) = &credentials.enhanced {
             return Answer::Now(self.begin_scram(&policy, attempt, step));
         }
@@ -243,6 +283,31 @@ impl Authenticator for AuthChain {
             return Answer::Now(self.admit(&policy, attempt, Some(username), None));
         }
         self.check_later(attempt.clone())
+    }
+
+    fn still_valid(&self, client: &Client) -> bool {
+        let policy = self.policy();
+        let username = client.identity.username.as_deref();
+        let suspect =
+            Suspect { client_id: Some(client.id.as_str()), username, address: banning::ip(&client.peer) };
+        if self.is_banned(&policy, suspect) {
+            return false;
+        }
+        let Some(name) = username else { return policy.welcomes_anonymous(&client.peer) };
+        let account = policy.accounts.find(name);
+        // Who was let in as a superuser, and is none any more, must come in anew.
+        let same = account.is_some_and(|account| account.superuser) == client.identity.superuser;
+        let certified = policy.identities.username(&client.peer).ok().flatten();
+        same && (account.is_some() || certified.as_deref() == Some(name))
+    }
+}
+
+/// Who makes the attempt, as far as bans can tell.
+fn suspect(attempt: &Attempt) -> Suspect<'_> {
+    Suspect {
+        client_id: attempt.client_id.as_ref().map(ClientId::as_str),
+        username: attempt.credentials.username.as_deref(),
+        address: banning::ip(&attempt.peer),
     }
 }
 

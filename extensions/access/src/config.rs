@@ -3,10 +3,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod ban;
 mod identity;
 mod rule;
 mod user;
 
+pub use ban::{Ban, BanKind, Flapping, Guard};
 pub use identity::{Attribute, Identity};
 pub use rule::{Action, Permit, Rule};
 pub use user::User;
@@ -34,6 +36,15 @@ pub struct Config {
     pub identity: Identity,
     /// What is known of a client beside its names.
     pub attributes: Vec<Attribute>,
+    /// Who is not let in, whatever they show, and does not stay.
+    pub bans: Vec<Ban>,
+    /// A file with more bans, in TOML or, if its name ends in `.csv`, as a table; none if empty. It is read again when it
+    /// changes.
+    pub ban_file: PathBuf,
+    /// Bans clients for a time whose connections end too often.
+    pub flapping: Flapping,
+    /// Bans addresses for a time from which too many wrong passwords come.
+    pub guard: Guard,
     /// What differs on some listeners, by their names.
     pub listeners: BTreeMap<String, Listener>,
 }
@@ -90,13 +101,17 @@ impl Config {
         named(&self.password_file).is_some()
     }
 
+    pub(crate) fn ban_file(&self) -> Option<&Path> {
+        named(&self.ban_file)
+    }
+
     pub(crate) fn acl_file(&self) -> Option<&Path> {
         named(&self.acl_file)
     }
 
     /// The files that the configuration names.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let files = [&self.password_file, &self.acl_file];
+        let files = [&self.password_file, &self.acl_file, &self.ban_file];
         files.into_iter().filter_map(|file| named(file))
     }
 }

@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use broker::{Access, Client};
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::Throttle;
 use crate::rules::DecidedBy;
@@ -13,17 +13,11 @@ const MOST_LINES: u32 = 5;
 const SPAN: Duration = Duration::from_secs(10);
 
 /// Writes denials to the log, but not without end: few of one client, and not too many of all. Counts them all.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct DenialLog {
     clients: Tally,
     all: Throttle,
     counts: [AtomicU64; DecidedBy::KINDS.len()],
-}
-
-impl Default for DenialLog {
-    fn default() -> Self {
-        Self { clients: Tally::default(), all: Throttle::default(), counts: Default::default() }
-    }
 }
 
 impl DenialLog {
@@ -31,6 +25,10 @@ impl DenialLog {
         let kind = DecidedBy::KINDS.iter().position(|kind| *kind == by.kind());
         if let Some(count) = kind.and_then(|kind| self.counts.get(kind)) {
             count.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Access::Receive { topic } = access {
+            // The client asked for nothing: it gets of a filter what it may.
+            return debug!(client_id = %client.id, topic = topic.as_str(), decided_by = %by, "A message is kept back.");
         }
         let now = Instant::now();
         let of_client = self.clients.count(client.id.as_str(), SPAN, now);
@@ -46,7 +44,7 @@ impl DenialLog {
             listener = %client.peer.listener,
             protocol = client.protocol,
             action,
-            on,
+            topic = on,
             qos,
             retain,
             decided_by = %by,

@@ -1,6 +1,7 @@
 use std::fmt;
 
-use broker::{Access, Client, Permission};
+use broker::{Access, Attempt, Authentication, Client, Permission};
+use bus::{ClientId, Reason};
 
 use crate::AuthChain;
 use crate::denial::in_words;
@@ -20,6 +21,19 @@ pub struct Explanation {
 }
 
 impl AuthChain {
+    /// The client that an attempt would become if what it shows were right, or why it would be refused all the same.
+    pub fn presume(&self, attempt: &Attempt) -> Result<Client, Reason> {
+        let judged = self.admit_if_not_banned(attempt);
+        let identity = match judged {
+            Authentication::Accept(identity) => identity,
+            Authentication::Refuse(reason) => return Err(reason),
+            Authentication::Challenge(..) => return Err(Reason::Internal),
+        };
+        let id = identity.client_id.clone().or_else(|| attempt.client_id.clone());
+        let id = id.or_else(|| ClientId::parse("auto")).ok_or(Reason::ClientIdInvalid)?;
+        Ok(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol })
+    }
+
     /// Judges an access as [`broker::Authorizer::authorize`] does, and tells how.
     pub fn explain(&self, client: &Client, access: Access<'_>) -> Explanation {
         let policy = self.policy();

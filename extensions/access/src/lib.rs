@@ -1,10 +1,12 @@
-//! Who may connect, and what they may do there: users with passwords, and an ordered list of rules.
+//! Who may connect, and what they may do there: users, certificates and bans; rules and access files.
 //!
-//! [`AuthChain`] answers both questions for the broker. Whatever goes wrong inside ends in a refusal.
+//! [`AuthChain`] answers both questions for the broker. Whatever goes wrong inside ends in a refusal. It reads the files
+//! that its configuration names, and reads them again in [`AuthChain::refresh`].
 
 mod account;
 mod acl_file;
 mod address;
+mod bans;
 mod chain;
 mod config;
 mod denial;
@@ -12,6 +14,7 @@ mod explain;
 mod fault;
 mod files;
 mod identity;
+mod moment;
 mod password;
 mod password_file;
 mod pattern;
@@ -20,11 +23,18 @@ mod rules;
 mod scram;
 mod tally;
 mod throttle;
+mod watchers;
 
-pub use chain::{AuthChain, Refresh};
-pub use config::{Action, Anonymous, Attribute, Config, Identity, Listener, Permit, Rule, User};
+pub use chain::{AuthChain, BanError, ListedBan, Refresh};
+pub use config::{
+    Action, Anonymous, Attribute, Ban, BanKind, Config, Flapping, Guard, Identity, Listener, Permit, Rule,
+    User,
+};
 pub use explain::Explanation;
 pub use fault::{ConfigError, Place, Step};
 pub use password::{HashError, hash_password};
 pub use scram::{Mechanism, ScramError, is_scram_name, scram_credential};
 pub use throttle::Throttle;
+
+#[cfg(test)]
+mod hostile;

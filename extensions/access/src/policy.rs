@@ -2,13 +2,15 @@ use bus::Peer;
 
 use crate::ConfigError;
 use crate::account::Accounts;
+use crate::bans::Bans;
 use crate::config::{Anonymous, Config};
 use crate::identity::Identities;
 use crate::rules::Rules;
 
 /// What the configuration and its files say, ready to be asked.
 pub(crate) struct Policy {
-    config: Config,
+    pub(crate) config: Config,
+    pub(crate) bans: Bans,
     pub(crate) accounts: Accounts,
     pub(crate) identities: Identities,
     pub(crate) rules: Rules,
@@ -20,6 +22,7 @@ impl Policy {
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, ConfigError> {
         Ok(Self {
             config: config.clone(),
+            bans: Bans::new(config)?,
             accounts: Accounts::new(config, before.map(|before| &before.accounts))?,
             identities: Identities::new(config)?,
             rules: Rules::compile(config)?,

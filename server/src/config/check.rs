@@ -203,7 +203,7 @@ fn exposure(config: &Config, name: &str, listener: &Listener) -> Option<String> 
     let open = listener.bind.0.iter().find(|bind| !bind.is_local());
     let local = open.is_none();
     match config.access.anonymous_on(name) {
-        _ if config.access.keeps_users() => None,
+        _ if config.access.keeps_users() || config.access.takes_certificates_on(name) => None,
         Everywhere => None,
         Loopback if local => None,
         Never if local => Some(

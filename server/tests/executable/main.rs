@@ -1,5 +1,6 @@
 //! The executable as an operator meets it: it is started, spoken to over its ports, and told to stop.
 
+mod access;
 mod commands;
 mod health;
 mod operators;

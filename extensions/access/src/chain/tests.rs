@@ -5,6 +5,7 @@ use super::*;
 use crate::config::{Anonymous, Listener, Permit, Rule, User};
 use crate::password::tests::quick_hash;
 
+mod bans;
 mod identity;
 mod live;
 mod scram;

@@ -1,0 +1,127 @@
+//! Bans, and what they come from.
+
+use std::time::{Duration, SystemTime};
+
+use broker::{BrokerEvent, Observer};
+
+use super::*;
+use crate::config::{Ban, BanKind, Flapping, Guard};
+
+fn ban(kind: BanKind, value: &str) -> Ban {
+    Ban { kind, value: value.into(), reason: "test".into(), until: String::new() }
+}
+
+fn client(id: &str, identity: Identity, address: &str) -> Arc<Client> {
+    let id = ClientId::parse(id).unwrap();
+    Arc::new(Client { id, identity, peer: peer(address), protocol: "MQTT 5" })
+}
+
+#[tokio::test]
+async fn a_ban_keeps_a_client_out_with_the_right_password_too() {
+    let users = vec![user("ann", "secret")];
+    let chain = AuthChain::new(&Config { users, ..Config::default() }).unwrap();
+    let attempt = attempt(Some("ann"), Some("secret"), ELSEWHERE);
+    for (kind, value) in [
+        (BanKind::ClientId, "c1"),
+        (BanKind::Username, "ann"),
+        (BanKind::Address, "192.0.2.0/24"),
+        (BanKind::UsernameRegex, "a.*"),
+    ] {
+        assert!(judge(&chain, &attempt).await.is_ok());
+        assert_eq!(chain.refresh(), Refresh::Unchanged);
+        chain.ban(ban(kind, value)).unwrap();
+        assert_eq!(chain.refresh(), Refresh::Renewed(vec![]), "clients that are there are looked at again");
+        assert_eq!(judge(&chain, &attempt).await, Err(Reason::Banned), "{kind:?}");
+        assert!(!chain.still_valid(&client("c1", named("ann"), ELSEWHERE)), "{kind:?}");
+        assert_eq!(chain.is_banned_address("192.0.2.7".parse().unwrap()), kind == BanKind::Address);
+        assert_eq!(chain.bans()[0].place, "operator");
+        assert!(chain.unban(kind, value) && !chain.unban(kind, value));
+    }
+    assert!(chain.still_valid(&client("c1", named("ann"), ELSEWHERE)));
+    let unfit = chain.ban(ban(BanKind::Address, "here")).unwrap_err().to_string();
+    assert!(unfit.starts_with("value: \"here\" is neither"), "{unfit}");
+}
+
+#[test]
+fn who_would_not_be_let_in_any_more_does_not_stay() {
+    let users = vec![user("ann", "x"), User { superuser: true, ..user("root", "x") }];
+    let config = Config { anonymous: Anonymous::Loopback, users, ..Config::default() };
+    let chain = AuthChain::new(&config).unwrap();
+    let root = Identity { superuser: true, ..named("root") };
+    for (identity, address, expected) in [
+        (named("ann"), ELSEWHERE, true),
+        (named("bob"), HERE, false),
+        (root, ELSEWHERE, true),
+        (named("root"), ELSEWHERE, false),
+        (Identity { superuser: true, ..named("ann") }, ELSEWHERE, false),
+        (Identity::default(), HERE, true),
+        (Identity::default(), ELSEWHERE, false),
+    ] {
+        let client = client("c1", identity, address);
+        assert_eq!(chain.still_valid(&client), expected, "{client:?}");
+    }
+}
+
+fn refused(address: &str, at: Instant) -> BrokerEvent {
+    let peer = peer(address);
+    BrokerEvent::Refused {
+        client_id: None,
+        username: None,
+        address: peer.address,
+        listener: peer.listener,
+        carrier: peer.link.carrier,
+        protocol: "MQTT 5",
+        reason: Reason::BadCredentials,
+        at,
+    }
+}
+
+#[test]
+fn an_address_that_guesses_is_banned_for_a_time_if_that_is_wanted() {
+    let guard = Guard { enabled: true, failures: 3, ..Guard::default() };
+    let chain = AuthChain::new(&Config { guard, ..Config::default() }).unwrap();
+    let (start, address) = (Instant::now(), "192.0.2.7".parse().unwrap());
+    for at in [0, 1, 61, 62] {
+        chain.observe(&refused(ELSEWHERE, start + Duration::from_secs(at)));
+        chain.observe(&refused(HERE, start));
+        assert!(!chain.is_banned_address(address), "after {at} s");
+    }
+    chain.observe(&refused(ELSEWHERE, start + Duration::from_secs(63)));
+    assert!(chain.is_banned_address(address));
+    assert!(!chain.is_banned_address("127.0.0.1".parse().unwrap()), "this machine is never locked out");
+    let [banned] = &chain.bans()[..] else { panic!("one ban") };
+    assert_eq!((banned.place.as_str(), banned.ban.value.as_str()), ("access.guard", "192.0.2.7"));
+    assert!(crate::moment::parse(&banned.ban.until).unwrap() > SystemTime::now());
+
+    let off = AuthChain::new(&Config::default()).unwrap();
+    for _ in 0..1_000 {
+        off.observe(&refused(ELSEWHERE, start));
+    }
+    assert!(off.bans().is_empty());
+}
+
+fn ended(id: &str, reason: Reason, at: Instant) -> BrokerEvent {
+    let client = client(id, Identity::default(), ELSEWHERE);
+    let (received, sent) = Default::default();
+    let course = broker::Course { since: at, heard: at, keep_alive: None, received, sent, detail: None };
+    BrokerEvent::Disconnected { client, reason, course: course.into(), at }
+}
+
+#[test]
+fn a_flapping_client_is_banned_for_a_time_if_that_is_wanted() {
+    let flapping = Flapping { enabled: true, disconnects: 3, ..Flapping::default() };
+    let config = Config { anonymous: Anonymous::Everywhere, flapping, ..Config::default() };
+    let (chain, start) = (AuthChain::new(&config).unwrap(), Instant::now());
+    for _ in 0..10 {
+        chain.observe(&ended("calm", Reason::Kicked, start));
+    }
+    for reason in [Reason::PeerClosed, Reason::TakenOver] {
+        chain.observe(&ended("c1", reason, start));
+        assert!(chain.bans().is_empty());
+    }
+    chain.observe(&ended("c1", Reason::Disconnected, start));
+    let [banned] = &chain.bans()[..] else { panic!("one ban") };
+    assert_eq!((banned.place.as_str(), banned.ban.value.as_str()), ("access.flapping", "c1"));
+    assert!(!chain.still_valid(&client("c1", Identity::default(), ELSEWHERE)));
+    assert!(chain.still_valid(&client("c2", Identity::default(), ELSEWHERE)));
+}
