@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use access::AuthChain;
 use broker::Broker;
+use rewrite::Rewrite;
 use tracing::{info, warn};
 
 use crate::Source;
@@ -11,12 +12,13 @@ use crate::config::Loaded;
 use crate::log::Logging;
 
 /// What a running server takes over; everything else waits for a restart.
-const AT_ONCE: [&str; 2] = ["access.", "log.level"];
+const AT_ONCE: [&str; 3] = ["access.", "log.level", "rewrite"];
 
 /// The parts of a running server that heed a new configuration.
 pub(crate) struct Parts {
     pub(crate) access: AuthChain,
     pub(crate) broker: Broker,
+    pub(crate) rewrite: Arc<Rewrite>,
     pub(crate) tls: Arc<TlsProfiles>,
     pub(crate) logging: Logging,
 }
@@ -30,6 +32,7 @@ pub(crate) fn reload(
 ) -> anyhow::Result<Loaded> {
     let new = source.read()?;
     parts.access.reload(&new.config.access)?;
+    parts.rewrite.reload(&new.config.rewrite)?;
     parts.broker.reconsider(Instant::now());
     parts.logging.set_level(&new.config.log.level)?;
     let at_once = |key: &String| AT_ONCE.iter().any(|prefix| key.starts_with(prefix));

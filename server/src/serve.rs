@@ -9,6 +9,7 @@ use anyhow::Context;
 use broker::{Broker, Hooks, Observer};
 use net::Stop;
 use operators::{History, Presence};
+use rewrite::Rewrite;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -59,11 +60,12 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let banner = banner::banner(config, &open, http_address);
     let addresses = addresses(&open, http_address);
 
+    let rewrite = Arc::new(Rewrite::new(&config.rewrite)?);
     let authority = Arc::new(access.clone());
     let hooks = Hooks {
         authenticator: authority.clone(),
         authorizer: authority,
-        rewriter: None,
+        rewriter: Some(rewrite.clone()),
         interceptors: Vec::new(),
     };
     let history = Arc::new(History::new(&config.operators));
@@ -103,7 +105,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), open_files = files, "Watersmeet serves.");
 
-    let parts = Parts { access, broker, tls, logging };
+    let parts = Parts { access, broker, rewrite, tls, logging };
     obey(&mut signals, source, loaded, &parts, &reloads).await;
 
     phase.begin_draining();

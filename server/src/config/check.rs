@@ -65,6 +65,9 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
         let message = format!("the port is that of {other} too; choose another, or disable one of the two");
         report(at(&["listeners", name, "bind"]), message);
     }
+    if let Err(error) = rewrite::Rewrite::new(&config.rewrite) {
+        report(Path::default().key("rewrite").index(error.index).key(error.key), error.message);
+    }
     let fault = access::AuthChain::new(&config.access).err();
     let beside = match &fault {
         Some(ConfigError { place: Place::Key(steps), message }) => {

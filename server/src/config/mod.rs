@@ -37,6 +37,8 @@ use tree::Table;
 pub(crate) struct Config {
     /// Where the server keeps what it makes itself.
     pub(crate) state_directory: PathBuf,
+    /// Other topics in the place of those that clients name; the first rule whose source matches decides.
+    pub(crate) rewrite: Vec<rewrite::Rule>,
     /// What is logged, and how.
     pub(crate) log: Log,
     /// The listener for operators: health and metrics.
