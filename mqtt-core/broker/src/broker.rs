@@ -2,28 +2,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::{ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, SessionExpiry, Will};
+use bus::{ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, Will};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-use crate::access::{
-    Access, Attempt, Authentication, Client, Exchange, Hooks, Identity, Interceptor, Permission,
-};
-use crate::announce::{is_system, server};
+use crate::access::{Attempt, Authentication, Client, Exchange, Hooks, Identity, Permission};
+use crate::announce::server;
 use crate::delayed::{Delayed, bare};
 use crate::exclusive::Exclusive;
 use crate::mount::check_mountpoint;
 use crate::priority::Priorities;
 use crate::publish::publish_access;
-use crate::record::{Key, Record, State};
+use crate::record::{Record, State};
 use crate::retained::Retained;
 use crate::rights::{Judged, Rights};
 use crate::router::Router;
 use crate::session::Session;
 use crate::share::Strategies;
 use crate::stats::{Counters, Stats};
-use crate::timers::{Due, Timer, Timers};
+use crate::timers::{Due, Timers};
 use crate::{Answer, BrokerEvent, Config, Later, Observer};
 
 /// The one place where clients are let in and messages change hands. Cloning it is cheap and shares it.
@@ -84,12 +82,6 @@ struct Attached {
 
 /// A will, and the client whose rights it is published with.
 type OwnedWill = (Will, Arc<Client>);
-
-/// One of the calls of an interceptor.
-type Intercept<T> = fn(&dyn Interceptor, &Client, T) -> Answer<Result<T, Reason>>;
-
-/// The least time between two looks for members that are back.
-const SHARE_PAUSE: Duration = Duration::from_secs(1);
 
 /// How often expired retained messages are looked for; a reader never sees one all the same.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -386,184 +378,6 @@ impl Shared {
                 Ok(Attached { record, epoch, old_will, replaced: (!over).then_some(old), resumed: false })
             }
         }
-    }
-
-    /// The connection `epoch` leaves the session, which ends or waits as its expiry says.
-    pub(crate) fn detach(
-        self: &Arc<Self>,
-        record: &Arc<Record>,
-        epoch: u64,
-        publish_will: bool,
-        now: Instant,
-    ) {
-        let mut state = record.lock();
-        if record.epoch() != epoch || state.holder.take().is_none() {
-            return;
-        }
-        self.counters.connections.fetch_sub(1, Ordering::Relaxed);
-        state.since = Some(now);
-        if !publish_will {
-            state.will = None;
-        }
-        let expiry = match state.expiry {
-            _ if state.dismissed => Duration::ZERO,
-            SessionExpiry::AtOnce => Duration::ZERO,
-            SessionExpiry::After(span) => span,
-            SessionExpiry::Never => Duration::MAX,
-        };
-        if !self.config.queue_qos0_offline {
-            state.queue.forget_at_most_once();
-        }
-        let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
-        let mut due = Vec::new();
-        let grace = state.is_in_share_group().then_some(self.config.share_grace);
-        for (what, delay) in [(Due::Share, grace), (Due::Will, delay), (Due::End, Some(expiry))] {
-            let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { continue };
-            let timer = Timer { what, record: Arc::downgrade(record), epoch };
-            match at <= now {
-                true => due.push(timer),
-                false => state.timers.push(self.timers.set(at, timer)),
-            }
-        }
-        drop(state);
-        for timer in due {
-            self.due(timer, now);
-        }
-    }
-
-    fn due(self: &Arc<Self>, timer: Timer, now: Instant) {
-        let Some(record) = timer.record.upgrade() else { return };
-        let turn = record.interrupt();
-        let mut state = record.lock();
-        if record.epoch() != timer.epoch || state.is_held() || state.ended {
-            return;
-        }
-        if timer.what == Due::Share {
-            // Once more in a while: other members may have come back by then.
-            let again = now.checked_add(self.config.share_grace.max(SHARE_PAUSE));
-            state.timers.retain(|(at, _)| *at > now);
-            state.timers.extend(again.map(|at| self.timers.set(at, timer)));
-            drop(state);
-            return self.pass_on(&record);
-        }
-        let will = state.will.take();
-        if timer.what == Due::End {
-            record.end(&mut state);
-        }
-        drop((state, turn));
-        if let Some((will, owner)) = will {
-            self.publish_will(will, owner, now);
-        }
-        if timer.what == Due::End {
-            self.remove(&record, now);
-        }
-    }
-
-    /// Takes a session that has ended from the sessions there are.
-    pub(crate) fn remove(&self, record: &Arc<Record>, now: Instant) {
-        self.sessions.remove_if(&record.id, |_, kept| Arc::ptr_eq(kept, record));
-        self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
-        self.forget(record, now);
-    }
-
-    /// Takes an ended session out of the router, and passes on what it owed through share groups.
-    fn forget(&self, record: &Arc<Record>, now: Instant) {
-        let mut state = record.lock();
-        let subscriptions = std::mem::take(&mut state.subscriptions);
-        state.subscription_bytes = 0;
-        state.received = Default::default();
-        // Exactly-once messages that this client may have seen go to nobody else [MQTT-4.8.2-5].
-        let begun = state.inflight.drain().filter(|queued| queued.qos < bus::Qos::ExactlyOnce);
-        let owed: Vec<_> = begun.collect();
-        let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
-        drop(state);
-        for subscription in subscriptions.into_values() {
-            self.counters.remove_subscription(&subscription.filter);
-            self.router.remove(&subscription.filter, record, subscription.id);
-            self.exclusive.free(&subscription.filter, record);
-        }
-        for queued in owed.into_iter().filter(|queued| queued.group.is_some()) {
-            self.redispatch(queued, record);
-        }
-        self.emit(|| BrokerEvent::SessionEnded { client_id: record.id.clone(), at: now });
-    }
-
-    pub(crate) fn unsubscribe(&self, record: &Arc<Record>, key: &Key) -> Option<bus::Subscription> {
-        let mut state = record.lock();
-        let subscription = state.subscriptions.remove(key)?;
-        state.subscription_bytes -= subscription.filter.as_str().len();
-        drop(state);
-        self.router.remove(&subscription.filter, record, subscription.id);
-        self.counters.remove_subscription(&subscription.filter);
-        self.exclusive.free(&subscription.filter, record);
-        Some(subscription)
-    }
-
-    /// Asks the authorizer, and counts what it said.
-    pub(crate) fn authorize(self: &Arc<Self>, client: &Client, access: Access<'_>) -> Answer<Permission> {
-        // What is below `$SYS` is the server's. The authorizer is asked all the same, so that it can tell of the denial.
-        let reserved = matches!(access, Access::Publish { topic, .. } if is_system(topic));
-        if client.identity.superuser && !reserved {
-            return Answer::Now(Permission::Allow);
-        }
-        let shared = self.clone();
-        self.hooks.authorizer.authorize(client, access).map(move |permission| {
-            let permission = if reserved { Permission::Deny } else { permission };
-            let counter = match permission {
-                Permission::Allow | Permission::AllowFiltered => &shared.counters.allowed,
-                Permission::Deny => &shared.counters.denied,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
-            permission
-        })
-    }
-
-    /// Asks the authorizer; a denial is told to the observers.
-    pub(crate) fn permit(
-        self: &Arc<Self>,
-        client: &Arc<Client>,
-        access: Access<'_>,
-    ) -> Answer<Result<Permission, Reason>> {
-        let denied = |shared: &Self, client: &Arc<Client>, action, on: &str| {
-            shared.emit(|| BrokerEvent::Denied { client: client.clone(), action, on: on.into() });
-            Err(Reason::NotAuthorized)
-        };
-        let (action, on) = match access {
-            Access::Publish { topic, .. } => ("publish", topic.as_str()),
-            Access::Subscribe { filter, .. } => ("subscribe", filter.as_str()),
-            Access::Read { topic } => ("read", topic.as_str()),
-            Access::Receive { topic } => ("receive", topic.as_str()),
-        };
-        match self.authorize(client, access) {
-            Answer::Now(allowed @ (Permission::Allow | Permission::AllowFiltered)) => {
-                Answer::Now(Ok(allowed))
-            }
-            Answer::Now(Permission::Deny) => Answer::Now(denied(self, client, action, on)),
-            Answer::Later(permission) => {
-                let (shared, client, on) = (self.clone(), client.clone(), on.to_owned());
-                Answer::later(async move {
-                    match permission.await {
-                        allowed @ (Permission::Allow | Permission::AllowFiltered) => Ok(allowed),
-                        Permission::Deny => denied(&shared, &client, action, &on),
-                    }
-                })
-            }
-        }
-    }
-
-    /// Asks the interceptors in order, each by `call`, what becomes of something.
-    pub(crate) fn intercept<T: Send + 'static>(
-        self: Arc<Self>,
-        at: usize,
-        client: Arc<Client>,
-        value: T,
-        call: Intercept<T>,
-    ) -> Answer<Result<T, Reason>> {
-        let Some(interceptor) = self.hooks.interceptors.get(at) else { return Answer::Now(Ok(value)) };
-        call(&**interceptor, &client, value).then(move |result| match result {
-            Ok(value) => self.intercept(at + 1, client, value, call),
-            Err(reason) => Answer::Now(Err(reason)),
-        })
     }
 
     pub(crate) fn defer(&self, work: Answer<()>) {

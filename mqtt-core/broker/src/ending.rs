@@ -1,0 +1,126 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bus::SessionExpiry;
+
+use crate::BrokerEvent;
+use crate::broker::Shared;
+use crate::record::{Key, Record};
+use crate::timers::{Due, Timer};
+
+/// The least time between two looks for members that are back.
+const SHARE_PAUSE: Duration = Duration::from_secs(1);
+
+impl Shared {
+    /// The connection `epoch` leaves the session, which ends or waits as its expiry says.
+    pub(crate) fn detach(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+        epoch: u64,
+        publish_will: bool,
+        now: Instant,
+    ) {
+        let mut state = record.lock();
+        if record.epoch() != epoch || state.holder.take().is_none() {
+            return;
+        }
+        self.counters.connections.fetch_sub(1, Ordering::Relaxed);
+        state.since = Some(now);
+        if !publish_will {
+            state.will = None;
+        }
+        let expiry = match state.expiry {
+            _ if state.dismissed => Duration::ZERO,
+            SessionExpiry::AtOnce => Duration::ZERO,
+            SessionExpiry::After(span) => span,
+            SessionExpiry::Never => Duration::MAX,
+        };
+        if !self.config.queue_qos0_offline {
+            state.queue.forget_at_most_once();
+        }
+        let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
+        let mut due = Vec::new();
+        let grace = state.is_in_share_group().then_some(self.config.share_grace);
+        for (what, delay) in [(Due::Share, grace), (Due::Will, delay), (Due::End, Some(expiry))] {
+            let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { continue };
+            let timer = Timer { what, record: Arc::downgrade(record), epoch };
+            match at <= now {
+                true => due.push(timer),
+                false => state.timers.push(self.timers.set(at, timer)),
+            }
+        }
+        drop(state);
+        for timer in due {
+            self.due(timer, now);
+        }
+    }
+
+    pub(crate) fn due(self: &Arc<Self>, timer: Timer, now: Instant) {
+        let Some(record) = timer.record.upgrade() else { return };
+        let turn = record.interrupt();
+        let mut state = record.lock();
+        if record.epoch() != timer.epoch || state.is_held() || state.ended {
+            return;
+        }
+        if timer.what == Due::Share {
+            // Once more in a while: other members may have come back by then.
+            let again = now.checked_add(self.config.share_grace.max(SHARE_PAUSE));
+            state.timers.retain(|(at, _)| *at > now);
+            state.timers.extend(again.map(|at| self.timers.set(at, timer)));
+            drop(state);
+            return self.pass_on(&record);
+        }
+        let will = state.will.take();
+        if timer.what == Due::End {
+            record.end(&mut state);
+        }
+        drop((state, turn));
+        if let Some((will, owner)) = will {
+            self.publish_will(will, owner, now);
+        }
+        if timer.what == Due::End {
+            self.remove(&record, now);
+        }
+    }
+
+    /// Takes a session that has ended from the sessions there are.
+    pub(crate) fn remove(&self, record: &Arc<Record>, now: Instant) {
+        self.sessions.remove_if(&record.id, |_, kept| Arc::ptr_eq(kept, record));
+        self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
+        self.forget(record, now);
+    }
+
+    /// Takes an ended session out of the router, and passes on what it owed through share groups.
+    pub(crate) fn forget(&self, record: &Arc<Record>, now: Instant) {
+        let mut state = record.lock();
+        let subscriptions = std::mem::take(&mut state.subscriptions);
+        state.subscription_bytes = 0;
+        state.received = Default::default();
+        // Exactly-once messages that this client may have seen go to nobody else [MQTT-4.8.2-5].
+        let begun = state.inflight.drain().filter(|queued| queued.qos < bus::Qos::ExactlyOnce);
+        let owed: Vec<_> = begun.collect();
+        let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
+        drop(state);
+        for subscription in subscriptions.into_values() {
+            self.counters.remove_subscription(&subscription.filter);
+            self.router.remove(&subscription.filter, record, subscription.id);
+            self.exclusive.free(&subscription.filter, record);
+        }
+        for queued in owed.into_iter().filter(|queued| queued.group.is_some()) {
+            self.redispatch(queued, record);
+        }
+        self.emit(|| BrokerEvent::SessionEnded { client_id: record.id.clone(), at: now });
+    }
+
+    pub(crate) fn unsubscribe(&self, record: &Arc<Record>, key: &Key) -> Option<bus::Subscription> {
+        let mut state = record.lock();
+        let subscription = state.subscriptions.remove(key)?;
+        state.subscription_bytes -= subscription.filter.as_str().len();
+        drop(state);
+        self.router.remove(&subscription.filter, record, subscription.id);
+        self.counters.remove_subscription(&subscription.filter);
+        self.exclusive.free(&subscription.filter, record);
+        Some(subscription)
+    }
+}
