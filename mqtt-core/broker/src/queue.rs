@@ -39,6 +39,9 @@ impl Queue {
     /// the oldest, and then those of the lowest priority.
     pub(crate) fn push(&mut self, queued: Queued, config: &Config) -> Vec<Queued> {
         let (mut lost, size) = (Vec::new(), queued.message.size());
+        if self.bytes + size > config.queue_bytes && !self.can_fit(&queued, config) {
+            return vec![queued];
+        }
         while !self.has_room(size, config) {
             let Some(gone) = self.victim(&queued, config).and_then(|at| self.live.remove(at)) else {
                 lost.push(queued);
@@ -59,6 +62,19 @@ impl Queue {
     fn insert_after(&mut self, queued: Queued) {
         let at = self.live.partition_point(|other| other.priority >= queued.priority);
         self.live.insert(at, queued);
+    }
+
+    /// Whether there would be bytes enough if all less urgent messages went.
+    fn can_fit(&self, queued: &Queued, config: &Config) -> bool {
+        if self.live.back().is_none_or(|last| last.priority >= queued.priority) {
+            return true; // none is less urgent
+        }
+        let stays = |other: &&Queued| match config.when_full {
+            WhenFull::DropNewest => other.priority >= queued.priority,
+            WhenFull::DropOldest => other.priority > queued.priority,
+        };
+        let kept: usize = self.live.iter().take_while(stays).map(|other| other.message.size()).sum();
+        kept + queued.message.size() <= config.queue_bytes
     }
 
     /// Which message makes way for a new one, if any does.

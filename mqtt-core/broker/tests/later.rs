@@ -262,6 +262,25 @@ fn at_a_full_queue_the_lowest_priority_goes_first() {
 }
 
 #[test]
+fn less_urgent_messages_do_not_make_way_for_one_that_cannot_fit_all_the_same() {
+    let priorities = priorities(DefaultPriority::Lowest);
+    let world = World::with(Config { queue_bytes: 100, priorities, ..Config::default() }, Hooks::open());
+    let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
+    world.subscribe(&mut reader, 1, "#", AtLeastOnce).unwrap();
+    for (topic, length) in [("low/1", 30), ("high/1", 50), ("high/2", 50), ("high/3", 20)] {
+        world.publish(&mut writer, topic, &topic[..1].repeat(length), AtLeastOnce).unwrap();
+    }
+    let read: Vec<_> =
+        world.read(&mut reader).iter().map(|payload| (payload.len(), payload.starts_with('l'))).collect();
+    assert_eq!(
+        read,
+        [(50, false), (20, false)],
+        "the second goes itself, the third takes the place of the first"
+    );
+    assert_eq!(world.broker.stats().dropped, [(Reason::QueueFull, 2)]);
+}
+
+#[test]
 fn a_retained_message_without_an_expiry_may_get_one_and_large_ones_are_refused() {
     let config = Config { retained_expiry: secs(60), max_retained_payload: 4, ..Config::default() };
     let mut world = World::with(config, Hooks::open());
