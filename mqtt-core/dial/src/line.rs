@@ -219,7 +219,11 @@ impl Line {
                         return Poll::Ready(Some(Event::Room));
                     }
                     Ok(()) => {}
-                    Err(lost) => return Poll::Ready(Some(self.lost(lost))),
+                    Err(lost) => {
+                        // The client may have said what the server did wrong.
+                        let _ = self.poll_write(cx);
+                        return Poll::Ready(Some(self.lost(lost)));
+                    }
                 },
             }
         }

@@ -141,9 +141,9 @@ pub enum ClientError {
     /// The server takes no packet so large.
     #[error("the server takes no packet so large")]
     PacketTooLarge,
-    /// Nobody can leave out what it published itself from a shared subscription.
-    #[error("a shared subscription cannot leave out what this client published")]
-    SharedNoLocal,
+    /// What was asked is against the protocol's rules for clients.
+    #[error("{0}")]
+    Misuse(&'static str),
     /// The packet cannot be written.
     #[error(transparent)]
     Encode(#[from] EncodeError),

@@ -6,6 +6,7 @@ use crate::metadata::whole_seconds;
 
 /// Writes the CONNECT that the options ask for.
 pub(super) fn write(options: &ClientOptions, out: &mut Vec<u8>) -> Result<(), ClientError> {
+    check(options)?;
     let mut properties = PropertyBuffer::default();
     let mut will_properties = PropertyBuffer::default();
     if options.version == Version::V5 {
@@ -36,6 +37,25 @@ pub(super) fn write(options: &ClientOptions, out: &mut Vec<u8>) -> Result<(), Cl
         properties: properties.as_properties(),
     };
     Ok(encode(&Packet::Connect(connect), options.version, out)?)
+}
+
+/// What no server may be asked.
+fn check(options: &ClientOptions) -> Result<(), ClientError> {
+    let before_v5 = options.version != Version::V5;
+    let texts = [Some(options.client_id.as_str()), options.username.as_deref()];
+    let texts = texts.into_iter().flatten();
+    let said = options.said.iter().flat_map(|(name, value)| [&**name, &**value]);
+    if texts.chain(said).any(|text| text.contains('\0')) {
+        return Err(ClientError::Misuse("text cannot hold U+0000")); // [MQTT-1.5.3-2], [MQTT-1.5.4-2]
+    }
+    if before_v5 && options.password.is_some() && options.username.is_none() {
+        return Err(ClientError::Misuse("before MQTT 5 a password needs a user name")); // [MQTT-3.1.2-22]
+    }
+    if before_v5 && options.client_id.is_empty() && (!options.clean_start || options.version == Version::V31)
+    {
+        return Err(ClientError::Misuse("a session that is kept needs a client id")); // [MQTT-3.1.3-7]
+    }
+    Ok(())
 }
 
 fn ask(options: &ClientOptions, properties: &mut PropertyBuffer) -> Result<(), ClientError> {

@@ -40,6 +40,8 @@ pub struct MqttClient {
     last_id: u16,
     /// Counts sessions, so that an acknowledgement of a lost one is not sent in its successor.
     session: u64,
+    /// Messages that are acknowledged by hand, in the order in which they came, and whether they were.
+    in_hand: VecDeque<(PacketId, bool)>,
     events: VecDeque<ClientEvent>,
 }
 
@@ -77,6 +79,7 @@ impl MqttClient {
             asked: BTreeMap::new(),
             last_id: 0,
             session: 0,
+            in_hand: VecDeque::new(),
             events: VecDeque::new(),
         }
     }
@@ -93,6 +96,7 @@ impl MqttClient {
     pub fn disconnected(&mut self) {
         self.state = State::Offline;
         self.asked.clear();
+        self.in_hand.clear();
     }
 
     /// Whether the session is open.
@@ -153,8 +157,13 @@ impl MqttClient {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<PacketId, ClientError> {
+        if filters.is_empty() {
+            return Err(ClientError::Misuse("a subscription needs a filter")); // [MQTT-3.8.3-2]
+        }
         if filters.iter().any(|(filter, options)| filter.share().is_some() && options.no_local) {
-            return Err(ClientError::SharedNoLocal); // [MQTT-3.8.3-4]
+            return Err(ClientError::Misuse(
+                "a shared subscription cannot leave out what this client published",
+            )); // [MQTT-3.8.3-4]
         }
         let mut properties = PropertyBuffer::default();
         if let Some(identifier) = identifier.filter(|_| self.options.version == Version::V5) {
@@ -175,6 +184,9 @@ impl MqttClient {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<PacketId, ClientError> {
+        if filters.is_empty() {
+            return Err(ClientError::Misuse("a filter is missing")); // [MQTT-3.10.3-2]
+        }
         let mut properties = PropertyBuffer::default();
         self.say(said, &mut properties)?;
         let id = self.ask(Asked::Unsubscribe { filters: filters.len() })?;
@@ -183,7 +195,8 @@ impl MqttClient {
         self.request(id, &Packet::Unsubscribe(packet), now, out)
     }
 
-    /// Acknowledges a message by hand. One of a session that the server has lost needs no acknowledgement.
+    /// Acknowledges a message by hand. The server hears of it once all that came before are acknowledged too; one of a
+    /// session that the server has lost needs no acknowledgement.
     pub fn acknowledge(
         &mut self,
         message: &Received,
@@ -191,14 +204,27 @@ impl MqttClient {
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
         let Some(id) = message.id.filter(|_| message.session == self.session) else { return Ok(()) };
-        if message.publish.qos == Qos::ExactlyOnce {
-            match self.incoming.get_mut(&id) {
-                Some(recorded) => *recorded = true,
-                None => return Ok(()),
-            }
-            return self.send(&Packet::PubRec(Ack::success(id)), now, out);
+        if message.publish.qos == Qos::ExactlyOnce
+            && let Some(recorded) = self.incoming.get_mut(&id)
+        {
+            *recorded = true;
         }
-        self.send(&Packet::PubAck(Ack::success(id)), now, out)
+        self.line()?;
+        if let Some((_, done)) = self.in_hand.iter_mut().find(|(of, done)| *of == id && !done) {
+            *done = true;
+        }
+        while let Some((id, _)) = self.in_hand.pop_front_if(|(_, done)| *done) {
+            self.answer(id, now, out)?; // [MQTT-4.6.0-2], [MQTT-4.6.0-3]
+        }
+        Ok(())
+    }
+
+    /// Sends PUBREC if the id is that of a QoS 2 message, else PUBACK.
+    fn answer(&mut self, id: PacketId, now: Instant, out: &mut Vec<u8>) -> Result<(), ClientError> {
+        match self.incoming.contains_key(&id) {
+            true => self.send(&Packet::PubRec(Ack::success(id)), now, out),
+            false => self.send(&Packet::PubAck(Ack::success(id)), now, out),
+        }
     }
 
     /// Answers [`ClientEvent::Challenged`].
@@ -234,6 +260,12 @@ impl MqttClient {
         let mut properties = PropertyBuffer::default();
         self.say(said, &mut properties)?;
         if let Some(expiry) = session_expiry {
+            if self.options.session_expiry == SessionExpiry::AtOnce && expiry != SessionExpiry::AtOnce {
+                // [MQTT5 3.14.2.2.2]
+                return Err(ClientError::Misuse(
+                    "a session that ends with its connection cannot be kept at the end",
+                ));
+            }
             properties.push(Property::SessionExpiryInterval(expiry.seconds()))?;
         }
         let code = if publish_will { ReasonCode::DISCONNECT_WITH_WILL } else { ReasonCode::SUCCESS };
@@ -251,8 +283,9 @@ impl MqttClient {
             State::Online(online) => match online.asked {
                 Some(asked) => Some(asked + self.options.patience),
                 None => {
+                    // A little early, so that the packet still begins within the time [MQTT-3.1.2-23].
                     let keep_alive = Duration::from_secs(online.granted.keep_alive.into());
-                    (!keep_alive.is_zero()).then(|| online.sent + keep_alive)
+                    (!keep_alive.is_zero()).then(|| online.sent + keep_alive * 9 / 10)
                 }
             },
         }
@@ -278,9 +311,12 @@ impl MqttClient {
     /// How packets go to the server, if it is there.
     fn line(&self) -> Result<Line, ClientError> {
         match &self.state {
-            State::Online(online) => {
-                Ok(Line { version: self.options.version, packet_maximum: online.granted.packet_maximum })
-            }
+            State::Online(online) => Ok(Line {
+                version: self.options.version,
+                packet_maximum: online.granted.packet_maximum,
+                maximum_qos: online.granted.maximum_qos,
+                retain_available: online.granted.retain_available,
+            }),
             State::Offline | State::ExpectConnAck { .. } => Err(ClientError::NotConnected),
         }
     }
@@ -303,8 +339,8 @@ impl MqttClient {
         let window = usize::from(online.granted.receive_maximum);
         let Ok(line) = self.line() else { return };
         let before = out.len();
-        for id in self.outgoing.send(window, &line, out) {
-            self.events.push_back(ClientEvent::Published(id, ReasonCode::PACKET_TOO_LARGE));
+        for (id, code) in self.outgoing.send(window, &line, out) {
+            self.events.push_back(ClientEvent::Published(id, code));
         }
         if out.len() > before {
             self.sent(now);
@@ -313,6 +349,9 @@ impl MqttClient {
 
     fn say(&self, said: &[UserProperty], properties: &mut PropertyBuffer) -> Result<(), ClientError> {
         for (name, value) in said.iter().filter(|_| self.options.version == Version::V5) {
+            if name.contains('\0') || value.contains('\0') {
+                return Err(ClientError::Misuse("text cannot hold U+0000")); // [MQTT-1.5.4-2]
+            }
             properties.push(Property::UserProperty(name, value))?;
         }
         Ok(())
@@ -349,13 +388,27 @@ impl MqttClient {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), ClientError> {
+        if matches!(self.state, State::Offline) {
+            return Err(ClientError::NotConnected);
+        }
+        let method = self.options.authentication.as_ref().map(|step| &step.method);
+        if method != Some(&step.method) {
+            // [MQTT-4.12.0-5], [MQTT-4.12.0-7], [MQTT-4.12.1-1]
+            return Err(ClientError::Misuse("the authentication method is that of the connect, or none"));
+        }
         let mut properties = PropertyBuffer::default();
         properties.push(Property::AuthenticationMethod(&step.method))?;
         if !step.data.is_empty() {
             properties.push(Property::AuthenticationData(&step.data))?;
         }
         let packet = Packet::Auth(Auth { code, properties: properties.as_properties() });
-        let line = self.line().unwrap_or(Line { version: self.options.version, packet_maximum: u32::MAX });
+        let unlimited = Line {
+            version: self.options.version,
+            packet_maximum: u32::MAX,
+            maximum_qos: Qos::ExactlyOnce,
+            retain_available: true,
+        };
+        let line = self.line().unwrap_or(unlimited);
         line.send(&packet, out)?;
         self.sent(now);
         Ok(())

@@ -1,9 +1,10 @@
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bus::{Publish, Qos};
 
 use crate::codec::{
-    Ack, EncodeError, Packet, PacketId, Property, PropertyBuffer, Publish as PublishPacket, Version, encode,
+    Ack, EncodeError, Packet, PacketId, Property, PropertyBuffer, Publish as PublishPacket, ReasonCode,
+    Version, encode,
 };
 use crate::metadata::{for_each_property, whole_seconds};
 
@@ -11,6 +12,10 @@ use crate::metadata::{for_each_property, whole_seconds};
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
     entries: VecDeque<Entry>,
+    /// The ids of all entries.
+    ids: HashSet<PacketId>,
+    /// How many entries wait for the window.
+    unsent: usize,
 }
 
 #[derive(Debug)]
@@ -44,30 +49,46 @@ impl Outgoing {
     }
 
     pub(super) fn has(&self, id: PacketId) -> bool {
-        self.entries.iter().any(|entry| entry.id == id)
+        self.ids.contains(&id)
     }
 
     pub(super) fn push(&mut self, id: PacketId, publish: Publish) {
         self.entries.push_back(Entry { id, stage: Stage::Unsent { publish, duplicate: false } });
+        self.ids.insert(id);
+        self.unsent += 1;
     }
 
-    /// Sends what the window has room for; returns the ids that the server would not take.
-    pub(super) fn send(&mut self, window: usize, line: &Line, out: &mut Vec<u8>) -> Vec<PacketId> {
+    /// Sends what the window has room for; returns the ids that the server would not take, and why.
+    pub(super) fn send(
+        &mut self,
+        window: usize,
+        line: &Line,
+        out: &mut Vec<u8>,
+    ) -> Vec<(PacketId, ReasonCode)> {
         let mut refused = Vec::new();
         let mut room = window.saturating_sub(self.in_flight());
-        for entry in &mut self.entries {
-            if room == 0 {
+        let start = self.first_unsent();
+        for entry in self.entries.iter_mut().skip(start) {
+            if room == 0 || self.unsent == 0 {
                 break;
             }
             let Stage::Unsent { publish, duplicate } = &entry.stage else { continue };
-            if line.publish(publish, Some(entry.id), *duplicate, out).is_ok() {
+            if publish.qos > line.maximum_qos {
+                refused.push((entry.id, ReasonCode::QOS_NOT_SUPPORTED)); // [MQTT-3.2.2-11]
+            } else if publish.retain && !line.retain_available {
+                refused.push((entry.id, ReasonCode::RETAIN_NOT_SUPPORTED)); // [MQTT-3.2.2-14]
+            } else if line.publish(publish, Some(entry.id), *duplicate, out).is_ok() {
                 entry.stage = Stage::ExpectAck(publish.clone());
+                self.unsent -= 1;
                 room -= 1;
             } else {
-                refused.push(entry.id);
+                refused.push((entry.id, ReasonCode::PACKET_TOO_LARGE)); // [MQTT-3.2.2-15]
             }
         }
-        self.entries.retain(|entry| !refused.contains(&entry.id));
+        for (refused, _) in &refused {
+            self.remove(|entry| entry.id == *refused);
+            self.unsent -= 1;
+        }
         refused
     }
 
@@ -79,6 +100,7 @@ impl Outgoing {
                 Stage::Unsent { .. } => {}
                 Stage::ExpectAck(publish) => {
                     entry.stage = Stage::Unsent { publish: publish.clone(), duplicate: true };
+                    self.unsent += 1;
                 }
                 Stage::ExpectComplete => line.release(entry.id, out)?,
             }
@@ -90,6 +112,8 @@ impl Outgoing {
     /// it had taken.
     pub(super) fn restart(&mut self) -> Vec<PacketId> {
         let mut taken = Vec::new();
+        self.unsent = 0;
+        self.ids.clear();
         for entry in std::mem::take(&mut self.entries) {
             match entry.stage {
                 Stage::Unsent { publish, .. } | Stage::ExpectAck(publish) => self.push(entry.id, publish),
@@ -130,13 +154,29 @@ impl Outgoing {
 
     fn remove(&mut self, is_it: impl Fn(&Entry) -> bool) -> Settled {
         match self.entries.iter().position(is_it).and_then(|index| self.entries.remove(index)) {
-            Some(_) => Settled::Done,
+            Some(entry) => {
+                self.ids.remove(&entry.id);
+                Settled::Done
+            }
             None => Settled::Unknown,
         }
     }
 
+    /// Where to begin to look for what was not sent: the shorter way round.
+    fn first_unsent(&self) -> usize {
+        if self.unsent == 0 || self.in_flight() < self.unsent {
+            return 0;
+        }
+        let mut left = self.unsent;
+        let is_first = |entry: &Entry| {
+            left -= usize::from(matches!(entry.stage, Stage::Unsent { .. }));
+            left == 0
+        };
+        self.entries.iter().rposition(is_first).unwrap_or(0)
+    }
+
     fn in_flight(&self) -> usize {
-        self.entries.iter().filter(|entry| !matches!(entry.stage, Stage::Unsent { .. })).count()
+        self.entries.len() - self.unsent
     }
 }
 
@@ -145,6 +185,8 @@ impl Outgoing {
 pub(super) struct Line {
     pub(super) version: Version,
     pub(super) packet_maximum: u32,
+    pub(super) maximum_qos: Qos,
+    pub(super) retain_available: bool,
 }
 
 impl Line {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::outgoing::Settled;
 use super::{Asked, ClientError, ClientEvent, Granted, MqttClient, Online, Received, Refusal, State};
 use crate::codec::{
-    Ack, Auth, ConnAck, Packet, PacketId, Property, Publish as PublishPacket, ReasonCode, SubAck, Version,
-    decode,
+    Ack, Auth, ConnAck, DecodeError, Disconnect, Packet, PacketId, Properties, Property,
+    Publish as PublishPacket, ReasonCode, SubAck, Version, decode,
 };
 use crate::metadata::Said;
 
@@ -24,21 +24,32 @@ impl MqttClient {
                 Ok(None) => break,
                 Ok(Some((packet, length))) => {
                     if let Err(error) = self.take(&packet, now, out) {
-                        self.disconnected();
-                        return Err(error);
+                        return Err(self.give_up(error, out));
                     }
                     taken += length;
                 }
-                Err(error) => {
-                    self.disconnected();
-                    return Err(error);
-                }
+                Err(error) => return Err(self.give_up(error, out)),
             }
             if matches!(self.state, State::Offline) {
                 return Ok(input.len());
             }
         }
         Ok(taken)
+    }
+
+    /// Tells a server of MQTT 5 what it did wrong [MQTT5 4.13.1].
+    fn give_up(&mut self, error: ClientError, out: &mut Vec<u8>) -> ClientError {
+        let code = match error {
+            ClientError::Malformed(DecodeError::PacketTooLarge) => ReasonCode::PACKET_TOO_LARGE,
+            ClientError::Malformed(_) => ReasonCode::MALFORMED_PACKET,
+            _ => ReasonCode::PROTOCOL_ERROR,
+        };
+        if let (Version::V5, Ok(line)) = (self.options.version, self.line()) {
+            let farewell = Disconnect { code, properties: Properties::NONE };
+            let _ = line.send(&Packet::Disconnect(farewell), out);
+        }
+        self.disconnected();
+        error
     }
 
     fn take(&mut self, packet: &Packet<'_>, now: Instant, out: &mut Vec<u8>) -> Result<(), ClientError> {
@@ -168,7 +179,10 @@ impl MqttClient {
         if let Some(id) = packet.id.filter(|_| packet.qos == Qos::ExactlyOnce) {
             match self.incoming.get(&id) {
                 Some(true) => return self.send(&Packet::PubRec(Ack::success(id)), now, out), // [MQTT-4.3.3-10]
-                Some(false) => return Ok(()),
+                Some(false) => {
+                    self.take_in_hand(id)?;
+                    return Ok(());
+                }
                 None => self.expect_release(id)?,
             }
         }
@@ -180,10 +194,25 @@ impl MqttClient {
         let (id, session) = (packet.id, self.session);
         let duplicate = packet.duplicate;
         let message = Box::new(Received { publish, duplicate, subscriptions, alias, id, session });
+        if let Some(id) = id {
+            self.take_in_hand(id)?;
+        }
         if !self.options.acknowledge_by_hand {
             self.acknowledge(&message, now, out)?;
         }
         self.events.push_back(ClientEvent::Message(message));
+        Ok(())
+    }
+
+    fn take_in_hand(&mut self, id: PacketId) -> Result<(), ClientError> {
+        let most = match self.options.version {
+            Version::V5 => self.options.receive_maximum.max(1),
+            Version::V31 | Version::V311 => u16::MAX,
+        };
+        if self.in_hand.len() >= usize::from(most) {
+            return Err(ClientError::Violation("more unacknowledged messages than CONNECT told")); // [MQTT-3.3.4-9]
+        }
+        self.in_hand.push_back((id, false));
         Ok(())
     }
 
