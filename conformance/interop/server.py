@@ -30,8 +30,8 @@ LISTENERS = {
 class Watersmeet:
     """One run of our server; `folder` holds its data and outlives it."""
 
-    def __init__(self, binary: str, folder: Path | None = None, ports: dict | None = None):
-        """Starts it on these ports, or on any that are free."""
+    def __init__(self, binary: str, folder: Path | None = None, ports: dict | None = None, more: str = ""):
+        """Starts it on these ports, or on any that are free; `more` is added to its configuration."""
         self._temporary = None
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="watersmeet-")
@@ -42,7 +42,7 @@ class Watersmeet:
             f'[{section}]\nbind = "127.0.0.1:{(ports or {}).get(name, 0)}"\n'
             for name, section in LISTENERS.items()
         ]
-        config.write_text("".join([f'state_directory = "{folder}"\n', *binds]))
+        config.write_text("".join([f'state_directory = "{folder}"\n', *binds]) + more)
         self.ca = folder / "tls" / "ca.pem"
         self.log = folder / "log.txt"
         with self.log.open("ab") as log:
