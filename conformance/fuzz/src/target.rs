@@ -23,6 +23,7 @@ impl Target {
             &targets::coap::TARGETS,
             &targets::lwm2m::TARGETS,
             &targets::stomp::TARGETS,
+            &targets::net::TARGETS,
         ]
         .concat()
     }

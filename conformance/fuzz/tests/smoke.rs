@@ -50,6 +50,11 @@ fn stomp_survives() {
     run("stomp_");
 }
 
+#[test]
+fn web_socket_and_proxy_headers_survive() {
+    run("net_");
+}
+
 fn run(prefix: &str) {
     let targets: Vec<_> =
         Target::all().into_iter().filter(|target| target.name.starts_with(prefix)).collect();

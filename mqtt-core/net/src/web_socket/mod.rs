@@ -2,6 +2,7 @@
 //! frames and share them. [MQTT-6.0.0-2]
 
 mod frames;
+mod handshake;
 mod text;
 pub(crate) mod upgrade;
 
@@ -13,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
 pub use frames::{Decoded, Decoder, Fault, Said};
+pub use handshake::{Accepted, Refusal, handshake};
 
 use crate::fault;
 
