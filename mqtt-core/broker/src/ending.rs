@@ -41,7 +41,9 @@ impl Shared {
         }
         let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
         let mut due = Vec::new();
-        let grace = state.is_in_share_group().then_some(self.config.share_grace);
+        // A session that ends before then passes on what it has when it does.
+        let grace =
+            Some(self.config.share_grace).filter(|grace| *grace < expiry && state.is_in_share_group());
         for (what, delay) in [(Due::Share, grace), (Due::Will, delay), (Due::End, Some(expiry))] {
             let Some(at) = delay.and_then(|delay| now.checked_add(delay)) else { continue };
             let timer = Timer { what, record: Arc::downgrade(record), epoch };
@@ -73,6 +75,7 @@ impl Shared {
         }
         let will = state.will.take();
         if timer.what == Due::End {
+            self.timers.cancel(&std::mem::take(&mut state.timers));
             record.end(&mut state);
         }
         drop((state, turn));

@@ -104,4 +104,36 @@ mod tests {
         }
         assert_eq!(broker.0.timers.len(), 1);
     }
+
+    #[test]
+    fn a_member_of_a_share_group_leaves_no_timer_when_its_session_ends() {
+        let world = |share_grace| {
+            let config = Config { share_grace, ..Config::default() };
+            Broker::new(config, Hooks::open(), Vec::new())
+        };
+        let (now, secs) = (Instant::now(), Duration::from_secs);
+        for (grace, expiry, timers) in [(60, 0, 0), (60, 60, 1), (10, 60, 2)] {
+            let broker = world(secs(grace));
+            let connect =
+                Connect { session_expiry: SessionExpiry::After(secs(expiry)), ..harness::connect("c") };
+            let peer = Peer {
+                address: Address::Internal,
+                listener: "test".into(),
+                transport: Transport::Stream,
+                seed: 0,
+                link: Default::default(),
+            };
+            let Answer::Now(Ok(Opened::Session(mut session, _))) = broker.connect(connect, peer, now) else {
+                panic!("not let in");
+            };
+            let filter = bus::Filter::parse("$share/g/t").unwrap();
+            let (options, keyed) = Default::default();
+            let subscription = bus::Subscription { id: bus::SubscriptionId(0), filter, options, keyed };
+            assert!(matches!(session.subscribe(vec![subscription], now), Answer::Now(Ok(_))));
+            session.close(Reason::PeerClosed, now);
+            assert_eq!(broker.0.timers.len(), timers, "grace {grace}, expiry {expiry}");
+            (1..=70).for_each(|second| drop(broker.tick(now + secs(second))));
+            assert_eq!(broker.0.timers.len(), 0);
+        }
+    }
 }

@@ -270,13 +270,15 @@ impl Reason {
                 "topic_invalid",
                 Client,
                 "the topic name is not valid here",
-                "topic names have no wildcards, no U+0000, and at most limits.topic_levels levels",
+                "topic names have no wildcards, no U+0000, and at most limits.topic_levels levels; behind $delayed/ stands a \
+                 number of seconds, then the topic",
             ),
             Self::FilterInvalid => Text(
                 "filter_invalid",
                 Client,
                 "the topic filter is not valid",
-                "+ and # stand only as whole levels, and # only last",
+                "+ and # stand only as whole levels, and # only last; with broker.property_filters, a condition may follow: \
+                 {filter}?name=value&number>5",
             ),
             Self::PayloadInvalid => Text(
                 "payload_invalid",
