@@ -275,7 +275,7 @@ impl Shared {
     ) -> Result<Opened, Reason> {
         let expiry = self.config.session_expiry(connect.session_expiry);
         let window = connect.receive_maximum.min(self.config.max_inflight);
-        let assigned = connect.client_id.as_ref() != Some(&client.id);
+        let assigned = connect.client_id.is_none();
         let rights = judged.rights;
         let attached = self.attach(&client, connect.clean_start, window, |state| {
             state.expiry = expiry;

@@ -29,12 +29,14 @@ fn the_client_id_of_an_identity_replaces_what_the_client_asked_for() {
     let hooks = Hooks { authenticator: Arc::new(ByName), ..Hooks::open() };
     let world = World::with(Config::default(), hooks);
     let ann = world.open(named("c1", "ann")).unwrap();
-    assert_eq!((ann.connected.client_id.as_str(), ann.connected.assigned), ("ann", true));
+    assert_eq!((ann.connected.client_id.as_str(), ann.connected.assigned), ("ann", false));
+    let unnamed = world.open(Connect { client_id: None, ..named("c1", "bob") }).unwrap();
+    assert_eq!((unnamed.connected.client_id.as_str(), unnamed.connected.assigned), ("bob", true));
     let again = world.open(named("ann", "ann")).unwrap();
     assert_eq!((again.connected.assigned, again.connected.session_present), (false, true));
     let nobody = world.connect("c1");
     assert_eq!((nobody.connected.client_id.as_str(), nobody.connected.assigned), ("c1", false));
-    assert_eq!(world.broker.stats().sessions, 2);
+    assert_eq!(world.broker.stats().sessions, 3);
 }
 
 #[test]

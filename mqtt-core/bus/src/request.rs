@@ -146,7 +146,8 @@ pub enum Reply {
 pub struct Connected {
     /// The client's id: its own, the one that goes with its identity, or the one the broker chose.
     pub client_id: ClientId,
-    /// Whether it is not the one the client asked for.
+    /// Whether the client asked for none, and has to be told. One that asked for another than it got is not: clients of
+    /// MQTT take an id that they did not ask to be given for a fault of the server.
     pub assigned: bool,
     /// Whether an earlier session goes on.
     pub session_present: bool,

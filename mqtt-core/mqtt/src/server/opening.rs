@@ -303,8 +303,7 @@ impl Opening {
         }
         say(Property::MaximumPacketSize(u32::try_from(shared.limits.packet).unwrap_or(u32::MAX).max(1)));
         if connected.assigned {
-            // Also where the id goes with the identity, whatever the client asked for [MQTT-3.2.2-16].
-            say(Property::AssignedClientIdentifier(connected.client_id.as_str()));
+            say(Property::AssignedClientIdentifier(connected.client_id.as_str())); // [MQTT-3.2.2-16]
         }
         if shared.limits.topic_aliases > 0 {
             say(Property::TopicAliasMaximum(shared.limits.topic_aliases));
