@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import runpy
 import subprocess
 import sys
@@ -48,6 +49,12 @@ def start(binary: str, config: str, folder: pathlib.Path) -> tuple[subprocess.Po
     command = [str(pathlib.Path(binary).resolve()), "serve", "--ready-file", str(ready)]
     command += ["--config", str(pathlib.Path(config).resolve())]
     clean = {name: value for name, value in os.environ.items() if not name.startswith("WATERSMEET_")}
+    shown = subprocess.run(
+        [command[0], "config", "show", *command[4:]], capture_output=True, text=True, env=clean, check=True
+    )
+    # Other listeners would want ports that may be taken.
+    for listener in set(re.findall(r"^\[listeners\.([^.\]]+)\]", shown.stdout, re.MULTILINE)) - {"mqtt"}:
+        clean[f"WATERSMEET_LISTENERS__{listener.upper().replace('-', '_')}__ENABLED"] = "false"
     with log.open("wb") as output:
         server = subprocess.Popen(command, stdout=output, stderr=output, cwd=folder, env=clean)
     end = time.monotonic() + START
