@@ -42,12 +42,31 @@ fn packets(input: &[u8]) {
 }
 
 fn connection(input: &[u8]) {
-    converse(&Mqtt::new(Config::default(), small_limits()), Transport::Stream, pieces(input));
+    converse(&Mqtt::new(config(input), small_limits()), Transport::Stream, pieces(input));
 }
 
 fn connected(connect: &[u8], input: &[u8]) {
     let frames = [connect].into_iter().chain(pieces(input));
-    converse(&Mqtt::new(Config::default(), small_limits()), Transport::Stream, frames);
+    converse(&Mqtt::new(config(input), small_limits()), Transport::Stream, frames);
+}
+
+/// Every third length of input meets a server where everything is otherwise.
+fn config(input: &[u8]) -> Config {
+    if input.len() % 3 > 0 {
+        return Config::default();
+    }
+    Config {
+        long_client_ids: false,
+        response_information: "answers/%c".to_owned(),
+        server_reference: "other:1883".to_owned(),
+        tell_not_authorized: false,
+        wildcard_subscriptions: false,
+        subscription_identifiers: false,
+        v3_no_local: true,
+        keep_alive_multiplier: 1.0,
+        topic_aliases_sent: 0,
+        ..Config::default()
+    }
 }
 
 fn connects() -> Vec<Vec<u8>> {
