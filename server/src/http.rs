@@ -46,10 +46,10 @@ pub(crate) struct Operations {
 struct Asker(SocketAddr);
 
 /// How many connections there may be at once; the next one waits.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 
 /// How long the head of a request may take, and how long a connection may be idle.
-const HEAD: Duration = Duration::from_secs(15);
+const HEAD: Duration = Duration::from_secs(5);
 
 /// How long a connection lasts, whatever is asked on it; then it ends after the answer that is under way.
 const LIFE: Duration = Duration::from_secs(60);

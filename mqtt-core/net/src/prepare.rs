@@ -118,6 +118,7 @@ fn failed(peer: &Peer, failure: &Failure, shared: &Shared, began: Instant) {
     let (protocol, reason) = (shared.protocol.label(), failure.reason);
     debug!(peer = %peer.address, listener = %shared.name, carrier = peer.link.carrier.name(),
         reason = reason.name(), detail = failure.detail, "A connection ended before its protocol began.");
+    shared.broker.count_begin();
     shared.broker.count_close(protocol, reason);
     let mut course = Course::new(began);
     course.detail = Some(failure.detail.as_str().into());

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use broker::Course;
 use bus::{Address, Carrier, Link, Reason, Transport};
 use quinn::crypto::rustls::{HandshakeData, QuicServerConfig};
 use quinn::rustls::pki_types::CertificateDer;
@@ -104,15 +105,15 @@ async fn begin(
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return refuse(&error, address, &shared),
         Err(_) => {
-            shared.refuse(Reason::HandshakeTimeout);
-            return;
+            let detail = "the QUIC handshake was not finished".to_owned();
+            return turn_away(Reason::HandshakeTimeout, detail, address, &shared);
         }
     };
     drop(handshake);
     let secured = match secured(&connection) {
         Ok(secured) => Arc::new(secured),
         Err(reason) => {
-            shared.refuse(reason);
+            turn_away(reason, reason.explain().to_owned(), address, &shared);
             return connection.close(VarInt::from(0_u8), reason.name().as_bytes());
         }
     };
@@ -131,7 +132,15 @@ fn secured(connection: &Connection) -> Result<bus::Secured, Reason> {
 
 fn refuse(error: &ConnectionError, address: SocketAddr, shared: &Shared) {
     debug!(%address, %error, "A QUIC handshake failed.");
-    shared.refuse(reason(error));
+    turn_away(reason(error), error.to_string(), address, shared);
+}
+
+fn turn_away(reason: Reason, detail: String, address: SocketAddr, shared: &Shared) {
+    shared.refuse(reason);
+    let link = Link { carrier: Carrier::Quic, secured: None };
+    let peer = shared.peer(Address::Socket(address), Transport::Stream, link);
+    let (label, now) = (shared.protocol.label(), Instant::now());
+    shared.broker.tell_lost(&peer, label, reason, Course::new(now).with_detail(detail), now);
 }
 
 /// Why a connection ended or did not begin.
