@@ -40,6 +40,8 @@ pub(crate) enum DecidedBy {
     Superuser,
     /// Only the server itself publishes below `$SYS`.
     SystemTopic,
+    /// What the server publishes there is for operators, unless a rule says otherwise.
+    SystemReader,
 }
 
 /// Why a rule is not about an access: the condition that does not hold.
@@ -119,7 +121,8 @@ impl Rules {
             Decision { permission, by }
         };
         let on = question.on;
-        if question.action == Action::Publish && (on == "$SYS" || on.starts_with("$SYS/")) {
+        let is_system = on == "$SYS" || on.starts_with("$SYS/");
+        if question.action == Action::Publish && is_system {
             return decision(Permit::Deny, DecidedBy::SystemTopic);
         }
         if client.identity.superuser {
@@ -141,6 +144,9 @@ impl Rules {
                     acl.judge_topic(names, on, question.want())
                 };
                 Decision { permission, by: DecidedBy::AclFile(acl.clone(), by) }
+            }
+            None if is_system && !client.peer.address.is_local() => {
+                decision(Permit::Deny, DecidedBy::SystemReader)
             }
             None => decision(self.default, DecidedBy::Default),
         }
@@ -308,7 +314,8 @@ impl Eq for DecidedBy {}
 
 impl DecidedBy {
     /// All kinds.
-    pub(crate) const KINDS: [&str; 5] = ["rules", "acl_file", "default", "superuser", "system_topic"];
+    pub(crate) const KINDS: [&str; 6] =
+        ["rules", "acl_file", "default", "superuser", "system_topic", "system_reader"];
 
     /// The kind, for metrics.
     pub(crate) fn kind(&self) -> &'static str {
@@ -318,6 +325,7 @@ impl DecidedBy {
             Self::Default => "default",
             Self::Superuser => "superuser",
             Self::SystemTopic => "system_topic",
+            Self::SystemReader => "system_reader",
         }
     }
 }
@@ -334,6 +342,9 @@ impl std::fmt::Display for DecidedBy {
             Self::Default => f.write_str("access.default, since no rule matched"),
             Self::Superuser => f.write_str("superuser"),
             Self::SystemTopic => f.write_str("$SYS, where only the server publishes"),
+            Self::SystemReader => {
+                f.write_str("$SYS, which superusers and clients on this machine read where no rule matches")
+            }
         }
     }
 }

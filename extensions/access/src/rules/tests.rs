@@ -108,6 +108,20 @@ fn a_superuser_is_above_the_rules_but_nobody_publishes_below_sys() {
 }
 
 #[test]
+fn what_the_server_publishes_is_for_operators_unless_a_rule_says_otherwise() {
+    let open = rules(ALLOW, &[rule(ALLOW, Action::All, &["#"])]);
+    let (far, near) = (client("c1", Some("ann"), "10.0.0.1:1"), client("c1", None, "127.0.0.1:1"));
+    for filter in ["$SYS/#", "$SYS/broker/uptime", "$share/g/$SYS/broker/+"] {
+        assert_eq!(subscribe(&open, &far, filter), decision(DENY, DecidedBy::SystemReader), "{filter}");
+        assert_eq!(subscribe(&open, &near, filter), decision(ALLOW, DecidedBy::Default), "{filter}");
+    }
+    assert_eq!(subscribe(&rules(DENY, &[]), &near, "$SYS/#"), decision(DENY, DecidedBy::Default));
+    let granted = rules(ALLOW, &[rule(ALLOW, Action::Subscribe, &["$SYS/broker/#"])]);
+    assert_eq!(subscribe(&granted, &far, "$SYS/broker/#"), by_rule(ALLOW, 0));
+    assert_eq!(subscribe(&granted, &far, "$SYS/#").by, DecidedBy::SystemReader);
+}
+
+#[test]
 fn a_rule_that_cannot_be_used_is_named() {
     let compile = |rule: Rule| {
         let good = self::rule(ALLOW, Action::All, &["#"]);
@@ -164,7 +178,7 @@ fn a_rule_may_look_at_qos_retain_attributes_listener_and_protocol() {
 fn a_rule_with_eq_is_about_its_topics_as_they_are_written() {
     let all = Rule { eq: true, ..rule(DENY, Action::Subscribe, &["#", "$SYS/#"]) };
     let rules = rules(ALLOW, &[all]);
-    let c1 = client("c1", None, "10.0.0.1:1");
+    let c1 = client("c1", None, "127.0.0.1:1");
     for (filter, permission) in [
         ("#", Permission::Deny),
         ("$share/g/#", Permission::Deny),
