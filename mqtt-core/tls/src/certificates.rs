@@ -103,7 +103,7 @@ struct Resumption {
 const SESSIONS: usize = 1_000;
 
 /// How many sessions of QUIC clients are kept.
-const QUIC_SESSIONS: usize = 20_000;
+const QUIC_SESSIONS: usize = 10_000;
 
 impl Certificates {
     /// Reads the files of a configuration. Without a certificate there, one is kept in the directory, and made if it is

@@ -38,6 +38,8 @@ pub(super) struct Conversation {
     packet: usize,
     timer: Option<Pin<Box<Sleep>>>,
     closing: Option<Closing>,
+    /// Why the transport is gone. What it has brought is heard all the same.
+    lost: Option<Reason>,
     /// Ends a peer that has no session yet when the listener stops; the broker tells the others.
     stopped: Option<Soon<()>>,
     _place: Place,
@@ -107,6 +109,7 @@ impl Conversation {
             packet: shared.limits.packet,
             timer: None,
             closing: None,
+            lost: None,
             stopped: Some(Box::pin(shared.stopped())),
             _place: place,
         }
@@ -117,8 +120,10 @@ impl Conversation {
         let now = Instant::now();
         scratch.clear();
         for _ in 0..ROUNDS {
-            if let Poll::Ready(error) = self.closed.as_mut().poll(cx) {
-                return Poll::Ready(self.closing.as_ref().map_or(reason(&error), |closing| closing.reason));
+            if self.lost.is_none()
+                && let Poll::Ready(error) = self.closed.as_mut().poll(cx)
+            {
+                self.lost = Some(reason(&error));
             }
             self.look(cx);
             self.lanes.iter_mut().for_each(|lane| lane.flush(cx));
@@ -146,7 +151,10 @@ impl Conversation {
             let opened = self.notice_session();
             let unblocked = was_blocked && !self.is_blocked();
             if !(more_input || lost || opened || unblocked || flow == Flow::More) {
-                return self.wait(cx);
+                return match self.lost.filter(|_| !self.is_blocked()) {
+                    Some(reason) => Poll::Ready(reason),
+                    None => self.wait(cx),
+                };
             }
         }
         cx.waker().wake_by_ref();
@@ -207,7 +215,8 @@ impl Conversation {
     }
 
     fn turn(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> Flow {
-        let deliver = self.lanes.iter().map(Streamed::waiting).sum::<usize>() < UNSENT;
+        let waiting: usize = self.lanes.iter().map(Streamed::waiting).sum();
+        let deliver = waiting < UNSENT && self.lost.is_none();
         out.switch_lane(Lane::MAIN);
         match &mut self.driver {
             Some(driver) => driver.turn(deliver, now, out, &mut (), cx),
@@ -230,7 +239,7 @@ impl Conversation {
     /// the control stream there is no connection.
     fn lose(&mut self, now: Instant, cx: &mut Context<'_>, out: &mut Outbox) -> Result<bool, Reason> {
         let Some(driver) = &mut self.driver else { return Ok(false) };
-        if driver.is_blocked() {
+        if driver.is_blocked() || self.lost.is_some() {
             return Ok(false);
         }
         let before = self.lanes.len();
@@ -275,7 +284,8 @@ impl Conversation {
     fn finish(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<Reason> {
         let main = self.lanes.iter_mut().find(|lane| lane.lane == Lane::MAIN && !lane.broken);
         let Some(closing) = &mut self.closing else { return Poll::Pending };
-        let Some(main) = main.filter(|_| now < closing.until) else { return Poll::Ready(closing.reason) };
+        let is_over = now >= closing.until || self.lost.is_some();
+        let Some(main) = main.filter(|_| !is_over) else { return Poll::Ready(closing.reason) };
         if main.waiting() == 0 {
             let arrived = closing.arrived.get_or_insert_with(|| {
                 let _ = main.send.finish();

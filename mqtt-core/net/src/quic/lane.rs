@@ -42,7 +42,7 @@ impl Streamed {
     }
 
     pub(super) fn read(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Read {
-        if self.ended || self.broken {
+        if self.ended {
             return Read::End;
         }
         match self.receive.poll_read(cx, buffer) {
@@ -53,7 +53,7 @@ impl Streamed {
             }
             Poll::Ready(Ok(read)) => Read::Bytes(read),
             Poll::Ready(Err(_)) => {
-                self.broken = true;
+                (self.ended, self.broken) = (true, true);
                 Read::End
             }
         }

@@ -7,7 +7,7 @@ use bus::{Limits, Reason, Transport};
 use mqtt::Mqtt;
 use net::{ListenerConfig, QuicConfig, Running, Stop, bind};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream};
+use quinn::{ClientConfig, Connection, Endpoint, RecvStream, SendStream, TransportConfig};
 use tempfile::TempDir;
 use tls::Certificates;
 use tokio::io::AsyncReadExt;
@@ -23,6 +23,15 @@ pub(crate) struct Server {
     stop: Stop,
     certificates: Arc<Certificates>,
     folder: TempDir,
+}
+
+/// What a server shall be.
+pub(crate) struct Setup {
+    pub(crate) tls: tls::Config,
+    pub(crate) listener: ListenerConfig,
+    pub(crate) quic: QuicConfig,
+    pub(crate) limits: Limits,
+    pub(crate) hooks: Hooks,
 }
 
 /// A stream, both ways.
@@ -43,21 +52,33 @@ pub(crate) fn connect_5(id: u8) -> Vec<u8> {
 
 pub(crate) const CONNACK: &[u8] = b"\x20\x02\0\0";
 
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            tls: tls::Config::default(),
+            listener: ListenerConfig::default(),
+            quic: QuicConfig::default(),
+            limits: Limits::default(),
+            hooks: Hooks::open(),
+        }
+    }
+}
+
 impl Server {
     pub(crate) fn start() -> Self {
-        Self::with(&tls::Config::default(), ListenerConfig::default(), &QuicConfig::default())
+        Self::with(Setup::default())
     }
 
-    pub(crate) fn with(tls: &tls::Config, config: ListenerConfig, quic: &QuicConfig) -> Self {
+    pub(crate) fn with(setup: Setup) -> Self {
+        let Setup { tls, listener: config, quic, limits, hooks } = setup;
         let folder = tempfile::tempdir().unwrap();
-        let certificates = Arc::new(Certificates::load(tls, folder.path()).unwrap());
-        let broker = Broker::new(Config::default(), Hooks::open(), Vec::new());
+        let certificates = Arc::new(Certificates::load(&tls, folder.path()).unwrap());
+        let broker = Broker::new(Config::default(), hooks, Vec::new());
         let stop = Stop::new();
-        let limits = Limits::default();
         let mqtt = Arc::new(Mqtt::new(mqtt::Config::default(), limits.clone()));
         let bound = bind(([127, 0, 0, 1], 0).into(), Transport::Datagram).unwrap();
         let address = bound.address;
-        let bound = bound.over_quic(&certificates, quic);
+        let bound = bound.over_quic(&certificates, &quic);
         let running =
             bound.serve("quic".into(), mqtt.clone(), broker.clone(), config.clone(), limits.clone(), &stop);
         let plain = bind(([127, 0, 0, 1], 0).into(), Transport::Stream).unwrap();
@@ -68,6 +89,10 @@ impl Server {
 
     /// A client that trusts the server.
     pub(crate) fn endpoint(&self) -> Endpoint {
+        self.endpoint_with(TransportConfig::default())
+    }
+
+    pub(crate) fn endpoint_with(&self, transport: TransportConfig) -> Endpoint {
         let (ca, _) = self.certificates.local_ca().unwrap();
         let path = self.folder.path().join("trusted.pem");
         std::fs::write(&path, ca).unwrap();
@@ -76,7 +101,9 @@ impl Server {
         tls.enable_early_data = true;
         let mut endpoint = Endpoint::client(([127, 0, 0, 1], 0).into()).unwrap();
         let crypto = QuicClientConfig::try_from(tls).unwrap();
-        endpoint.set_default_client_config(ClientConfig::new(Arc::new(crypto)));
+        let mut config = ClientConfig::new(Arc::new(crypto));
+        config.transport_config(Arc::new(transport));
+        endpoint.set_default_client_config(config);
         endpoint
     }
 

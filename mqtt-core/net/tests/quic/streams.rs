@@ -1,11 +1,16 @@
-use bus::Reason;
+use std::sync::Arc;
+use std::time::Duration;
+
+use broker::{Answer, Attempt, Authentication, Authenticator, Hooks, Identity};
+use bus::{Limits, Reason};
 use net::{ListenerConfig, QuicConfig};
-use quinn::{ConnectionError, TransportErrorCode};
+use quinn::{ConnectionError, TransportConfig, TransportErrorCode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::peers::{CONNACK, PATIENCE, Server, Stream, connect, connect_5};
+use super::peers::{CONNACK, PATIENCE, Server, Setup, Stream, connect, connect_5};
 
 #[tokio::test]
 async fn one_stream_carries_a_whole_session() {
@@ -149,7 +154,7 @@ async fn a_client_may_move_to_another_address() {
 #[tokio::test]
 async fn a_connection_has_only_so_many_streams_at_once() {
     let quic = QuicConfig { streams: 2, ..QuicConfig::default() };
-    let server = Server::with(&tls::Config::default(), ListenerConfig::default(), &quic);
+    let server = Server::with(Setup { quic, ..Setup::default() });
     let (connection, _control) = server.session(b'c').await;
     let mut data = Stream::open(&connection).await;
     data.subscribe(b'a', 1).await;
@@ -165,7 +170,7 @@ async fn a_connection_has_only_so_many_streams_at_once() {
 #[tokio::test]
 async fn a_listener_refuses_connections_beyond_its_limit_and_clients_without_a_certificate() {
     let few = ListenerConfig { max_connections: 1, ..ListenerConfig::default() };
-    let server = Server::with(&tls::Config::default(), few, &QuicConfig::default());
+    let server = Server::with(Setup { listener: few, ..Setup::default() });
     let _first = server.session(b'a').await;
     let second = server.endpoint().connect(server.address, "localhost").unwrap().await;
     let refused = |error: &ConnectionError| match error {
@@ -185,7 +190,7 @@ async fn a_listener_refuses_connections_beyond_its_limit_and_clients_without_a_c
         client_certificate: tls::ClientCertificate::Required,
         ..tls::Config::default()
     };
-    let server = Server::with(&strict, ListenerConfig::default(), &QuicConfig::default());
+    let server = Server::with(Setup { tls: strict, ..Setup::default() });
     // The client learns of it only after its own handshake is complete.
     if let Ok(connection) = server.endpoint().connect(server.address, "localhost").unwrap().await {
         timeout(PATIENCE, connection.closed()).await.unwrap();
@@ -205,6 +210,71 @@ async fn a_server_that_stops_says_good_bye_on_the_control_stream() {
     let head = control.read(3).await;
     assert_eq!((head[0], head[2]), (0xE0, 0x8B), "DISCONNECT, server shutting down");
     server.until("no connection", |server| server.running.open() == 0).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_holds_up_no_other_and_loses_nothing() {
+    const BYTES: usize = 20_000;
+    let server = Server::start();
+    let mut narrow = TransportConfig::default();
+    narrow.stream_receive_window(1_000_u16.into());
+    let endpoint = server.endpoint_with(narrow);
+    let connection = endpoint.connect(server.address, "localhost").unwrap().await.unwrap();
+    let (mut control, mut data) = (Stream::open(&connection).await, Stream::open(&connection).await);
+    control.send(&connect(b'c')).await;
+    control.expect(CONNACK).await;
+    data.subscribe(b'a', 0).await;
+    control.subscribe(b'b', 0).await;
+    let (_other, mut publisher) = server.session(b'p').await;
+    let length = BYTES + 3;
+    let head = [0x30, (length & 0x7F) as u8 | 0x80, (length >> 7 & 0x7F) as u8 | 0x80, (length >> 14) as u8];
+    let large = [&head[..], b"\0\x01a", &[b'x'; BYTES]].concat();
+    for _ in 0..8 {
+        publisher.send(&large).await;
+    }
+    publisher.send(b"\x30\x04\0\x01by").await;
+    control.expect(b"\x30\x04\0\x01by").await;
+    for _ in 0..8 {
+        assert!(data.read(large.len()).await == large);
+    }
+}
+
+/// Lets everybody in, once told.
+struct Slow(Arc<Notify>);
+
+impl Authenticator for Slow {
+    fn authenticate(&self, _: &Attempt) -> Answer<Authentication> {
+        let told = self.0.clone();
+        Answer::later(async move {
+            told.notified().await;
+            Authentication::Accept(Identity::default())
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_a_client_said_before_it_closed_the_connection_is_heard() {
+    let gate = Arc::<Notify>::default();
+    let hooks = Hooks { authenticator: Arc::new(Slow(gate.clone())), ..Hooks::open() };
+    let server = Server::with(Setup { hooks, ..Setup::default() });
+    let connection = server.dial().await;
+    let mut control = Stream::open(&connection).await;
+    control.send(&[&connect(b'c')[..], b"\x30\x04\0\x01ax\xE0\0"].concat()).await;
+    control.send.finish().unwrap();
+    timeout(PATIENCE, control.send.stopped()).await.unwrap().unwrap();
+    connection.close(0_u8.into(), b"");
+    gate.notify_one();
+    server.closed(Reason::Disconnected).await;
+    assert_eq!(server.broker.stats().received, [1, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_client_that_opens_no_stream_is_not_waited_for_long() {
+    let limits = Limits { handshake: Duration::from_millis(50), ..Limits::default() };
+    let server = Server::with(Setup { limits, ..Setup::default() });
+    let connection = server.dial().await;
+    timeout(PATIENCE, connection.closed()).await.unwrap();
+    server.closed(Reason::HandshakeTimeout).await;
 }
 
 #[tokio::test]
