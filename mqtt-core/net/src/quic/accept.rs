@@ -40,9 +40,9 @@ struct Handshake(Arc<AtomicUsize>);
 /// The application protocol.
 const ALPN: &[&[u8]] = &[b"mqtt"];
 
-/// With more unfinished handshakes than this, a client must first show that it is where its datagrams say: a flood with
-/// forged addresses then costs others nothing, and the server little.
-const TRUSTING: usize = 256;
+/// Once this part of the handshakes that there may be is unfinished, a client must first show that it is where its
+/// datagrams say: a flood with forged addresses then takes nobody's place.
+const TRUSTED: usize = 4;
 
 /// Takes clients in until told to stop.
 pub(crate) async fn serve(socket: UdpSocket, quic: Quic, shared: Arc<Shared>) {
@@ -78,9 +78,14 @@ fn open(socket: UdpSocket, offer: &mut Offer) -> Result<Endpoint, String> {
 }
 
 fn take(incoming: Incoming, handshakes: &Arc<AtomicUsize>, shared: &Arc<Shared>) {
-    if handshakes.load(Ordering::Relaxed) >= TRUSTING && !incoming.remote_address_validated() {
+    let (unfinished, most) = (handshakes.load(Ordering::Relaxed), shared.config.max_handshakes.max(1));
+    if unfinished >= most / TRUSTED && !incoming.remote_address_validated() {
         let _ = incoming.retry();
         return;
+    }
+    if unfinished >= most {
+        // It asks again soon.
+        return incoming.ignore();
     }
     let Ok(place) = shared.place(Instant::now()) else { return incoming.refuse() };
     let address = incoming.remote_address();

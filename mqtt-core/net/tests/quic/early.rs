@@ -1,17 +1,21 @@
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use net::ListenerConfig;
 
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-use super::peers::{CONNACK, PATIENCE, Server, Stream, connect};
+use super::peers::{CONNACK, PATIENCE, Server, Setup, Stream, connect};
 
 /// Stands between a client and the server, and keeps the server's answers while it shall.
 struct Between {
     address: SocketAddr,
     open: watch::Sender<bool>,
     answered: Arc<Notify>,
+    /// The first byte of the server's first datagram.
+    first: Arc<OnceLock<u8>>,
 }
 
 impl Between {
@@ -22,8 +26,10 @@ impl Between {
             address: front.local_addr().unwrap(),
             open: watch::Sender::new(true),
             answered: Arc::default(),
+            first: Arc::default(),
         };
         let (mut open, answered) = (between.open.subscribe(), between.answered.clone());
+        let first = between.first.clone();
         tokio::spawn(async move {
             let (mut up, mut down) = ([0; 2048], [0; 2048]);
             let (mut client, mut kept) = (None, Vec::new());
@@ -34,6 +40,7 @@ impl Between {
                         let _ = back.send_to(&up[..length], server).await;
                     }
                     Ok((length, _)) = back.recv_from(&mut down) => {
+                        first.get_or_init(|| down[0]);
                         kept.push(down[..length].to_vec());
                         answered.notify_one();
                     }
@@ -77,4 +84,20 @@ async fn early_data_counts_only_once_the_client_has_completed_the_handshake() {
     control.expect(CONNACK).await;
     control.expect(b"\x40\x02\0\x05").await;
     assert_eq!(server.broker.stats().received, [0, 1, 0]);
+}
+
+#[tokio::test]
+async fn under_pressure_a_client_must_first_show_that_it_is_where_it_says() {
+    // [RFC9000 17.2.5] The first byte of a Retry packet, but for its last four bits.
+    const RETRY: u8 = 0xF0;
+    for (max_handshakes, retried) in [(1, true), (1_000, false)] {
+        let listener = ListenerConfig { max_handshakes, ..ListenerConfig::default() };
+        let server = Server::with(Setup { listener, ..Setup::default() });
+        let between = Between::start(server.address).await;
+        let connection = server.endpoint().connect(between.address, "localhost").unwrap().await.unwrap();
+        let mut control = Stream::open(&connection).await;
+        control.send(&connect(b'c')).await;
+        control.expect(CONNACK).await;
+        assert_eq!(between.first.get().unwrap() & 0xF0 == RETRY, retried);
+    }
 }
