@@ -17,6 +17,9 @@ use crate::{ConfigError, moment};
 /// How many bans are kept that were pronounced while the server runs.
 pub(crate) const MOST: usize = 100_000;
 
+/// How many regular expressions there may be: each is tried on every client that connects.
+const MOST_EXPRESSIONS: usize = 1_000;
+
 /// A list of bans, ready to be asked.
 #[derive(Debug, Default)]
 pub(crate) struct Bans {
@@ -95,6 +98,12 @@ impl Bans {
                     .map_err(|fault| ("value", format!("{value:?} is no regular expression: {fault}")))?;
                 self.expressions
                     .retain(|(_, other)| other.ban.kind != entry.ban.kind || other.ban.value != value);
+                if self.expressions.len() >= MOST_EXPRESSIONS {
+                    return Err((
+                        "kind",
+                        "there are more than 1,000 regular expressions; join some of them".to_owned(),
+                    ));
+                }
                 self.expressions.push((regex, entry));
             }
         }

@@ -1,4 +1,5 @@
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -21,11 +22,11 @@ pub(crate) fn stamp(file: &Path) -> Stamp {
 /// The text of a file.
 pub(crate) fn read(file: &Path) -> Result<String, ConfigError> {
     let cannot = |cause: &str, fix: &str| ConfigError::file(file, format!("cannot be read: {cause}; {fix}"));
-    let size = std::fs::metadata(file).map_or(0, |found| found.len());
-    if size > MOST_BYTES {
-        return Err(cannot("it has more than 256 MB", "name another"));
-    }
-    let bytes = std::fs::read(file).map_err(|error| match error.kind() {
+    let read = || {
+        let mut bytes = Vec::new();
+        File::open(file)?.take(MOST_BYTES + 1).read_to_end(&mut bytes).map(|_| bytes)
+    };
+    let bytes = read().map_err(|error| match error.kind() {
         ErrorKind::NotFound => cannot("there is no such file", "name another, or create it"),
         ErrorKind::IsADirectory => cannot("it is a directory", "name a file in it"),
         ErrorKind::PermissionDenied => {
@@ -33,6 +34,9 @@ pub(crate) fn read(file: &Path) -> Result<String, ConfigError> {
         }
         _ => cannot(&error.to_string(), "name another"),
     })?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(cannot("it has more than 256 MB", "name another"));
+    }
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..good).unwrap_or_default();

@@ -20,6 +20,7 @@ impl Policy {
     /// Takes the configuration and reads its files. What is remembered of good passwords goes on from the policy
     /// before.
     pub(crate) fn new(config: &Config, before: Option<&Self>) -> Result<Self, ConfigError> {
+        check_counts(config)?;
         Ok(Self {
             config: config.clone(),
             bans: Bans::new(config)?,
@@ -36,5 +37,20 @@ impl Policy {
             Anonymous::Loopback => peer.address.is_local(),
             Anonymous::Never => false,
         }
+    }
+}
+
+/// A count or time of nothing would ban everybody, or nobody.
+fn check_counts(config: &Config) -> Result<(), ConfigError> {
+    let (flapping, guard) = (&config.flapping, &config.guard);
+    let zeros = [
+        ("flapping", "disconnects", flapping.enabled && flapping.disconnects == 0),
+        ("flapping", "window", flapping.enabled && flapping.window.is_zero()),
+        ("guard", "failures", guard.enabled && guard.failures == 0),
+        ("guard", "window", guard.enabled && guard.window.is_zero()),
+    ];
+    match zeros.iter().find(|(.., is_zero)| *is_zero) {
+        Some((table, key, _)) => Err(ConfigError::key(&[table, key], "must be more than 0")),
+        None => Ok(()),
     }
 }

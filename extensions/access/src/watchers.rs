@@ -15,6 +15,9 @@ use crate::{AuthChain, Throttle};
 const MANY: u32 = 3;
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// The longest ban for a time.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How many client ids are watched at once for being fought for.
 const MOST_FIGHTS: usize = 10_000;
 
@@ -94,7 +97,7 @@ impl AuthChain {
     }
 
     fn ban_for(&self, kind: BanKind, value: &str, reason: String, span: Duration, place: &str) {
-        let until = crate::moment::write(std::time::SystemTime::now() + span);
+        let until = crate::moment::write(std::time::SystemTime::now() + span.min(CENTURY));
         let ban = Ban { kind, value: value.to_owned(), reason, until };
         if let Err(error) = self.pronounce(ban, place) {
             warn!(%error, "The ban could not be pronounced.");

@@ -170,7 +170,7 @@ impl Credential {
     /// tells nothing, and no proof fits it.
     pub(crate) fn pretend(&self, username: &str, secret: &[u8]) -> Self {
         let part = |what: &str| self.mechanism.hmac(secret, format!("{what}:{username}").as_bytes());
-        let salt = part("salt").into_iter().cycle().take(self.salt.len()).collect();
+        let salt = (0..).flat_map(|block| part(&format!("salt {block}"))).take(self.salt.len()).collect();
         Self { salt, stored_key: part("stored"), server_key: part("server"), ..self.clone() }
     }
 

@@ -1,3 +1,6 @@
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::*;
 
 const FIRST: &[u8] = b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO";
@@ -106,6 +109,11 @@ fn a_user_that_is_not_there_looks_like_one_that_is() {
     assert_eq!(one, known.pretend("eve", &secret));
     assert_ne!(one.salt_text(), other.salt_text());
     assert_eq!((one.salt_text().len(), one.iterations), (known.salt_text().len(), known.iterations));
+    let long = Credential::derive(Mechanism::Sha256, b"pencil", &[7; 96], 4096).pretend("eve", &secret);
+    let salt = long.salt_text();
+    assert_eq!(salt.len(), 128);
+    let bytes = STANDARD.decode(&salt).unwrap();
+    assert_ne!(bytes[..32], bytes[32..64], "a salt that repeats itself would give it away");
     let (conversation, _) = Conversation::begin(FIRST, one, OUR_NONCE).unwrap();
     assert_eq!(conversation.finish(LAST.as_bytes()), Err(Refused));
 }

@@ -125,3 +125,13 @@ fn a_flapping_client_is_banned_for_a_time_if_that_is_wanted() {
     assert!(!chain.still_valid(&client("c1", Identity::default(), ELSEWHERE)));
     assert!(chain.still_valid(&client("c2", Identity::default(), ELSEWHERE)));
 }
+
+#[test]
+fn a_count_of_nothing_is_refused() {
+    let flapping = Flapping { enabled: true, disconnects: 0, ..Flapping::default() };
+    let fault = AuthChain::new(&Config { flapping, ..Config::default() }).err().unwrap().to_string();
+    assert_eq!(fault, "access.flapping.disconnects: must be more than 0");
+    let guard = Guard { enabled: true, window: Duration::ZERO, ban: Duration::MAX, ..Guard::default() };
+    let fault = AuthChain::new(&Config { guard, ..Config::default() }).err().unwrap().to_string();
+    assert_eq!(fault, "access.guard.window: must be more than 0");
+}
