@@ -17,7 +17,7 @@ impl Broker {
         let retain = publish.retain && shared.config.retain;
         let message = Arc::new(shared.message(&shared.server, Publish { retain, ..publish }, now));
         if message.retain {
-            shared.retained.set(&message, &shared.config)?;
+            shared.retained.set(&message, &shared.server, &shared.config)?;
         }
         let routes = shared.router.find(&message.topic, &mut None);
         Ok(shared.hand_out(&message, &routes, None))

@@ -42,6 +42,8 @@ pub struct Config {
     /// How many bytes all retained messages may hold.
     #[serde(with = "units::size")]
     pub retained_bytes: usize,
+    /// Whether a retained message is delivered only while its publisher may still publish it.
+    pub check_retained_source: bool,
     /// The largest payload that may be retained; `"0B"` sets no limit.
     #[serde(with = "units::size")]
     pub max_retained_payload: usize,
@@ -107,6 +109,7 @@ impl Default for Config {
             max_replay_total: 10_000_000,
             max_retained: 1_000_000,
             retained_bytes: 1 << 30,
+            check_retained_source: false,
             max_retained_payload: 0,
             retained_expiry: Duration::ZERO,
             max_session_expiry: Duration::from_secs(7 * 86_400),

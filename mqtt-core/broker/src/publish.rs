@@ -44,7 +44,7 @@ impl Shared {
     /// `routes` holds what the publisher's last topic matched, and is renewed when stale.
     pub(crate) fn route(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         origin: Option<&Arc<Record>>,
         publish: Publish,
         routes: &mut Option<(bus::Topic, Arc<Routes>)>,
@@ -53,7 +53,7 @@ impl Shared {
         self.check(&publish)?;
         let message = self.take(client, publish, now);
         if message.retain {
-            self.retained.set(&message, &self.config)?;
+            self.retained.set(&message, client, &self.config)?;
         }
         Ok(self.distribute(&message, origin, routes))
     }
@@ -75,7 +75,10 @@ impl Shared {
                 When::At(at) => later.push((at, self.waiting(client, origin, publish, now))),
             }
         }
-        let retain = || self.retained.set_all(messages.iter().filter(|message| message.retain), &self.config);
+        let retain = || {
+            let retained = messages.iter().filter(|message| message.retain);
+            self.retained.set_all(retained, client, &self.config)
+        };
         let kept = later.len();
         match later.is_empty() {
             true => retain()?,
@@ -90,14 +93,14 @@ impl Shared {
     /// Retains and routes what was taken and counted before.
     pub(crate) fn route_uncounted(
         &self,
-        client: &Client,
+        client: &Arc<Client>,
         origin: Option<&Arc<Record>>,
         publish: Publish,
         now: Instant,
     ) -> Result<(), Reason> {
         let message = Arc::new(self.message(client, publish, now));
         if message.retain {
-            self.retained.set(&message, &self.config)?;
+            self.retained.set(&message, client, &self.config)?;
         }
         self.distribute(&message, origin, &mut None);
         Ok(())

@@ -18,6 +18,7 @@ use crate::entries::Entry;
 use crate::publish::passed_on;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
+use crate::retained::Found;
 use crate::router::{Router, Routes};
 use crate::{Answer, BrokerEvent};
 
@@ -244,6 +245,16 @@ impl Shared {
             let (matched, qos) = (hit.matched.clone(), hit.qos.min(queued.message.qos));
             self.owe(record, Queued { matched, qos, ..queued.clone() }, routes.epoch);
         }
+    }
+
+    /// Whether the publisher of a retained message may still publish it, as far as that is to be known. An answer that
+    /// takes time cannot be waited for here.
+    pub(crate) fn is_rightful(self: &Arc<Self>, found: &Found) -> bool {
+        let Found { message, publisher } = found;
+        let Some(publisher) = publisher else { return true };
+        let access = Access::Publish { topic: &message.topic, qos: message.qos, retain: true };
+        let allowed = |answer| matches!(answer, Answer::Now(Permission::Allow | Permission::AllowFiltered));
+        self.hooks.authenticator.still_valid(publisher) && allowed(self.authorize(publisher, access))
     }
 
     /// Closes a client that would not be let in any more, and ends its session; its will is not published.

@@ -252,7 +252,8 @@ impl Session {
         let (shared, client) = (self.shared.clone(), self.client.clone());
         self.shared.permit(&self.client, Access::Read { topic: &topic }).map(move |permission| {
             permission?;
-            let found = shared.retained.read(&topic, now);
+            let found = shared.retained.read(&topic, now).filter(|found| shared.is_rightful(found));
+            let found = found.map(|found| found.message);
             let prefix = client.identity.mountpoint.as_deref();
             Ok(Reply::Read(match prefix {
                 Some(prefix) => found.map(|message| unmounted(prefix, &message)),
@@ -464,7 +465,7 @@ fn check_filter(filter: Filter, config: &Config) -> Result<Filter, Reason> {
 /// Puts a subscription that was reviewed under `rights` into session and router, and queues the retained messages it
 /// is owed.
 fn register(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     client: &Arc<Client>,
     record: &Arc<Record>,
     rights: u64,
@@ -523,6 +524,7 @@ fn register(
     };
     if wanted && filter.share().is_none() {
         let retained = shared.retained.matches(&filter, now).into_iter();
+        let retained = retained.filter(|found| shared.is_rightful(found)).map(|found| found.message);
         let retained = retained.filter(|message| !(options.no_local && message.origin == record.id));
         let accept = |message: &Arc<bus::Message>| {
             let accepted = entry.accepts(message);

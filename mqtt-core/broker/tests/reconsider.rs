@@ -39,6 +39,7 @@ impl Authenticator for Ruler {
 impl Authorizer for Ruler {
     fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission> {
         let on = match access {
+            Access::Publish { retain: true, topic, .. } if client.id.as_str() == "keeper" => topic.as_str(),
             Access::Publish { .. } => return Answer::Now(Permission::Allow),
             Access::Read { topic } | Access::Receive { topic } => topic.as_str(),
             Access::Subscribe { filter, .. } => filter.pattern(),
@@ -61,9 +62,13 @@ impl Authorizer for Ruler {
 
 impl Ruler {
     fn world() -> (Arc<Self>, World) {
+        Self::world_with(Config::default())
+    }
+
+    fn world_with(config: Config) -> (Arc<Self>, World) {
         let ruler = Arc::new(Self::default());
         let hooks = Hooks { authenticator: ruler.clone(), authorizer: ruler.clone(), ..Hooks::open() };
-        (ruler, World::with(Config::default(), hooks))
+        (ruler, World::with(config, hooks))
     }
 
     fn deny(&self, denied: &[&'static str]) {
@@ -350,5 +355,38 @@ fn whoever_publishes_while_a_right_is_taken_away_does_not_get_past_it() {
         });
         let late = world.read(&mut reader);
         assert!(late.iter().all(|payload| payload == "open"), "round {round}: {late:?}");
+    }
+}
+
+#[test]
+fn a_retained_message_whose_publisher_lost_its_right_is_delivered_only_where_nobody_asks_for_that() {
+    for (checked, expected) in [(true, vec!["open"]), (false, vec!["open", "secret"])] {
+        let (ruler, world) =
+            Ruler::world_with(Config { check_retained_source: checked, ..Config::default() });
+        let mut keeper = world.connect("keeper");
+        for topic in ["secret", "open"] {
+            world.send(&mut keeper, harness::publish(topic, topic, AtLeastOnce).retained()).unwrap();
+        }
+        keeper.session.close(Reason::PeerClosed, world.now);
+        world
+            .broker
+            .announce(harness::publish("$SYS/x", "server", AtMostOnce).retained(), world.now)
+            .unwrap();
+        let get = |id: &str, filter: &str| {
+            let mut reader = world.connect(id);
+            world.subscribe(&mut reader, 1, filter, AtMostOnce).unwrap();
+            let mut got = world.read(&mut reader);
+            got.sort_unstable();
+            got
+        };
+        assert_eq!(get("before", "#"), ["open", "secret"]);
+        ruler.deny(&["secret to keeper"]);
+        assert_eq!(get("after", "#"), expected);
+        assert_eq!(get("system", "$SYS/#"), ["server"]);
+        let mut reader = world.connect("reader");
+        let read = common::now(reader.session.read(bus::Topic::parse("secret").unwrap(), world.now)).unwrap();
+        assert!(matches!(read, Reply::Read(found) if found.is_some() != checked));
+        *ruler.unwelcome.write() = vec!["keeper"];
+        assert_eq!(get("at last", "open").is_empty(), checked);
     }
 }
