@@ -15,6 +15,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use rewrite::Rewrite;
 
 use crate::certificates::TlsProfiles;
 use crate::listeners::Served;
@@ -46,6 +47,7 @@ struct Source {
     listeners: Vec<Served>,
     reloads: Arc<Reloads>,
     tls: Arc<TlsProfiles>,
+    rewrite: Arc<Rewrite>,
     /// What could not be said of clients that come and go.
     untold: Arc<AtomicU64>,
     began: (Instant, SystemTime),
@@ -77,11 +79,13 @@ impl Metrics {
         listeners: Vec<Served>,
         reloads: Arc<Reloads>,
         tls: Arc<TlsProfiles>,
+        rewrite: Arc<Rewrite>,
         untold: Arc<AtomicU64>,
     ) -> Self {
         let began = (Instant::now(), SystemTime::now());
         let held = Mutex::default();
-        let source = Arc::new(Source { broker, access, listeners, reloads, tls, untold, began, held });
+        let source =
+            Arc::new(Source { broker, access, listeners, reloads, tls, rewrite, untold, began, held });
         let mut registry = Registry::default();
         registry.register_collector(Box::new(OfProcess { began: began.1 }));
         registry.sub_registry_with_prefix("watersmeet").register_collector(Box::new(source.clone()));
@@ -162,6 +166,8 @@ impl Source {
             "Clients that came or went without its being published, since too many did at once",
             self.untold.load(Ordering::Relaxed),
         )?;
+        let invalid = self.rewrite.invalid();
+        page.counter("rewrites_invalid", "Topics that stayed, since a rule made what is no topic", invalid)?;
         let rows = self.access.denials().map(|(by, count)| ([("by", by)], count));
         page.counters("access_denials", "Accesses that were denied, by what decided", rows)?;
         let expiries = self.tls.expiries();

@@ -92,7 +92,15 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
     let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
-    let metrics = Metrics::new(broker.clone(), access.clone(), served, reloads.clone(), tls.clone(), untold);
+    let metrics = Metrics::new(
+        broker.clone(),
+        access.clone(),
+        served,
+        reloads.clone(),
+        tls.clone(),
+        rewrite.clone(),
+        untold,
+    );
     let operations = Arc::new(Operations { phase: phase.clone(), metrics, history, broker: broker.clone() });
     if let Some(listener) = http {
         tokio::spawn(http::serve(listener, operations.clone()));

@@ -2,6 +2,7 @@
 //! client that may do nothing, and by one that is not let in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use coap::{Code, Message};
 use lwm2m::Lwm2m;
 use mqtt::Mqtt;
 use mqtt_sn::{MqttSn, Packet, PublishQos, TopicFilter, TopicId, WillTopic};
-use net::Driver;
+use net::{Driver, Flow};
 use stomp::Stomp;
 
 /// One way in: what the peer sends, frame by frame.
@@ -62,7 +63,63 @@ fn no_way_in_leads_past_the_authenticator() {
     }
 }
 
+#[test]
+fn no_way_out_leads_past_the_judgement_of_each_message() {
+    for way in ways() {
+        let (broker, _) = world(Policy::Filtered);
+        assert!(!walk(&way, &broker), "{} told the secret", way.name);
+    }
+}
+
+#[test]
+fn whatever_way_it_goes_a_mounted_client_stays_below_its_mountpoint() {
+    for way in ways() {
+        let (broker, mut watcher) = world(Policy::Mounted);
+        assert!(!walk(&way, &broker), "{} told the secret of others", way.name);
+        let published = received(&mut watcher);
+        assert!(published.iter().all(|topic| topic.starts_with("acme/")), "{}: {published:?}", way.name);
+    }
+}
+
+#[test]
+fn a_right_that_is_taken_away_ends_every_way_to_hear_of_it() {
+    let mut ways_to_hear = Vec::new();
+    for way in ways() {
+        let told = [false, true].map(|revoke| {
+            let switch = Arc::new(Switch::default());
+            let (broker, _watcher) = world_with(switch.clone(), switch.clone());
+            let mut walker = Walker::new(&way, &broker);
+            walker.walk(&way);
+            switch.denied.store(revoke, Ordering::Relaxed);
+            broker.reconsider(Instant::now());
+            let secret = Publish::new(Topic::parse("secret").unwrap(), LATER, Qos::AtMostOnce);
+            broker.announce(secret, Instant::now()).unwrap();
+            walker.turn();
+            walker.was_told(LATER)
+        });
+        assert!(!told[1], "{} told the secret", way.name);
+        ways_to_hear.extend(told[0].then_some(way.name));
+    }
+    assert!(ways_to_hear.len() >= 3, "{ways_to_hear:?}: the test shows nothing");
+}
+
+#[test]
+fn a_client_whose_user_is_gone_is_closed_whatever_it_speaks() {
+    for way in ways() {
+        let switch = Arc::new(Switch::default());
+        let (broker, _watcher) = world_with(switch.clone(), switch.clone());
+        let mut walker = Walker::new(&way, &broker);
+        walker.walk(&way);
+        switch.gone.store(true, Ordering::Relaxed);
+        broker.reconsider(Instant::now());
+        assert!(matches!(walker.turn(), Flow::Close(Reason::NotAuthorized)), "{} goes on", way.name);
+        walker.driver.end(Reason::NotAuthorized, Instant::now());
+        assert_eq!(broker.stats().sessions, 1, "only the watcher is left after {}", way.name);
+    }
+}
+
 const SECRET: &str = "the secret of this test";
+const LATER: &str = "what is said later on";
 
 fn ways() -> Vec<Way> {
     let mut ways = mqtt_ways();
@@ -187,6 +244,10 @@ enum Policy {
     All,
     Nothing,
     Nobody,
+    /// Every subscription is allowed, and no message may be received.
+    Filtered,
+    /// Everything is allowed, below `acme/`.
+    Mounted,
 }
 
 /// The watcher is a superuser, and the one whom this policy does not concern.
@@ -195,25 +256,55 @@ impl Authenticator for Policy {
         let superuser = attempt.protocol == "watcher";
         Answer::Now(match self {
             Self::Nobody if !superuser => Authentication::Refuse(Reason::BadCredentials),
+            Self::Mounted if !superuser => {
+                let mountpoint = Some("acme/".into());
+                Authentication::Accept(Identity { mountpoint, ..Identity::default() })
+            }
             _ => Authentication::Accept(Identity { superuser, ..Identity::default() }),
         })
     }
 }
 
 impl Authorizer for Policy {
+    fn authorize(&self, _: &Client, access: Access<'_>) -> Answer<Permission> {
+        Answer::Now(match (self, access) {
+            (Self::All | Self::Mounted, _) => Permission::Allow,
+            (Self::Filtered, Access::Publish { .. } | Access::Subscribe { .. }) => Permission::AllowFiltered,
+            _ => Permission::Deny,
+        })
+    }
+}
+
+/// Allows everything until it is thrown; the watcher stays whatever happens.
+#[derive(Default)]
+struct Switch {
+    denied: AtomicBool,
+    gone: AtomicBool,
+}
+
+impl Authenticator for Switch {
+    fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
+        Policy::All.authenticate(attempt)
+    }
+
+    fn still_valid(&self, client: &Client) -> bool {
+        client.identity.superuser || !self.gone.load(Ordering::Relaxed)
+    }
+}
+
+impl Authorizer for Switch {
     fn authorize(&self, _: &Client, _: Access<'_>) -> Answer<Permission> {
-        Answer::Now(if *self == Self::All { Permission::Allow } else { Permission::Deny })
+        Answer::Now(if self.denied.load(Ordering::Relaxed) { Permission::Deny } else { Permission::Allow })
     }
 }
 
 /// A broker with a retained secret, and a watcher who sees everything that is published.
 fn world(policy: Policy) -> (Broker, Session) {
-    let hooks = Hooks {
-        authenticator: Arc::new(policy),
-        authorizer: Arc::new(policy),
-        rewriter: None,
-        interceptors: Vec::new(),
-    };
+    world_with(Arc::new(policy), Arc::new(policy))
+}
+
+fn world_with(authenticator: Arc<dyn Authenticator>, authorizer: Arc<dyn Authorizer>) -> (Broker, Session) {
+    let hooks = Hooks { authenticator, authorizer, rewriter: None, interceptors: Vec::new() };
     let broker = Broker::new(Config::default(), hooks, Vec::new());
     let connect = Connect { client_id: None, protocol: "watcher", ..harness::connect("watcher") };
     let now = Instant::now();
@@ -234,24 +325,51 @@ fn world(policy: Policy) -> (Broker, Session) {
     (broker, *watcher)
 }
 
+/// A peer that goes a way in.
+struct Walker {
+    driver: Driver,
+    out: Outbox,
+    told: Vec<u8>,
+}
+
+impl Walker {
+    fn new(way: &Way, broker: &Broker) -> Self {
+        let mut out = Outbox::new(way.transport);
+        let driver = Driver::new(&way.protocol, peer(way.transport), broker, Instant::now(), &mut out);
+        Self { driver, out, told: Vec::new() }
+    }
+
+    fn walk(&mut self, way: &Way) {
+        let cx = &mut Context::from_waker(Waker::noop());
+        for frame in &way.frames {
+            self.driver.receive(frame, Instant::now(), &mut self.out, &mut (), cx);
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) -> Flow {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let flow = self.driver.turn(true, Instant::now(), &mut self.out, &mut (), cx);
+        self.told.extend(self.out.chunks().flat_map(|chunk| chunk.bytes.to_vec()));
+        self.out.clear_sent();
+        flow
+    }
+
+    fn was_told(&self, secret: &str) -> bool {
+        self.told.windows(secret.len()).any(|bytes| bytes == secret.as_bytes())
+    }
+}
+
 /// Goes the way, then is lost; returns whether the peer was told the secret.
 fn walk(way: &Way, broker: &Broker) -> bool {
-    let now = Instant::now();
-    let mut out = Outbox::new(way.transport);
-    let mut driver = Driver::new(&way.protocol, peer(way.transport), broker, now, &mut out);
-    let cx = &mut Context::from_waker(Waker::noop());
-    let mut told = Vec::new();
-    for frame in &way.frames {
-        driver.receive(frame, now, &mut out, &mut (), cx);
-        driver.turn(true, now, &mut out, &mut (), cx);
-        told.extend(out.chunks().flat_map(|chunk| chunk.bytes.to_vec()));
-        out.clear_sent();
-    }
+    let mut walker = Walker::new(way, broker);
+    walker.walk(way);
     // MQTT-SN registers the topic first; the message would come behind it.
-    let registered = told.windows(6).any(|bytes| bytes == b"secret");
-    driver.end(Reason::PeerClosed, now);
+    let told = walker.was_told("secret") || walker.was_told(SECRET);
+    let now = Instant::now();
+    walker.driver.end(Reason::PeerClosed, now);
     broker.tick(now + Duration::from_secs(1));
-    registered || told.windows(SECRET.len()).any(|bytes| bytes == SECRET.as_bytes())
+    told
 }
 
 fn received(watcher: &mut Session) -> Vec<String> {
