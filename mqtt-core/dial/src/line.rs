@@ -89,6 +89,8 @@ enum Way {
     Closed,
     Opening(Pin<Box<dyn Future<Output = Result<Wire, DialError>> + Send>>),
     Open(Wire),
+    /// What came before it failed is told first.
+    Failed(Option<Lost>),
     Waiting(Pin<Box<Sleep>>),
 }
 
@@ -200,6 +202,10 @@ impl Line {
             }
             match &mut self.way {
                 Way::Closed => return Poll::Ready(None),
+                Way::Failed(why) => {
+                    let why = why.take().unwrap_or(Lost::Closed);
+                    return Poll::Ready(Some(self.lost(why)));
+                }
                 Way::Waiting(until) => {
                     ready!(until.as_mut().poll(cx));
                     self.begin();
@@ -222,7 +228,7 @@ impl Line {
                     Err(lost) => {
                         // The client may have said what the server did wrong.
                         let _ = self.poll_write(cx);
-                        return Poll::Ready(Some(self.lost(lost)));
+                        self.way = Way::Failed(Some(lost));
                     }
                 },
             }
@@ -383,6 +389,7 @@ impl std::fmt::Debug for Way {
             Self::Closed => "Closed",
             Self::Opening(_) => "Opening",
             Self::Open(_) => "Open",
+            Self::Failed(_) => "Failed",
             Self::Waiting(_) => "Waiting",
         })
     }
