@@ -125,12 +125,13 @@ impl Format {
     }
 
     fn json(&self, message: &Received, now: &Zoned, quoted: bool) -> Option<String> {
-        let payload = &message.publish.payload;
+        let bytes = &message.publish.payload;
         let payload = match quoted {
-            true => String::from_utf8_lossy(payload).into_owned(),
-            false => json::minified(payload)?,
+            _ if bytes.is_empty() => "null".to_owned(),
+            true => json::text(&String::from_utf8_lossy(bytes)),
+            false => json::minified(bytes)?,
         };
-        let json = json::message(message, &now.strftime(JSON_TIME).to_string(), &payload, quoted);
+        let json = json::message(message, &now.strftime(JSON_TIME).to_string(), &payload);
         Some(if self.pretty { json::pretty(&json) } else { json })
     }
 }

@@ -2,8 +2,8 @@ use std::fmt::Write;
 
 use mqtt::Received;
 
-/// A message as one JSON object; the payload as text, or as the JSON that it must then be.
-pub(crate) fn message(message: &Received, time: &str, payload: &str, quoted: bool) -> String {
+/// A message as one JSON object, with a payload that is JSON already.
+pub(crate) fn message(message: &Received, time: &str, payload: &str) -> String {
     let publish = &message.publish;
     let mut json = format!(
         "{{\"tst\":{},\"topic\":{},\"qos\":{},\"retain\":{},\"payloadlen\":{},",
@@ -20,7 +20,6 @@ pub(crate) fn message(message: &Received, time: &str, payload: &str, quoted: boo
     if !properties.is_empty() {
         let _ = write!(json, "\"properties\":{{{}}},", properties.join(","));
     }
-    let payload = if quoted { text(payload) } else { payload.to_owned() };
     let _ = write!(json, "\"payload\":{payload}}}");
     json
 }
@@ -61,7 +60,8 @@ fn properties(message: &Received) -> Vec<String> {
     all
 }
 
-fn text(text: &str) -> String {
+/// A text as JSON.
+pub(crate) fn text(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 

@@ -1,6 +1,7 @@
 //! The executable as an operator meets it: it is started, spoken to over its ports, and told to stop.
 
 mod access;
+mod clients;
 mod commands;
 mod health;
 mod operators;
