@@ -125,6 +125,7 @@ def banner(binary):
     with tempfile.TemporaryDirectory(prefix="watersmeet-") as folder:
         command = ["stdbuf", "-oL", binary, "serve"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WATERSMEET_")}
+        environment["XDG_STATE_HOME"] = folder
         with (Path(folder) / "log.txt").open("wb") as log:
             server = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, cwd=folder, env=environment, text=True

@@ -14,11 +14,27 @@ from .client import TIMEOUT, Client, Message, Silence, Subscription, unique, wai
 LABEL = {4: "MQTT 3.1.1", 5: "MQTT 5"}
 
 
+class Way:
+    """How a server is reached: over what, at which port of which host, and whom to trust."""
+
+    def __init__(self, transport: str, port: int, host: str = "127.0.0.1", ca=None, path=None):
+        self.transport, self.port, self.host = transport, port, host
+        self.ca, self.path = ca, path
+
+    @property
+    def is_secured(self) -> bool:
+        return self.transport in ("tls", "wss")
+
+    @property
+    def is_web_socket(self) -> bool:
+        return self.transport in ("ws", "wss")
+
+
 class Mosquitto(Client):
     """The command-line tools of mosquitto-clients."""
 
-    def __init__(self, port: int, version: int):
-        self.port, self.version = port, version
+    def __init__(self, port: int, version: int, way: Way | None = None):
+        self.way, self.version = way or Way("tcp", port), version
         self.name, self.protocol = "mosquitto", LABEL[version]
 
     def publish(self, topic, payload, *, retain=False, content_type=None):
@@ -52,7 +68,10 @@ class Mosquitto(Client):
 
     def _common(self, topic):
         version = {4: "mqttv311", 5: "mqttv5"}[self.version]
-        return ["-h", "127.0.0.1", "-p", str(self.port), "-V", version, "-i", unique("mosquitto-"), "-t", topic]
+        way = self.way
+        where = ["--unix", str(way.path)] if way.path else ["-h", way.host, "-p", str(way.port)]
+        where += ["--cafile", str(way.ca)] if way.is_secured else []
+        return [*where, "-V", version, "-i", unique("mosquitto-"), "-t", topic]
 
     @staticmethod
     def _read(process, subscription, confirmed, ending):
@@ -78,7 +97,16 @@ def _end(process):
 class PahoConnection:
     """One connection of paho-mqtt, with its callbacks turned into events to wait for."""
 
-    def __init__(self, port: int, version: int, client_id: str | None = None, clean: bool = True, will=None):
+    def __init__(
+        self,
+        port: int,
+        version: int,
+        client_id: str | None = None,
+        clean: bool = True,
+        will=None,
+        way: Way | None = None,
+    ):
+        way = way or Way("tcp", port)
         self.connected, self.disconnected = threading.Event(), threading.Event()
         self.connect_reason = self.disconnect_reason = None
         self.session_present = None
@@ -91,8 +119,11 @@ class PahoConnection:
             client_id=client_id or unique("paho-"),
             protocol=paho.MQTTv5 if version == 5 else paho.MQTTv311,
             reconnect_on_failure=False,
+            transport="websockets" if way.is_web_socket else "tcp",
             **options,
         )
+        if way.is_secured:
+            self.client.tls_set(str(way.ca))
         self.client.on_connect = self._on_connect
         self.client.on_disconnect = self._on_disconnect
         self.client.on_message = self._on_message
@@ -104,7 +135,7 @@ class PahoConnection:
             properties = Properties(PacketTypes.CONNECT)
             properties.SessionExpiryInterval = 0 if clean else 300
         start = {"clean_start": clean, "properties": properties} if version == 5 else {}
-        self.client.connect("127.0.0.1", port, 60, **start)
+        self.client.connect(way.host, way.port, 60, **start)
         self.client.loop_start()
         wait(self.connected, "CONNACK for paho-mqtt")
         if self.connect_reason.is_failure:
@@ -158,8 +189,8 @@ class PahoConnection:
 class Paho(Client):
     """paho-mqtt."""
 
-    def __init__(self, port: int, version: int):
-        self.port, self.version = port, version
+    def __init__(self, port: int, version: int, way: Way | None = None):
+        self.way, self.version = way or Way("tcp", port), version
         self.name, self.protocol = "paho", LABEL[version]
 
     def publish(self, topic, payload, *, retain=False, content_type=None):
@@ -167,20 +198,27 @@ class Paho(Client):
         if self.version == 5 and content_type:
             properties = Properties(PacketTypes.PUBLISH)
             properties.ContentType = content_type
-        with PahoConnection(self.port, self.version) as connection:
+        with self._connection() as connection:
             connection.publish(topic, payload, 1, retain, properties)
 
     def subscribe(self, topic):
-        connection = PahoConnection(self.port, self.version)
+        connection = self._connection()
         connection.subscribe(topic)
         return connection.subscription
+
+    def _connection(self):
+        return PahoConnection(self.way.port, self.version, way=self.way)
+
+
+SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "ws": "ws", "wss": "wss"}
+"""What mqtt.js calls them."""
 
 
 class MqttJs(Client):
     """mqtt.js."""
 
-    def __init__(self, node, port: int, version: int):
-        self.node, self.port, self.version = node, port, version
+    def __init__(self, node, port: int, version: int, way: Way | None = None):
+        self.node, self.way, self.version = node, way or Way("tcp", port), version
         self.name, self.protocol = "mqtt.js", LABEL[version]
 
     def publish(self, topic, payload, *, retain=False, content_type=None):
@@ -201,7 +239,10 @@ class MqttJs(Client):
 
     def _connect(self):
         client = unique("mqttjs-")
-        self.node.call("mqtt.connect", client=client, port=self.port, version=self.version)
+        way = self.way
+        where = {"host": way.host, "port": way.port, "protocol": SCHEMES[way.transport]}
+        ca = way.ca.read_text() if way.is_secured else None
+        self.node.call("mqtt.connect", client=client, version=self.version, where=where, ca=ca)
         return client
 
 

@@ -50,7 +50,8 @@ class Watersmeet:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
         _await(lambda: _whole_json(ready), self.process, f"no {ready.name}", self.log)
         listeners = json.loads(ready.read_text())["listeners"]
-        self.ports = {name: int(address.rsplit(":", 1)[1]) for name, address in listeners.items()}
+        addresses = {name: address for name, address in listeners.items() if not address.startswith("/")}
+        self.ports = {name: int(address.rsplit(":", 1)[1]) for name, address in addresses.items()}
 
     def __enter__(self):
         return self

@@ -15,9 +15,9 @@ const { default: SmartObject } = await import('smartobject');
 const clients = new Map();
 
 const operations = {
-  async 'mqtt.connect'({ client, port, version }) {
+  async 'mqtt.connect'({ client, version, where, ca }) {
     const connection = await mqtt.connectAsync({
-      host: '127.0.0.1', port, protocolVersion: version, clientId: client, reconnectPeriod: 0,
+      ...where, ca, protocolVersion: version, clientId: client, reconnectPeriod: 0,
     });
     connection.on('message', (topic, payload, packet) => say(client, 'message', {
       topic, payload: payload.toString('base64'), retain: packet.retain, qos: packet.qos,
