@@ -1,6 +1,6 @@
 use access::Throttle;
 use broker::{BrokerEvent, Observer};
-use bus::Reason;
+use bus::{Reason, Transport};
 use tracing::{debug, info};
 
 /// Tells the log who comes and goes, and why.
@@ -35,10 +35,12 @@ impl Observer for Watch {
                 info!(client_id = id, %address, protocol, reason, cause, hint, left_out, "A client was refused.");
             }
             BrokerEvent::Lost { peer, protocol, reason, course, at } => {
-                // Somebody only looked whether the port is open.
-                if course.received.bytes == 0
-                    && matches!(reason, Reason::PeerClosed | Reason::ConnectionReset)
-                {
+                // Somebody only looked whether the port is open; or sent a datagram, which costs nothing and can
+                // be forged.
+                let looked = course.received.bytes == 0
+                    && course.detail.is_none()
+                    && matches!(reason, Reason::PeerClosed | Reason::ConnectionReset);
+                if looked || peer.transport == Transport::Datagram {
                     return;
                 }
                 let Some(left_out) = self.strangers.turn(*at) else { return };

@@ -150,6 +150,12 @@ fn who_never_said_its_id_is_found_by_its_address() {
         world.now,
     );
 
+    // Nor is a peer that asked by CoAP what everybody is told.
+    let asker = bus::Peer { transport: bus::Transport::Datagram, ..peer("10.0.0.1:7002") };
+    let sent = broker::Volume { bytes: 9, frames: 1, messages: 0 };
+    let course = Course { sent, received: sent, ..Course::new(world.now) };
+    world.broker.tell_lost(&asker, "coap", Reason::HandshakeTimeout, course, world.now);
+
     let unknown = history.report("c9", &world.broker, world.moment());
     assert!(unknown.is_unknown() && unknown.strangers.len() == 1);
     assert_eq!(unknown.strangers[0].detail.as_deref(), Some("the certificate expired"));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use broker::{Broker, BrokerEvent, Client, Course, Observer};
-use bus::{Address, Carrier, ClientId, Reason};
+use bus::{Address, Carrier, ClientId, Peer, Reason, Transport};
 use parking_lot::Mutex;
 
 use crate::{Config, Moment};
@@ -174,7 +174,9 @@ impl Observer for History {
                 };
                 (&self.refused, refused)
             }
-            BrokerEvent::Lost { peer, protocol, reason, course, at } if !is_probe(*reason, course) => {
+            BrokerEvent::Lost { peer, protocol, reason, course, at }
+                if !is_passing(peer, *reason, course) =>
+            {
                 let lost = Ending {
                     client_id: None,
                     username: None,
@@ -206,11 +208,15 @@ impl Ending {
     }
 }
 
-/// Somebody only looked whether the port is open, as load balancers do.
-fn is_probe(reason: Reason, course: &Course) -> bool {
-    course.received.bytes == 0
+/// Somebody only looked whether the port is open, as load balancers do; or asked what CoAP tells everybody, and was
+/// answered.
+fn is_passing(peer: &Peer, reason: Reason, course: &Course) -> bool {
+    let looked = course.received.bytes == 0
         && course.detail.is_none()
-        && matches!(reason, Reason::PeerClosed | Reason::ConnectionReset)
+        && matches!(reason, Reason::PeerClosed | Reason::ConnectionReset);
+    let asked =
+        peer.transport == Transport::Datagram && reason == Reason::HandshakeTimeout && course.sent.frames > 0;
+    looked || asked
 }
 
 pub(crate) fn ip(address: Address) -> Option<IpAddr> {
