@@ -275,8 +275,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 
     /// Adds to what waits for a peer that does not read: last words, and answers to time.
     fn append(&mut self, out: &mut Outbox) {
-        if let Some(unsent) = &mut self.unsent {
-            unsent.bytes.extend(joined(out));
+        match &mut self.unsent {
+            Some(unsent) => unsent.bytes.extend(joined(out)),
+            None => self.keep(out, 0),
         }
         out.clear_sent();
     }

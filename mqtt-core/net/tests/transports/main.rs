@@ -1,5 +1,6 @@
 //! What carries connections, on real sockets of this machine.
 
+mod clogged;
 mod draining;
 mod proxy;
 mod secured;
