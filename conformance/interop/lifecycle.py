@@ -30,6 +30,7 @@ MALFORMED = {
     "stomp": [b"\x00\x00\x00", b"HELO\n\n\x00", b"CONNECT\nno colon\n\n\x00", b"SEND\ndestination:a\n\nx\x00"],
     "http": [b"\x00\xff\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"],
     "mqtt-sn": [b"", b"\x00", b"\x01", b"\x02\xff", b"\xff\x04", b"\x01\xff\xff\x0c", b"\x03\xfe\x01\x03\xfe\x01"],
+    "quic": [b"", b"\x00", b"\xc0\x00\x00\x00\x01\xff", b"\xff" * 1200, b"\xc0\x00\x00\x00\x01\x08" + b"\x00" * 1200],
     "coap": [b"", b"\x00", b"\xff\xff\xff\xff", b"\x4f\x01\x00\x01", b"\x40\x01\x00\x01\xff", b"\x40\x01\x00\x01\xf0"],
 }
 """Per listener: bytes that are no beginning of a conversation. A stream must be closed upon each."""
