@@ -72,7 +72,8 @@ fn bind(name: &str, listener: &Listener, profiles: &TlsProfiles) -> anyhow::Resu
     let certificates = transport.is_secured().then(|| profiles.certificates(profile)).transpose()?;
     let bound = match &certificates {
         Some(certificates) if transport == Transport::Quic => {
-            bound.over_quic(certificates, &listener.quic.clone().unwrap_or_default())
+            let quic = listener.quic.clone().unwrap_or_default();
+            bound.over_quic(certificates, &quic).map_err(|problem| anyhow!("{what}: {problem}"))?
         }
         _ => bound,
     };

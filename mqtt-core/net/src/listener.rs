@@ -145,8 +145,13 @@ impl Bound {
         self
     }
 
-    /// Has QUIC on the datagram sockets, with these certificates.
-    pub fn over_quic(mut self, certificates: &Arc<tls::Certificates>, config: &QuicConfig) -> Self {
+    /// Has QUIC on the datagram sockets, with these certificates; an error if they are not for TLS 1.3.
+    pub fn over_quic(
+        mut self,
+        certificates: &Arc<tls::Certificates>,
+        config: &QuicConfig,
+    ) -> Result<Self, tls::Problem> {
+        certificates.quic_config(quic::ALPN, config.early())?;
         let quic = |socket| match socket {
             Socket::Udp(socket) => {
                 let (certificates, config) = (certificates.clone(), config.clone());
@@ -155,7 +160,7 @@ impl Bound {
             other => other,
         };
         self.sockets = self.sockets.into_iter().map(quic).collect();
-        self
+        Ok(self)
     }
 
     /// Serves the protocol on the sockets until told to stop.

@@ -12,7 +12,7 @@ use quinn::{
     Connecting, Connection, ConnectionError, Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime,
     TransportConfig, TransportErrorCode, VarInt,
 };
-use tls::{Certificates, EarlyData};
+use tls::Certificates;
 use tokio::net::UdpSocket;
 use tracing::{debug, error};
 
@@ -38,7 +38,7 @@ struct Offer {
 struct Handshake(Arc<AtomicUsize>);
 
 /// The application protocol.
-const ALPN: &[&[u8]] = &[b"mqtt"];
+pub(crate) const ALPN: &[&[u8]] = &[b"mqtt"];
 
 /// Once this part of the handshakes that there may be is unfinished, a client must first show that it is where its
 /// datagrams say: a flood with forged addresses then takes nobody's place.
@@ -176,7 +176,7 @@ pub(super) fn reason(error: &ConnectionError) -> Reason {
 impl Offer {
     /// What is to be offered from now on, if that has changed: certificates are renewed while the server runs.
     fn renewed(&mut self) -> Result<Option<ServerConfig>, String> {
-        let early = if self.quic.config.early_data { EarlyData::Accept } else { EarlyData::Refuse };
+        let early = self.quic.config.early();
         let tls = self.quic.certificates.quic_config(ALPN, early).map_err(|problem| problem.to_string())?;
         if self.current.as_ref().is_some_and(|(current, _)| Arc::ptr_eq(current, &tls)) {
             return Ok(None);

@@ -4,6 +4,7 @@ use std::time::Duration;
 use bus::units;
 use quinn::{IdleTimeout, TransportConfig, VarInt};
 use serde::{Deserialize, Serialize};
+use tls::EarlyData;
 
 /// What QUIC offers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +30,10 @@ const STREAM_WINDOW: u32 = 512 * 1024;
 const SEND_WINDOW: u64 = 1024 * 1024;
 
 impl QuicConfig {
+    pub(crate) fn early(&self) -> EarlyData {
+        if self.early_data { EarlyData::Accept } else { EarlyData::Refuse }
+    }
+
     pub(super) fn transport(&self) -> Arc<TransportConfig> {
         let mut transport = TransportConfig::default();
         transport.max_concurrent_bidi_streams(VarInt::from(self.streams.max(1)));

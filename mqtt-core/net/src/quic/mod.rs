@@ -11,4 +11,4 @@ mod lane;
 
 pub use config::QuicConfig;
 
-pub(crate) use accept::{Quic, serve};
+pub(crate) use accept::{ALPN, Quic, serve};

@@ -78,7 +78,7 @@ impl Server {
         let mqtt = Arc::new(Mqtt::new(mqtt::Config::default(), limits.clone()));
         let bound = bind(([127, 0, 0, 1], 0).into(), Transport::Datagram).unwrap();
         let address = bound.address;
-        let bound = bound.over_quic(&certificates, &quic);
+        let bound = bound.over_quic(&certificates, &quic).unwrap();
         let running =
             bound.serve("quic".into(), mqtt.clone(), broker.clone(), config.clone(), limits.clone(), &stop);
         let plain = bind(([127, 0, 0, 1], 0).into(), Transport::Stream).unwrap();

@@ -199,6 +199,17 @@ async fn a_listener_refuses_connections_beyond_its_limit_and_clients_without_a_c
 }
 
 #[tokio::test]
+async fn a_profile_without_tls_1_3_cannot_carry_quic() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = vec!["TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".to_owned()];
+    let config = tls::Config { cipher_suites: old, ..tls::Config::default() };
+    let certificates = Arc::new(tls::Certificates::load(&config, folder.path()).unwrap());
+    let bound = net::bind(([127, 0, 0, 1], 0).into(), bus::Transport::Datagram).unwrap();
+    let problem = bound.over_quic(&certificates, &QuicConfig::default()).err().unwrap().to_string();
+    assert!(problem.contains("add TLS_AES_128_GCM_SHA256 to cipher_suites"), "{problem}");
+}
+
+#[tokio::test]
 async fn a_server_that_stops_says_good_bye_on_the_control_stream() {
     let server = Server::start();
     let connection = server.dial().await;
