@@ -191,6 +191,54 @@ fn a_listener_has_the_limits_of_all_but_for_its_own() {
 }
 
 #[test]
+fn what_does_not_go_with_a_listeners_transport_is_named() {
+    let cases = [
+        (
+            "mqtts.tls = \"defualt\"",
+            "mqtts.tls: there is no profile [tls.defualt]; did you mean \"default\"?",
+        ),
+        (
+            "mqtt.tls = \"default\"",
+            "mqtt.tls: this is for TLS, secure WebSockets and QUIC only, and the transport is \"tcp\"",
+        ),
+        ("mqtt.path = [\"/x\"]", "mqtt.path: this is for WebSockets only, and the transport is \"tcp\""),
+        ("ws.path = [\"x\"]", "ws.path: \"x\" is no path of a URL; it begins with /"),
+        (
+            "ws.origins = [\"example.com\"]",
+            "ws.origins: \"example.com\" is no origin; write it as in \"https://example.com\"",
+        ),
+        (
+            "coap.proxy_protocol = \"v2\"",
+            "coap.proxy_protocol: this is for byte streams only, and the transport is \"udp\"",
+        ),
+        ("coap.transport = \"tls\"", "coap.transport: coap goes over \"udp\", not over \"tls\""),
+        (
+            "mqtt.proxy_sources = [\"10.0.0.0/64\"]",
+            "mqtt.proxy_sources[1]: \"10.0.0.0/64\" is no network; write an address, or a block as in \"10.0.0.0/8\"",
+        ),
+        ("quic.mode = \"600\"", "quic.mode: this is for Unix sockets only, and the transport is \"quic\""),
+    ];
+    for (text, expected) in cases {
+        let fault = faults(&format!("listeners.{text}\n"));
+        assert!(fault.ends_with(&format!(": listeners.{expected}")), "{fault}");
+    }
+    // What is only a default of the listener does not count.
+    assert!(load("listeners.mqtts.transport = \"tcp\"\nlisteners.ws.transport = \"tcp\"\n").is_ok());
+}
+
+#[test]
+fn a_listener_that_believes_proxies_must_know_them() {
+    let open = "access.anonymous = \"everywhere\"\n[listeners.mqtt]\nbind = \"0.0.0.0:1883\"\nproxy_protocol = \"any\"\n";
+    let fault = faults(open);
+    assert!(
+        fault.starts_with("w.toml:4:18: listeners.mqtt.proxy_protocol: proxy_sources must name"),
+        "{fault}"
+    );
+    assert!(load(&format!("{open}proxy_sources = [\"10.0.0.0/8\"]\n")).is_ok());
+    assert!(load("listeners.mqtt.proxy_protocol = \"v1\"\n").is_ok(), "this machine's proxies");
+}
+
+#[test]
 fn a_listener_may_have_several_places() {
     let text = "[listeners.a]\nprotocol = \"mqtt\"\nbind = [\"localhost:7\", \"[::]:8\"]\n[access]\n\
                 anonymous = \"everywhere\"\n[listeners.b]\nprotocol = \"stomp\"\ntransport = \"unix\"\n\

@@ -82,8 +82,11 @@ impl Server {
         let Ok(text) = std::fs::read_to_string(&ready) else {
             panic!("the server did not start: {}", room.read("err"));
         };
-        let told: BTreeMap<String, BTreeMap<String, SocketAddr>> = serde_json::from_str(&text).unwrap();
-        Self { child, room, listeners: told["listeners"].clone() }
+        let told: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text).unwrap();
+        // A Unix socket has a path instead.
+        let address = |(name, address): (&String, &String)| Some((name.clone(), address.parse().ok()?));
+        let listeners = told["listeners"].iter().filter_map(address).collect();
+        Self { child, room, listeners }
     }
 
     pub(crate) fn connect(&self, listener: &str) -> TcpStream {

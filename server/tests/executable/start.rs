@@ -31,6 +31,33 @@ fn a_server_that_logs_for_machines_says_nothing_else() {
 }
 
 #[test]
+fn a_listener_is_reached_at_each_of_its_places() {
+    let room = Room::new();
+    let socket = room.path("mqtt.sock");
+    let config = FREE_PORTS
+        .replace("mqtt.bind = \"127.0.0.1:0\"", "mqtt.bind = [\"localhost:0\", \"127.0.0.2:0\"]")
+        + &format!(
+            "[listeners.local]\nprotocol = \"mqtt\"\ntransport = \"unix\"\nbind = \"{}\"\n",
+            socket.display()
+        );
+    let server = Server::start(&config);
+    let said = server.room.read("out");
+    let places = said
+        .lines()
+        .filter(|line| line.starts_with("  mqtt  "))
+        .filter_map(|line| line.split(' ').next_back());
+    let mut reached = 0;
+    for place in places {
+        std::net::TcpStream::connect(place).unwrap();
+        reached += 1;
+    }
+    assert!(reached >= 2, "{said}");
+    std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    assert!(said.contains(&format!("mosquitto_pub --unix {}", socket.display())), "{said}");
+    drop(server);
+}
+
+#[test]
 fn a_port_in_use_is_named_with_the_key_and_the_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let (address, port) = (taken.local_addr().unwrap(), taken.local_addr().unwrap().port());
