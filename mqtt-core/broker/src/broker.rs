@@ -6,6 +6,7 @@ use bus::{ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, Wi
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
+use tracing::debug;
 
 use crate::access::{Attempt, Authentication, Client, Exchange, Hooks, Identity, Permission};
 use crate::announce::server;
@@ -351,6 +352,7 @@ impl Shared {
                 let turn = old.interrupt();
                 let mut state = old.lock();
                 if self.config.bind_sessions && !state.may_pass_to(client) {
+                    debug!(client_id = %client.id, "The session is another user's; see broker.bind_sessions.");
                     return Err(Reason::NotAuthorized);
                 }
                 if state.is_held() {
