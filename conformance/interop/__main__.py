@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import crossing, delivery, lifecycle, lwm2m, quic, tls, transports
+from . import crossing, delivery, lifecycle, lwm2m, mosquitto, quic, tls, transports
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -50,6 +50,7 @@ def everything(board, binary, node, loop):
             ports["quic tunnel"] = tunnel.port
             quic.checks(board, loop, ports["quic"], server.ca)
         tables(board, ports, node, loop)
+        mosquitto.checks(board, binary, server.ports)
         lifecycle.checks(board, ports, crossing.clients(ports, node, loop))
     transports.table(board, binary, node)
     tls.checks(board, binary)
