@@ -83,11 +83,19 @@ fn test_targets() -> BTreeMap<String, BTreeSet<String>> {
             );
         }
         let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        let names = names.map(str::to_owned).chain(found_targets(manifest.parent().unwrap()));
         for name in names {
             targets.insert(name.replace('-', "_"), functions.clone());
         }
     }
     targets
+}
+
+/// The test targets that cargo finds by itself: the files and folders in `tests`.
+fn found_targets(package: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(package.join("tests")) else { return Vec::new() };
+    let names = entries.filter_map(|entry| Some(entry.unwrap().path().file_stem()?.to_str()?.to_owned()));
+    names.collect()
 }
 
 /// The files under `folder` whose names end with `ending`; what was built is not looked at.

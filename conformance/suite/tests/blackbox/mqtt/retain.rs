@@ -20,9 +20,9 @@ for_both!(
 fn a_retained_message_is_kept_with_its_qos(v: Version) {
     for qos in 0..=2 {
         let topic = unique("t");
-        Peer::new(v).publish(Publish::new(v, &topic, "kept").qos(qos, 1).retain());
-        let mut peer = Peer::new(v);
-        peer.idle();
+        let mut publisher = Peer::new(v);
+        publisher.publish(Publish::new(v, &topic, "kept").qos(qos, 1).retain());
+        publisher.idle(); // at QoS 0 nothing else says that it has arrived
         for _ in 0..20 {
             let mut later = Peer::new(v);
             later.subscribe(&topic, 2);
