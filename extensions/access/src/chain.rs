@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Identity, Permission,
 };
-use bus::{ClientId, Credentials, EnhancedAuthentication, Peer, Reason};
+use bus::{Address, ClientId, Credentials, EnhancedAuthentication, Peer, Reason};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tracing::{error, info};
@@ -258,6 +258,13 @@ impl AuthChain {
 }
 
 impl Authenticator for AuthChain {
+    fn admits(&self, address: Address) -> bool {
+        match address {
+            Address::Socket(address) => !self.is_banned_address(address.ip()),
+            Address::Unix | Address::Internal => true,
+        }
+    }
+
     fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
         let credentials = &attempt.credentials;
         let policy = self.policy();

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use bus::{
-    ClientId, Credentials, EnhancedAuthentication, Filter, Peer, Publish, Qos, Reason, Subscription, Topic,
-    UserProperty,
+    Address, ClientId, Credentials, EnhancedAuthentication, Filter, Peer, Publish, Qos, Reason, Subscription,
+    Topic, UserProperty,
 };
 
 use crate::Answer;
@@ -16,6 +16,11 @@ use crate::Answer;
 pub trait Authenticator: Send + Sync + 'static {
     /// Judges an attempt to connect. Any error inside must end in [`Authentication::Refuse`].
     fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication>;
+
+    /// Whether a peer at this address may say anything at all: asked before its first byte is read.
+    fn admits(&self, _address: Address) -> bool {
+        true
+    }
 
     /// Whether a client that was let in would still be: asked when rights are reconsidered. One whose user is gone,
     /// or that is banned, is closed, and its session ends.

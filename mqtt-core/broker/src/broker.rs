@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::{ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, Will};
+use bus::{Address, ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, Will};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
@@ -168,6 +168,11 @@ impl Broker {
     /// Counts a message that its protocol could not carry.
     pub fn count_drop(&self, reason: Reason) {
         self.0.counters.drop_message(reason);
+    }
+
+    /// Whether a peer at this address may say anything at all.
+    pub fn admits(&self, address: Address) -> bool {
+        self.0.hooks.authenticator.admits(address)
     }
 
     /// Closes the connection of one client; false if it has none.

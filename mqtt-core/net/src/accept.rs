@@ -46,7 +46,7 @@ pub(crate) async fn accept<A: Accept>(listener: A, shared: Arc<Shared>) {
 }
 
 fn begin<A: Accept>(socket: A::Socket, address: Address, shared: &Arc<Shared>) {
-    let Ok(place) = shared.place(Instant::now()) else { return };
+    let Ok(place) = shared.place(address, Instant::now()) else { return };
     if !shared.config.is_plain() {
         drop(tokio::spawn(prepare(socket, address, A::CARRIER, shared.clone(), place)));
         return;

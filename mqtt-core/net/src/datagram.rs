@@ -183,7 +183,7 @@ impl Datagrams {
     }
 
     fn begin(&mut self, address: SocketAddr, now: Instant) -> Option<usize> {
-        let place = self.shared.place(now).ok()?;
+        let place = self.shared.place(Address::Socket(address), now).ok()?;
         let entry = self.peers.vacant_entry();
         let key = entry.key();
         let link = Link { carrier: Carrier::Udp, secured: None };

@@ -282,7 +282,10 @@ impl Shared {
     }
 
     /// A place for one more connection, or why there is none.
-    pub(crate) fn place(&self, now: Instant) -> Result<Place, Reason> {
+    pub(crate) fn place(&self, address: Address, now: Instant) -> Result<Place, Reason> {
+        if !self.broker.admits(address) {
+            return Err(self.refuse(Reason::Banned));
+        }
         if self.open.load(Ordering::Relaxed) >= self.config.max_connections {
             return Err(self.refuse(Reason::TooManyConnections));
         }

@@ -66,6 +66,10 @@ where
     if let Some(config) = &config.proxy {
         let (told, secured) = proxy::read(&mut socket, *address, config).await?;
         *address = told;
+        if !shared.broker.admits(told) {
+            let detail = "the address that the PROXY header tells is banned".to_owned();
+            return Err(Failure { reason: Reason::Banned, detail });
+        }
         link.secured = secured;
     }
     match (&config.tls, &config.web_socket) {

@@ -87,7 +87,9 @@ fn take(incoming: Incoming, handshakes: &Arc<AtomicUsize>, shared: &Arc<Shared>)
         // It asks again soon.
         return incoming.ignore();
     }
-    let Ok(place) = shared.place(Instant::now()) else { return incoming.refuse() };
+    let Ok(place) = shared.place(Address::Socket(incoming.remote_address()), Instant::now()) else {
+        return incoming.refuse();
+    };
     let address = incoming.remote_address();
     match incoming.accept() {
         Ok(connecting) => {
