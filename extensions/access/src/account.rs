@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub(crate) struct Accounts {
     /// With this key the last good password of each user is remembered, so that a client which connects again
     /// costs no second hash.
     key: [u8; 64],
+    /// Makes the numbers that stand for secrets.
+    numbers: RandomState,
 }
 
 /// Somebody who may connect with a password.
@@ -35,6 +38,15 @@ pub(crate) struct Account {
     pub(crate) superuser: bool,
     pub(crate) attributes: Attributes,
     verified: Mutex<Option<[u8; 64]>>,
+    /// What stands for the password's hash, and for each of `scram`.
+    proofs: Vec<(Secret, u64)>,
+}
+
+/// A secret by which a user is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Secret {
+    Password,
+    Scram(Mechanism),
 }
 
 impl Accounts {
@@ -47,6 +59,7 @@ impl Accounts {
             models: Vec::new(),
             kept: config.keeps_users(),
             key: before.map_or_else(new_key, |before| before.key),
+            numbers: before.map_or_else(RandomState::new, |before| before.numbers.clone()),
         };
         for (index, user) in config.users.iter().enumerate() {
             if !accounts.add(&user.name, Account::of_user(index, user)?, before) {
@@ -133,7 +146,8 @@ impl Accounts {
     }
 
     /// Whether nobody had the name.
-    fn add(&mut self, name: &str, account: Account, before: Option<&Self>) -> bool {
+    fn add(&mut self, name: &str, mut account: Account, before: Option<&Self>) -> bool {
+        account.proofs = account.prove(&self.numbers);
         if let Some(before) =
             before.and_then(|before| before.find(name)).filter(|before| before.is_same(&account))
         {
@@ -152,7 +166,27 @@ impl Account {
             superuser,
             attributes: Attributes::new(),
             verified: Mutex::new(None),
+            proofs: Vec::new(),
         }
+    }
+
+    /// A number for each secret, which is another one once the secret is, or what comes with it.
+    fn prove(&self, numbers: &RandomState) -> Vec<(Secret, u64)> {
+        let number = |secret: &str| numbers.hash_one((secret, &self.attributes));
+        let password = self.hash.iter().map(|_| (Secret::Password, number(&self.text)));
+        let scram = self.scram.iter();
+        let scram = scram.map(|known| (Secret::Scram(known.mechanism), number(&known.to_string())));
+        password.chain(scram).collect()
+    }
+
+    /// What stands for the secret by which a client was known.
+    pub(crate) fn proof(&self, secret: Secret) -> Option<u64> {
+        self.proofs.iter().find(|(other, _)| *other == secret).map(|(_, proof)| *proof)
+    }
+
+    /// Whether a client that was known by this would be now.
+    pub(crate) fn still_proves(&self, proof: u64) -> bool {
+        self.proofs.iter().any(|(_, other)| *other == proof)
     }
 
     fn of_user(index: usize, user: &User) -> Result<Self, ConfigError> {

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, RwLock};
 use tokio::sync::Semaphore;
 use tracing::{error, info};
 
+use crate::account::Secret;
 use crate::bans::{Bans, Suspect};
 use crate::config::Config;
 use crate::denial::DenialLog;
@@ -52,6 +53,13 @@ struct Shared {
     /// Whether they changed since somebody looked.
     bans_changed: AtomicBool,
     watchers: Watchers,
+}
+
+/// What a client showed that it was known by, and what it is told for it.
+#[derive(Default)]
+struct Shown {
+    secret: Option<Secret>,
+    completion: Option<EnhancedAuthentication>,
 }
 
 /// The configuration in force, and how its files looked when they were read.
@@ -151,7 +159,7 @@ impl AuthChain {
 
     fn judge_anonymous(&self, policy: &Policy, attempt: &Attempt) -> Authentication {
         if policy.welcomes_anonymous(&attempt.peer) {
-            return self.admit(policy, attempt, None, None);
+            return self.admit(policy, attempt, None, Shown::default());
         }
         let Peer { address, listener, .. } = &attempt.peer;
         if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
@@ -166,7 +174,7 @@ impl AuthChain {
         policy: &Policy,
         attempt: &Attempt,
         username: Option<Arc<str>>,
-        completion: Option<EnhancedAuthentication>,
+        shown: Shown,
     ) -> Authentication {
         let account = username.as_deref().and_then(|name| policy.accounts.find(name));
         let proved = Suspect { username: username.as_deref(), ..Suspect::default() };
@@ -182,8 +190,9 @@ impl AuthChain {
             }
             Ok(Belongings { client_id, attributes, mountpoint }) => Authentication::Accept(Identity {
                 superuser: account.is_some_and(|account| account.superuser),
+                proof: account.zip(shown.secret).and_then(|(account, secret)| account.proof(secret)),
                 username,
-                completion,
+                completion: shown.completion,
                 client_id,
                 attributes,
                 mountpoint,
@@ -198,7 +207,7 @@ impl AuthChain {
         if self.is_banned(&policy, suspect(attempt)) {
             return Authentication::Refuse(Reason::Banned);
         }
-        self.admit(&policy, attempt, attempt.credentials.username.clone(), None)
+        self.admit(&policy, attempt, attempt.credentials.username.clone(), Shown::default())
     }
 
     fn refuse_lacking(&self, attempt: &Attempt, Lacking(cause): Lacking) -> Authentication {
@@ -250,7 +259,7 @@ impl AuthChain {
         match policy.accounts.find(username).filter(|now| good && now.is_same(account)) {
             Some(account) => {
                 policy.accounts.remember(account, password);
-                self.admit(&policy, attempt, Some(username.clone()), None)
+                self.admit(&policy, attempt, Some(username.clone()), Shown::password())
             }
             None => Authentication::Refuse(Reason::BadCredentials),
         }
@@ -276,7 +285,7 @@ impl Authenticator for AuthChain {
         }
         match policy.identities.username(&attempt.peer) {
             Ok(None) => {}
-            Ok(certified) => return Answer::Now(self.admit(&policy, attempt, certified, None)),
+            Ok(certified) => return Answer::Now(self.admit(&policy, attempt, certified, Shown::default())),
             Err(lacking) => return Answer::Now(self.refuse_lacking(attempt, lacking)),
         }
         let shows_nothing = credentials.username.is_none() && credentials.password.is_none();
@@ -287,7 +296,7 @@ impl Authenticator for AuthChain {
         if let Some(account) = policy.accounts.find(&username)
             && policy.accounts.remembers(account, password)
         {
-            return Answer::Now(self.admit(&policy, attempt, Some(username), None));
+            return Answer::Now(self.admit(&policy, attempt, Some(username), Shown::password()));
         }
         self.check_later(attempt.clone())
     }
@@ -306,6 +315,19 @@ impl Authenticator for AuthChain {
         let same = account.is_some_and(|account| account.superuser) == client.identity.superuser;
         let certified = policy.identities.username(&client.peer).ok().flatten();
         same && (account.is_some() || certified.as_deref() == Some(name))
+    }
+
+    fn still_proved(&self, client: &Client) -> bool {
+        let Some((name, proof)) = client.identity.username.as_deref().zip(client.identity.proof) else {
+            return true;
+        };
+        self.shared.policy.load().accounts.find(name).is_some_and(|account| account.still_proves(proof))
+    }
+}
+
+impl Shown {
+    fn password() -> Self {
+        Self { secret: Some(Secret::Password), completion: None }
     }
 }
 

@@ -27,6 +27,12 @@ pub trait Authenticator: Send + Sync + 'static {
     fn still_valid(&self, _client: &Client) -> bool {
         true
     }
+
+    /// Whether what a client proved itself with is still good, as far as it is still valid: asked at the same time. One
+    /// that would have to show something else now is closed, and its session goes on.
+    fn still_proved(&self, _client: &Client) -> bool {
+        true
+    }
 }
 
 /// An enhanced authentication under way: waits for the client's next step.
@@ -125,6 +131,8 @@ pub struct Identity {
     pub username: Option<Arc<str>>,
     /// Whether access rules do not apply.
     pub superuser: bool,
+    /// A number that stands for what the client proved itself with, and tells nothing of it; none if it proved nothing.
+    pub proof: Option<u64>,
     /// What completes an enhanced authentication for the client.
     pub completion: Option<EnhancedAuthentication>,
     /// The client id that goes with the identity, whatever the client asked for.

@@ -197,7 +197,17 @@ impl Record {
 
     /// Tells the connection that holds the session to close.
     pub(crate) fn evict(&self, reason: Reason) -> bool {
-        let mut state = self.state.lock();
+        self.evict_from(self.state.lock(), reason)
+    }
+
+    /// The same, if it is this client's.
+    pub(crate) fn evict_client(&self, client: &Arc<Client>, reason: Reason) -> bool {
+        let state = self.state.lock();
+        let same = state.client.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, client));
+        same && self.evict_from(state, reason)
+    }
+
+    fn evict_from(&self, mut state: MutexGuard<'_, State>, reason: Reason) -> bool {
         let Some(holder) = &mut state.holder else { return false };
         holder.evicted.get_or_insert(reason);
         let waker = holder.waker.take();

@@ -105,18 +105,20 @@ impl Shared {
         record.rights() == self.rights.number()
     }
 
-    /// Whether the client would still be let in; if not, it is closed and its session ends.
+    /// Whether the client would still be let in; if not, it is closed and its session ends. One that would have to prove
+    /// itself in another way is only closed.
     pub(crate) fn is_valid(
         self: &Arc<Self>,
         record: &Arc<Record>,
         client: &Arc<Client>,
         now: Instant,
     ) -> bool {
-        let valid = self.hooks.authenticator.still_valid(client);
-        if !valid {
+        let authenticator = &self.hooks.authenticator;
+        if !authenticator.still_valid(client) {
             self.dismiss(record, client, now);
+            return false;
         }
-        valid
+        authenticator.still_proved(client) || !record.evict_client(client, Reason::NotAuthorized)
     }
 
     fn reconsider(self: &Arc<Self>, record: &Arc<Record>, now: Instant) {

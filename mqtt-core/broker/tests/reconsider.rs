@@ -22,6 +22,8 @@ struct Ruler {
     /// Beginnings of topics: `secret`, for everybody, or `secret to c`.
     denied: RwLock<Vec<&'static str>>,
     unwelcome: RwLock<Vec<&'static str>>,
+    /// Who would have to prove itself anew.
+    outdated: RwLock<Vec<&'static str>>,
     slow: AtomicBool,
     epoch: AtomicU64,
 }
@@ -33,6 +35,10 @@ impl Authenticator for Ruler {
 
     fn still_valid(&self, client: &Client) -> bool {
         !self.unwelcome.read().contains(&client.id.as_str())
+    }
+
+    fn still_proved(&self, client: &Client) -> bool {
+        !self.outdated.read().contains(&client.id.as_str())
     }
 }
 
@@ -223,6 +229,24 @@ fn a_client_that_would_not_be_let_in_any_more_is_closed_and_its_session_and_will
     world.advance(std::time::Duration::from_secs(61));
     assert!(world.read(&mut watcher).is_empty());
     assert!(!world.resume("here").connected.session_present);
+}
+
+#[test]
+fn a_client_with_an_outdated_proof_is_closed_and_its_session_goes_on() {
+    let (ruler, world) = Ruler::world();
+    let (mut here, away, mut writer) = (world.resume("here"), world.resume("away"), world.connect("writer"));
+    world.subscribe(&mut here, 1, "t", AtLeastOnce).unwrap();
+    away.session.close(Reason::PeerClosed, world.now);
+    *ruler.outdated.write() = vec!["here", "away"];
+    world.broker.reconsider(world.now);
+    assert_eq!(world.publish(&mut here, "t", "forged", AtLeastOnce), Err(Reason::NotAuthorized));
+    assert_eq!(world.publish(&mut writer, "t", "kept", AtLeastOnce), Ok(1));
+    assert!(matches!(*world.events(&mut here), [Event::Close(Reason::NotAuthorized)]));
+    here.session.close(Reason::NotAuthorized, world.now);
+    ruler.outdated.write().clear();
+    let mut here = world.resume("here");
+    assert_eq!((here.connected.session_present, world.read(&mut here)), (true, vec!["kept".to_owned()]));
+    assert!(world.resume("away").connected.session_present);
 }
 
 #[test]

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use broker::{Answer, Attempt, Authentication, Exchange};
 use bus::{EnhancedAuthentication, Reason};
 
-use super::AuthChain;
+use super::{AuthChain, Shown};
+use crate::account::Secret;
 use crate::policy::Policy;
 use crate::scram::{self, Conversation, Mechanism};
 
@@ -69,6 +70,7 @@ impl Exchange for ExpectProof {
             return Answer::Now(Authentication::Refuse(Reason::NotAuthorized));
         }
         let completion = EnhancedAuthentication { method: step.method, data: proof.into() };
-        Answer::Now(chain.admit(&policy, &attempt, Some(username), Some(completion)))
+        let shown = Shown { secret: Some(Secret::Scram(mechanism)), completion: Some(completion) };
+        Answer::Now(chain.admit(&policy, &attempt, Some(username), shown))
     }
 }

@@ -11,7 +11,7 @@ fn ban(kind: BanKind, value: &str) -> Ban {
     Ban { kind, value: value.into(), reason: "test".into(), until: String::new() }
 }
 
-fn client(id: &str, identity: Identity, address: &str) -> Arc<Client> {
+pub(super) fn client(id: &str, identity: Identity, address: &str) -> Arc<Client> {
     let id = ClientId::parse(id).unwrap();
     Arc::new(Client { id, identity, peer: peer(address), protocol: "MQTT 5" })
 }

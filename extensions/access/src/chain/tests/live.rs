@@ -113,3 +113,33 @@ async fn a_link_that_is_turned_to_another_file_counts_as_a_change() {
     assert!(!comes_in(&chain, "ann", "secret").await);
     assert!(comes_in(&chain, "bob", "other pass").await);
 }
+
+#[tokio::test]
+async fn who_came_in_with_a_password_that_changed_does_not_stay() {
+    let room = tempfile::tempdir().unwrap();
+    let mut config = with_passwords(&room, &format!("ann:{PBKDF2}\nbob:{SHA512}\n"));
+    config.users = vec![User { attributes: [("tenant".into(), "acme".into())].into(), ..user("cyd", "own") }];
+    let chain = AuthChain::new(&config).unwrap();
+    let mut clients = Vec::new();
+    for (name, password) in [("ann", "secret"), ("bob", "other pass"), ("cyd", "own")] {
+        let identity = judge(&chain, &attempt(Some(name), Some(password), ELSEWHERE)).await.unwrap();
+        let again = judge(&chain, &attempt(Some(name), Some(password), ELSEWHERE)).await;
+        assert_eq!(Ok(&identity), again.as_ref(), "a remembered password is as good");
+        clients.push(bans::client(name, identity, ELSEWHERE));
+    }
+    let stays = || clients.iter().map(|client| (chain.still_valid(client), chain.still_proved(client)));
+    assert!(stays().all(|stays| stays == (true, true)));
+
+    with_passwords(&room, &format!("ann:{SHA512}\nbob:{SHA512}\n"));
+    assert!(matches!(refreshed(&chain), Refresh::Renewed(_)));
+    let (gone, stayed) = ((true, false), (true, true));
+    assert_eq!(stays().collect::<Vec<_>>(), [gone, stayed, stayed]);
+
+    config.users[0].attributes.clear();
+    chain.reload(&config).unwrap();
+    assert_eq!(
+        stays().collect::<Vec<_>>(),
+        [gone, stayed, gone],
+        "a right that came with the user is gone too"
+    );
+}

@@ -128,3 +128,27 @@ async fn who_has_only_scram_has_no_password_to_show() {
     let fault = AuthChain::new(&config).err().unwrap().to_string();
     assert_eq!(fault, "access.users[1].scram: there are two for SCRAM-SHA-256; take one of them out");
 }
+
+#[tokio::test]
+async fn who_came_in_by_a_credential_that_changed_or_went_does_not_stay() {
+    let config = with_scram(&Mechanism::ALL);
+    let chain = AuthChain::new(&config).unwrap();
+    let mut clients = Vec::new();
+    for mechanism in Mechanism::ALL {
+        let identity = log_in(&chain, mechanism, "ann", "pencil").await.unwrap();
+        clients.push(bans::client("c1", identity, ELSEWHERE));
+    }
+    let stay = || clients.iter().map(|client| chain.still_proved(client)).collect::<Vec<_>>();
+    let reload = |scram: Vec<String>, password: &str| {
+        let users = vec![User { scram, ..user("ann", password) }];
+        chain.reload(&Config { users, ..config.clone() }).unwrap();
+    };
+    let [sha_256, sha_512] = &config.users[0].scram[..] else { panic!("two credentials") };
+    reload(vec![sha_256.clone(), sha_512.clone()], "a password as well");
+    assert_eq!(stay(), [true, true]);
+    let other = Credential::derive(Mechanism::Sha256, b"pencil", b"another salt", 4096).to_string();
+    reload(vec![other, sha_512.clone()], "");
+    assert_eq!(stay(), [false, true]);
+    reload(vec![], "");
+    assert_eq!(stay(), [false, false]);
+}
