@@ -69,14 +69,14 @@ class Watersmeet:
 
 
 class Broker:
-    """mosquitto, to prove the MQTT checks on."""
+    """mosquitto, to prove the MQTT checks on; `more` is its configuration beside the listener."""
 
-    def __init__(self, binary: str):
+    def __init__(self, binary: str, more: str = "allow_anonymous true\n"):
         self._temporary = tempfile.TemporaryDirectory(prefix="mosquitto-")
         folder = Path(self._temporary.name)
         port = free_port()
         config, log = folder / "mosquitto.conf", folder / "log.txt"
-        config.write_text(f"listener {port} 127.0.0.1\nallow_anonymous true\n")
+        config.write_text(f"listener {port} 127.0.0.1\n{more}")
         with log.open("ab") as output:
             self.process = subprocess.Popen([binary, "-c", str(config)], stdout=output, stderr=output)
         _await(lambda: _accepts(port), self.process, "nobody listens", log)
