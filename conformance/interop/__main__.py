@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import crossing, delivery, lifecycle, lwm2m, mosquitto, quic, tls, transports
+from . import acl, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls, transports
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -54,6 +54,8 @@ def everything(board, binary, node, loop):
         lifecycle.checks(board, ports, crossing.clients(ports, node, loop))
     transports.table(board, binary, node)
     tls.checks(board, binary)
+    scram.checks(board, binary, node)
+    acl.checks(board, binary)
     lifecycle.ending(board, binary)
 
 

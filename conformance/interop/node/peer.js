@@ -27,6 +27,33 @@ const operations = {
     clients.set(client, connection);
   },
 
+  // What the server says in an exchange of AUTH is told as an event; `mqtt.answer` is the client's next word.
+  'mqtt.authenticate': ({ client, where, method, data }) => {
+    const connection = mqtt.connect({
+      ...where, protocolVersion: 5, clientId: client, reconnectPeriod: 0,
+      properties: { authenticationMethod: method, authenticationData: Buffer.from(data, 'base64') },
+    });
+    const tell = (packet) => say(client, packet.cmd, {
+      code: packet.reasonCode, data: packet.properties?.authenticationData?.toString('base64'),
+    });
+    connection.handleAuth = (packet, answer) => {
+      tell(packet);
+      if (packet.reasonCode === 0) return answer();
+      connection.answer = (said) => answer(null, auth(0x18, method, said));
+    };
+    connection.on('connect', tell);
+    connection.on('disconnect', tell);
+    connection.on('error', (error) => say(client, 'error', { code: error.code, text: String(error) }));
+    connection.on('close', () => say(client, 'close'));
+    clients.set(client, connection);
+  },
+
+  'mqtt.answer': ({ client, data }) => clients.get(client).answer(data),
+
+  'mqtt.authenticate again': ({ client, method, data }) => {
+    clients.get(client)._sendPacket(auth(0x19, method, data));
+  },
+
   async 'mqtt.subscribe'({ client, topic, qos }) {
     const granted = await clients.get(client).subscribeAsync(topic, { qos });
     return granted.map((grant) => grant.qos);
@@ -110,6 +137,11 @@ const operations = {
     clients.delete(client);
   }),
 };
+
+function auth(reasonCode, authenticationMethod, data) {
+  const authenticationData = Buffer.from(data, 'base64');
+  return { cmd: 'auth', reasonCode, properties: { authenticationMethod, authenticationData } };
+}
 
 function say(client, event, more) {
   process.stdout.write(`${JSON.stringify({ client, event, ...more })}\n`);
