@@ -52,7 +52,7 @@ fn connected(connect: &[u8], input: &[u8]) {
 
 /// Every third length of input meets a server where everything is otherwise.
 fn config(input: &[u8]) -> Config {
-    if input.len() % 3 > 0 {
+    if !input.len().is_multiple_of(3) {
         return Config::default();
     }
     Config {
