@@ -1,3 +1,5 @@
+use std::hash::{Hash, Hasher};
+
 use bus::{Filter, Message, Reason};
 
 /// What a subscription asks of a message's user properties: `{filter}?name=value&number>5`.
@@ -5,7 +7,7 @@ use bus::{Filter, Message, Reason};
 /// All tests must hold. `=` compares numbers as numbers and everything else as text; `<`, `<=`, `>` and `>=` compare
 /// numbers, and hold for nothing else. A name that a message has more than once meets a test by any of its values;
 /// a name that it has not meets none.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Hash)]
 pub(crate) struct Condition(Vec<Test>);
 
 #[derive(Debug, PartialEq)]
@@ -16,7 +18,7 @@ struct Test {
     number: Option<f64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Hash)]
 enum Comparison {
     Equal,
     Less,
@@ -46,6 +48,12 @@ impl Condition {
             named.any(|(_, value)| test.holds(value))
         };
         self.0.iter().all(holds)
+    }
+}
+
+impl Hash for Test {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.name, self.comparison, &self.value).hash(state); // the number is in the value
     }
 }
 

@@ -6,6 +6,7 @@ use bus::SessionExpiry;
 
 use crate::BrokerEvent;
 use crate::broker::Shared;
+use crate::entries::Entry;
 use crate::record::{Key, Record};
 use crate::timers::{Due, Timer};
 
@@ -107,7 +108,7 @@ impl Shared {
         drop(state);
         for subscription in subscriptions.into_values() {
             self.counters.remove_subscription(&subscription.filter);
-            self.router.remove(&subscription.filter, record, subscription.id);
+            self.router.remove(&subscription.filter, &Entry::of(record, &subscription));
             self.exclusive.free(&subscription.filter, record);
         }
         for queued in owed.into_iter().filter(|queued| queued.group.is_some()) {
@@ -121,7 +122,7 @@ impl Shared {
         let subscription = state.subscriptions.remove(key)?;
         state.subscription_bytes -= subscription.filter.as_str().len();
         drop(state);
-        self.router.remove(&subscription.filter, record, subscription.id);
+        self.router.remove(&subscription.filter, &Entry::of(record, &subscription));
         self.counters.remove_subscription(&subscription.filter);
         self.exclusive.free(&subscription.filter, record);
         Some(subscription)

@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bus::{Message, SubscribeOptions, Subscription, SubscriptionId};
@@ -15,8 +16,8 @@ pub(crate) struct Entries {
     places: Option<Box<HashMap<Place, usize>>>,
 }
 
-/// A record's address and a subscription of it.
-type Place = (usize, SubscriptionId);
+/// A record's address, a subscription of it, and a number of what it asks.
+type Place = (usize, SubscriptionId, u64);
 
 /// One subscription of one session.
 #[derive(Clone)]
@@ -38,6 +39,13 @@ impl Entry {
         Self { record: record.clone(), id: subscription.id, options: subscription.options, condition }
     }
 
+    /// Whether the other is the same subscription, or does the same in every respect.
+    fn is_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.record, &other.record)
+            && (self.id, self.options) == (other.id, other.options)
+            && self.condition == other.condition
+    }
+
     /// Whether the message meets the condition, if there is one.
     pub(crate) fn accepts(&self, message: &Message) -> bool {
         self.condition.as_ref().is_none_or(|condition| condition.holds(message))
@@ -53,11 +61,13 @@ impl Entries {
         self.list.is_empty()
     }
 
-    pub(crate) fn find(&self, record: &Arc<Record>, id: SubscriptionId) -> Option<usize> {
-        let known = self.places.as_ref().and_then(|places| places.get(&place(record, id)).copied());
-        // A session may hold the same id twice, by filter and by id; one of the two has no place.
-        let same = |entry: &Entry| Arc::ptr_eq(&entry.record, record) && entry.id == id;
-        known.or_else(|| self.list.iter().position(same))
+    /// Where the entry is. A session may have several with one id, by filter and by id, or behind filters that differ
+    /// by their prefix or condition alone.
+    pub(crate) fn find(&self, entry: &Entry) -> Option<usize> {
+        let known = self.places.as_ref().and_then(|places| places.get(&place(entry)).copied());
+        let known = known.filter(|at| self.list.get(*at).is_some_and(|known| known.is_like(entry)));
+        // Of two that are alike one has no place.
+        known.or_else(|| self.list.iter().position(|other| other.is_like(entry)))
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
@@ -78,14 +88,13 @@ impl Entries {
     pub(crate) fn remove(&mut self, at: usize) {
         let gone = self.list.swap_remove(at);
         let Some(places) = &mut self.places else { return };
-        let gone = place(&gone.record, gone.id);
+        let gone = place(&gone);
         if places.get(&gone) == Some(&at) {
             places.remove(&gone);
         }
         let last = self.list.len();
         if let Some(moved) = self.list.get(at)
-            && let Some(place) =
-                places.get_mut(&place(&moved.record, moved.id)).filter(|place| **place == last)
+            && let Some(place) = places.get_mut(&place(moved)).filter(|place| **place == last)
         {
             *place = at;
         }
@@ -96,11 +105,16 @@ impl Entries {
 
     fn index(&mut self, at: usize) {
         if let (Some(places), Some(entry)) = (&mut self.places, self.list.get(at)) {
-            places.entry(place(&entry.record, entry.id)).or_insert(at);
+            places.entry(place(entry)).or_insert(at);
         }
     }
 }
 
-fn place(record: &Arc<Record>, id: SubscriptionId) -> Place {
-    (Arc::as_ptr(record).addr(), id)
+fn place(entry: &Entry) -> Place {
+    let mut asked = DefaultHasher::new();
+    (entry.options.qos, entry.options.no_local, entry.options.retain_as_published).hash(&mut asked);
+    if let Some(condition) = &entry.condition {
+        condition.hash(&mut asked);
+    }
+    (Arc::as_ptr(&entry.record).addr(), entry.id, asked.finish())
 }

@@ -3,7 +3,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bus::{Filter, Matched, Message, Qos, SubscriptionId, Topic};
+use bus::{Filter, Matched, Message, Qos, Topic};
 use parking_lot::{Mutex, RwLock};
 
 use crate::entries::{Entries, Entry};
@@ -89,11 +89,11 @@ impl Router {
         Self { strategies, ..Self::default() }
     }
 
-    /// Adds a subscription; `old` is the id of the one it replaces on the same filter.
-    pub(crate) fn insert(&self, filter: &Filter, entry: Entry, old: Option<SubscriptionId>) {
+    /// Adds a subscription; `old` is the one it replaces on the same filter.
+    pub(crate) fn insert(&self, filter: &Filter, entry: Entry, old: Option<&Entry>) {
         let mut tables = self.tables.write();
         let entries = tables.place(filter).entries_of(filter, &self.strategies);
-        match old.and_then(|old| entries.find(&entry.record, old)) {
+        match old.and_then(|old| entries.find(old)) {
             Some(at) => entries.replace(at, entry),
             None => entries.push(entry),
         }
@@ -101,13 +101,13 @@ impl Router {
     }
 
     /// Removes a subscription.
-    pub(crate) fn remove(&self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId) {
+    pub(crate) fn remove(&self, filter: &Filter, entry: &Entry) {
         let mut tables = self.tables.write();
         if filter.has_wildcard() {
             let levels: Vec<&str> = filter.levels().collect();
-            tables.wild.remove(&levels, &mut |here| here.remove(filter, record, id, &self.strategies));
+            tables.wild.remove(&levels, &mut |here| here.remove(filter, entry, &self.strategies));
         } else if let Some(here) = tables.exact.get_mut(filter.pattern()) {
-            here.remove(filter, record, id, &self.strategies);
+            here.remove(filter, entry, &self.strategies);
             if here.is_empty() {
                 tables.exact.remove(filter.pattern());
             }
@@ -281,9 +281,9 @@ impl Here {
         &mut groups.get_mut(at).expect("it was found or just put there").members
     }
 
-    fn remove(&mut self, filter: &Filter, record: &Arc<Record>, id: SubscriptionId, strategies: &Strategies) {
+    fn remove(&mut self, filter: &Filter, entry: &Entry, strategies: &Strategies) {
         let entries = self.entries_of(filter, strategies);
-        if let Some(at) = entries.find(record, id) {
+        if let Some(at) = entries.find(entry) {
             entries.remove(at);
         }
         self.groups.retain(|group| !group.members.is_empty());
@@ -342,6 +342,8 @@ fn hit<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Hit> {
 
 #[cfg(test)]
 mod tests {
+    use bus::SubscriptionId;
+
     use super::*;
 
     fn entry(record: &Arc<Record>, id: SubscriptionId) -> Entry {
@@ -365,7 +367,7 @@ mod tests {
         let found = router.find(&topic, &mut one);
         assert_eq!((found.targets.len(), one.is_none()), (FEW + 1, true));
         assert!(Arc::ptr_eq(&found, &router.find(&topic, &mut other)) && other.is_none());
-        router.remove(&filter, &records[0], SubscriptionId(0));
+        router.remove(&filter, &entry(&records[0], SubscriptionId(0)));
         assert_eq!(router.find(&topic, &mut other).targets.len(), FEW);
     }
 
@@ -378,7 +380,7 @@ mod tests {
         let id = |n: usize| SubscriptionId(n as u32 % 3);
         for (n, record) in records.iter().enumerate() {
             router.insert(&filter, entry(record, SubscriptionId(7)), None);
-            router.insert(&filter, entry(record, id(n)), Some(SubscriptionId(7)));
+            router.insert(&filter, entry(record, id(n)), Some(&entry(record, SubscriptionId(7))));
             router.insert(&filter, entry(record, id(n)), None); // by id as well
         }
         for left in (0..records.len()).rev() {
@@ -387,7 +389,7 @@ mod tests {
                 let routes = router.routes(&topic);
                 let mine = routes.targets.iter().find(|target| Arc::ptr_eq(&target.record, &records[n]));
                 assert_eq!(mine.unwrap().hit.matched.as_slice(), vec![id(n); times]);
-                router.remove(&filter, &records[n], id(n));
+                router.remove(&filter, &entry(&records[n], id(n)));
             }
             assert_eq!(router.routes(&topic).targets.len(), left);
         }

@@ -508,15 +508,15 @@ fn register(
     if let Some(old) = &old {
         shared.counters.remove_subscription(&old.filter);
     }
-    let same = old.as_ref().filter(|old| old.filter == filter).map(|old| old.id);
+    let same = old.as_ref().filter(|old| old.filter == filter).map(|old| Entry::of(record, old));
     if let Some(old) = &old {
         shared.exclusive.free(&old.filter, record);
     }
     if let Some(moved) = old.filter(|old| old.filter != filter) {
-        shared.router.remove(&moved.filter, record, moved.id);
+        shared.router.remove(&moved.filter, &Entry::of(record, &moved));
     }
     let entry = Entry { record: record.clone(), id, options, condition };
-    shared.router.insert(&filter, entry.clone(), same);
+    shared.router.insert(&filter, entry.clone(), same.as_ref());
     let wanted = match options.retain_handling {
         RetainHandling::Always => true,
         RetainHandling::IfNew => fresh,

@@ -54,14 +54,37 @@ fn each_subscription_judges_a_message_by_itself() {
 fn two_conditions_on_one_filter_are_two_subscriptions_and_each_ends_by_its_own_text() {
     let world = world();
     let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
-    subscribe(&world, &mut reader, 1, "t?n=1").unwrap();
-    subscribe(&world, &mut reader, 2, "t?n=2").unwrap();
-    let gone = Unsubscribe::Filter(Filter::parse_with_condition("t?n=1").unwrap());
-    assert!(
-        matches!(reader.session.unsubscribe(vec![gone]), Ok(bus::Reply::Unsubscribed(r)) if r == [Ok(())])
-    );
-    assert_eq!(world.send(&mut writer, with("t", &[("n", "1")])), Ok(0));
-    assert_eq!(world.send(&mut writer, with("t", &[("n", "2")])), Ok(1));
+    for (one, other) in [(1, 2), (0, 0)] {
+        subscribe(&world, &mut reader, one, "t?n=1").unwrap();
+        subscribe(&world, &mut reader, other, "t?n=2").unwrap();
+        for (gone, left) in [("2", 1), ("1", 0)] {
+            let gone = Unsubscribe::Filter(Filter::parse_with_condition(&format!("t?n={gone}")).unwrap());
+            let ended = reader.session.unsubscribe(vec![gone]);
+            assert!(matches!(ended, Ok(bus::Reply::Unsubscribed(r)) if r == [Ok(())]));
+            assert_eq!(world.send(&mut writer, with("t", &[("n", "1")])), Ok(left));
+            assert_eq!(world.send(&mut writer, with("t", &[("n", "2")])), Ok(0));
+        }
+    }
+}
+
+#[test]
+fn filters_that_differ_by_their_prefix_alone_end_each_by_itself() {
+    let world = world();
+    let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
+    for (one, other) in [("t", "$exclusive/t"), ("$queue/t", "$share/$queue/t")] {
+        for (gone, left) in [(one, other), (other, one)] {
+            for (filter, qos) in [(one, AtMostOnce), (other, AtLeastOnce)] {
+                world.subscribe(&mut reader, 0, filter, qos).unwrap();
+            }
+            let end = |filter| vec![Unsubscribe::Filter(Filter::parse(filter).unwrap())];
+            reader.session.unsubscribe(end(gone)).unwrap();
+            assert_eq!(world.publish(&mut writer, "t", "x", AtLeastOnce), Ok(1));
+            let qos = if left == one { AtMostOnce } else { AtLeastOnce };
+            assert_eq!(world.deliveries(&mut reader)[0].qos, qos, "{left} is left");
+            reader.session.unsubscribe(end(left)).unwrap();
+            assert_eq!(world.publish(&mut writer, "t", "x", AtLeastOnce), Ok(0));
+        }
+    }
 }
 
 #[test]
