@@ -127,22 +127,14 @@ pub(crate) fn unmount(prefix: &str, events: &mut [Event]) {
     }
 }
 
-/// The message as the client knows it.
+/// The message as the client knows it. Where an answer is awaited it is told only if it has a name for that.
 pub(crate) fn unmounted(prefix: &str, message: &Arc<Message>) -> Arc<Message> {
-    let bare = |topic: &Topic| Topic::parse(topic.as_str().strip_prefix(prefix)?).ok();
-    let response = message.metadata.as_ref().and_then(|metadata| bare(metadata.response_topic.as_ref()?));
-    let topic = bare(&message.topic);
-    if topic.is_none() && response.is_none() {
-        return message.clone();
-    }
-    let metadata = match (&message.metadata, response) {
-        (Some(metadata), Some(response)) => {
-            Some(Box::new(Metadata { response_topic: Some(response), ..(**metadata).clone() }))
-        }
-        (metadata, _) => metadata.clone(),
-    };
+    let metadata = message.metadata.as_ref().map(|metadata| {
+        let response = metadata.response_topic.as_ref().and_then(|topic| known(prefix, topic));
+        Box::new(Metadata { response_topic: response, ..(**metadata).clone() })
+    });
     Arc::new(Message {
-        topic: topic.unwrap_or_else(|| message.topic.clone()),
+        topic: known(prefix, &message.topic).unwrap_or_else(|| message.topic.clone()),
         metadata,
         payload: message.payload.clone(),
         qos: message.qos,
@@ -151,6 +143,17 @@ pub(crate) fn unmounted(prefix: &str, message: &Arc<Message>) -> Arc<Message> {
         expires: message.expires,
         origin: message.origin.clone(),
     })
+}
+
+/// What the client calls a topic.
+fn known(prefix: &str, topic: &Topic) -> Option<Topic> {
+    if !is_visible(prefix, topic) {
+        return None;
+    }
+    match topic.as_str().strip_prefix(prefix) {
+        Some(rest) => Topic::parse(rest).ok(),
+        None => Some(topic.clone()),
+    }
 }
 
 fn mounted(prefix: &str, topic: &Topic) -> Result<Topic, Reason> {

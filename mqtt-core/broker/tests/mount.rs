@@ -154,6 +154,27 @@ fn an_answer_finds_its_way_through_the_mountpoint_and_back() {
 }
 
 #[test]
+fn where_an_answer_is_awaited_is_told_only_to_who_can_reach_it() {
+    let world = tenants();
+    let (mut acme, mut all) = (world.open(of("acme", "a")).unwrap(), world.connect("all"));
+    world.subscribe(&mut acme, 1, "t", AtMostOnce).unwrap();
+    for (response, known) in [
+        ("acme/answer", Some("answer")),
+        ("other/answer", None),
+        ("acme/$SYS/x", None),
+        ("acme", None),
+        ("$SYS/x", Some("$SYS/x")),
+    ] {
+        let metadata = Metadata { response_topic: Topic::parse(response).ok(), ..Metadata::default() };
+        let publish = Publish { metadata: metadata.boxed(), ..harness::publish("acme/t", "?", AtMostOnce) };
+        world.send(&mut all, publish).unwrap();
+        let told =
+            world.deliveries(&mut acme).remove(0).message.metadata.as_ref().unwrap().response_topic.clone();
+        assert_eq!(told.as_ref().map(Topic::as_str), known, "{response}");
+    }
+}
+
+#[test]
 fn the_servers_own_topics_are_the_same_for_all_and_nobody_can_pass_for_the_server() {
     let world = tenants();
     let mut acme = world.open(of("acme", "a")).unwrap();
