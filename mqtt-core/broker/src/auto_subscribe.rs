@@ -16,8 +16,8 @@ use crate::{Answer, Config};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoSubscribe {
-    /// To what. `%c` stands for the client id and `%u` for the user name; where that has `+`, `#` or `/`, or is not
-    /// known, there is no subscription.
+    /// To what. `%c` stands for the client id and `%u` for the user name; where that has `+`, `#`, `/` or `?`, begins
+    /// with `$`, or is not known, there is no subscription.
     pub filter: String,
     /// The largest guarantee: 0, 1 or 2.
     #[serde(default)]
@@ -51,7 +51,8 @@ impl AutoSubscribe {
     }
 
     fn subscription(&self, client: &Client) -> Option<Subscription> {
-        let fits = |name: &&str| !name.contains(['+', '#', '/']);
+        // It shall make neither another level, nor a prefix, nor a condition of it.
+        let fits = |name: &&str| !name.contains(['+', '#', '/', '?']) && !name.starts_with('$');
         let known = |mark: &str, name: Option<&str>| match self.filter.contains(mark) {
             true => name.filter(fits).map(str::to_owned),
             false => Some(String::new()),

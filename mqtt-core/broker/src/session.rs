@@ -272,7 +272,10 @@ impl Session {
             Err(reason) => return Answer::Now(Err(reason)),
         };
         let permit = |will: &Will| match bare(&will.publish) {
-            Ok(publish) => self.shared.permit(&self.client, publish_access(&publish)),
+            Ok(publish) => match self.shared.check(&publish) {
+                Ok(()) => self.shared.permit(&self.client, publish_access(&publish)),
+                Err(reason) => Answer::Now(Err(reason)),
+            },
             Err(reason) => Answer::Now(Err(reason)),
         };
         let permission = will.as_ref().map_or(Answer::Now(Ok(Permission::Allow)), permit);

@@ -132,6 +132,8 @@ impl Authorizer for Revoking {
 
 #[test]
 fn a_right_that_is_gone_when_a_message_is_due_stops_it() {
+    let set = common::now(writer.session.set_will(Some(will("$delayed/1/$SYS/x"))));
+    assert!(matches!(set, Err(Reason::NotAuthorized)));
     let rights = Arc::new(Revoking::default());
     let hooks = Hooks { authorizer: rights.clone(), ..Hooks::open() };
     let mut world = World::with(Config::default(), hooks);
@@ -312,4 +314,34 @@ fn retained_messages_that_wait_are_bounded_over_all_sessions() {
     assert_eq!(world.subscribe(&mut a, 1, "+", AtLeastOnce), Err(Reason::QuotaExceeded));
     b.session.close(Reason::PeerClosed, world.now);
     assert!(world.subscribe(&mut a, 1, "+", AtLeastOnce).is_ok(), "they went with the session");
+}
+
+#[test]
+fn a_name_does_not_turn_an_automatic_subscription_into_another_kind() {
+    let rights = Arc::new(Revoking::default());
+    let mut config = Config { property_filters: true, ..Config::default() };
+    config.auto_subscribe = ["%c/g/t", "inbox/%c"].map(auto).to_vec();
+    let hooks = Hooks { authorizer: rights.clone(), authenticator: Arc::new(Trusting), ..Hooks::open() };
+    let world = World::with(config, hooks);
+    for (id, subscriptions) in [("$share", 0), ("$SYS", 0), ("victim?a=b", 0), ("x", 2)] {
+        let guest = world.connect(id);
+        assert_eq!(world.broker.stats().subscriptions, subscriptions, "{id}");
+        guest.session.close(Reason::PeerClosed, world.now);
+    }
+}
+
+#[test]
+fn a_will_that_could_not_be_published_is_not_set() {
+    let config = Config { max_qos: 1, retain: false, ..Config::default() };
+    let world = World::with(config, Hooks::open());
+    let mut guest = world.connect("c");
+    let retained = harness::publish("t", "x", AtMostOnce).retained();
+    for (publish, reason) in [
+        (harness::publish("t", "x", ExactlyOnce), Reason::QosNotSupported),
+        (retained, Reason::RetainNotSupported),
+    ] {
+        let will = Will { publish, delay: Duration::ZERO };
+        let set = common::now(guest.session.set_will(Some(will)));
+        assert!(matches!(set, Err(said) if said == reason), "{set:?}");
+    }
 }
