@@ -1,9 +1,9 @@
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
-use bus::{Publish, Reason, Topic, units};
+use bus::{ClientId, Publish, Reason, Topic, units};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,8 @@ use crate::broker::{Broker, Shared};
 use crate::publish::publish_access;
 use crate::record::Record;
 
-/// What messages on `$delayed/{seconds}/{topic}`, which are published so many seconds later, may cost.
+/// What messages on `$delayed/{seconds}/{topic}`, which are published so many seconds later, may cost. One client may
+/// have a quarter of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DelayedConfig {
@@ -35,6 +36,15 @@ pub(crate) struct Delayed {
 struct Table {
     waiting: BTreeMap<(Instant, u64), Waiting>,
     number: u64,
+    held: Held,
+    /// What each client has of it.
+    clients: HashMap<ClientId, Held>,
+}
+
+/// How much waits.
+#[derive(Clone, Copy, Default)]
+struct Held {
+    messages: usize,
     bytes: usize,
 }
 
@@ -53,6 +63,9 @@ pub(crate) enum When {
     Now,
     At(Instant),
 }
+
+/// How large a part of the bounds one client may have.
+const SHARE: usize = 4;
 
 const PREFIX: &str = "$delayed/";
 
@@ -79,28 +92,35 @@ impl Broker {
 impl Delayed {
     /// How many messages wait, and their bytes.
     pub(crate) fn usage(&self) -> (usize, usize) {
-        let table = self.table.lock();
-        (table.waiting.len(), table.bytes)
+        let held = self.table.lock().held;
+        (held.messages, held.bytes)
     }
 
     pub(crate) fn next(&self) -> Option<Instant> {
         self.table.lock().waiting.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Keeps all of the messages if `then` succeeds, or none.
+    /// Keeps all of the client's messages if `then` succeeds, or none.
     pub(crate) fn keep(
         &self,
+        client: &Client,
         messages: Vec<(Instant, Waiting)>,
         config: &DelayedConfig,
         then: impl FnOnce() -> Result<(), Reason>,
     ) -> Result<(), Reason> {
-        let mut table = self.table.lock();
-        let more: usize = messages.iter().map(|(_, waiting)| waiting.size()).sum();
-        if table.waiting.len() + messages.len() > config.messages || table.bytes + more > config.bytes {
+        let table = &mut *self.table.lock();
+        let bytes = messages.iter().map(|(_, waiting)| waiting.size()).sum();
+        let more = Held { messages: messages.len(), bytes };
+        let all = table.held.plus(more);
+        let own = table.clients.get(&client.id).copied().unwrap_or_default().plus(more);
+        if !all.fits(config.messages, config.bytes)
+            || !own.fits(config.messages.div_ceil(SHARE), config.bytes.div_ceil(SHARE))
+        {
             return Err(Reason::QuotaExceeded);
         }
         then()?;
-        table.bytes += more;
+        table.held = all;
+        table.clients.insert(client.id.clone(), own);
         for (at, waiting) in messages {
             table.number += 1;
             let key = (at, table.number);
@@ -110,13 +130,13 @@ impl Delayed {
     }
 
     fn take_due(&self, now: Instant) -> Vec<Waiting> {
-        let mut table = self.table.lock();
+        let table = &mut *self.table.lock();
         let mut due = Vec::new();
         while due.len() < AT_ONCE
             && let Some(entry) = table.waiting.first_entry().filter(|entry| entry.key().0 <= now)
         {
             let waiting = entry.remove();
-            table.bytes -= waiting.size();
+            table.give_back(&waiting);
             due.push(waiting);
         }
         due
@@ -136,6 +156,34 @@ impl Delayed {
         };
         let at = (delay < Duration::from_secs(LIMIT)).then(|| now.checked_add(delay)).flatten();
         at.ok_or(Reason::TopicInvalid)
+    }
+}
+
+impl Table {
+    fn give_back(&mut self, waiting: &Waiting) {
+        let size = waiting.size();
+        self.held = self.held.less(size);
+        if let Some(own) = self.clients.get_mut(&waiting.client.id) {
+            *own = own.less(size);
+            if own.messages == 0 {
+                self.clients.remove(&waiting.client.id);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn plus(self, more: Self) -> Self {
+        Self { messages: self.messages + more.messages, bytes: self.bytes + more.bytes }
+    }
+
+    /// Without one message.
+    fn less(self, size: usize) -> Self {
+        Self { messages: self.messages - 1, bytes: self.bytes - size }
+    }
+
+    fn fits(self, messages: usize, bytes: usize) -> bool {
+        self.messages <= messages && self.bytes <= bytes
     }
 }
 

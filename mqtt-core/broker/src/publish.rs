@@ -82,7 +82,7 @@ impl Shared {
         let kept = later.len();
         match later.is_empty() {
             true => retain()?,
-            false => self.delayed.keep(later, &self.config.delayed, retain)?,
+            false => self.delayed.keep(client, later, &self.config.delayed, retain)?,
         }
         let mut routes = None;
         let matched: usize =

@@ -92,6 +92,30 @@ fn what_is_no_delay_is_refused_and_so_is_what_exceeds_the_bounds() {
 }
 
 #[test]
+fn one_client_may_have_a_quarter_of_what_is_delayed() {
+    let delayed = DelayedConfig { messages: 8, bytes: 400 };
+    let mut world = World::with(Config { delayed, ..Config::default() }, Hooks::open());
+    let (mut greedy, mut other) = (world.connect("greedy"), world.connect("other"));
+    let full = Err(Reason::QuotaExceeded);
+    let long = "x".repeat(99);
+    assert_eq!(world.publish(&mut greedy, "$delayed/9/t", &long, AtMostOnce), Ok(1));
+    assert_eq!(world.publish(&mut greedy, "$delayed/9/t", "", AtMostOnce), full, "no bytes are left");
+    for result in [Ok(1), Ok(1), full] {
+        assert_eq!(world.publish(&mut other, "$delayed/9/t", "x", AtMostOnce), result);
+    }
+    other.session.close(Reason::PeerClosed, world.now);
+    let mut other = world.connect("other");
+    assert_eq!(world.publish(&mut other, "$delayed/9/t", "x", AtMostOnce), full, "the same client");
+    let two = vec![harness::publish("$delayed/9/t", "x", AtMostOnce); 3];
+    let mut third = world.connect("third");
+    assert!(matches!(common::now(third.session.publish_all(two, world.now)), Err(Reason::QuotaExceeded)));
+    world.advance(secs(9));
+    for guest in [&mut greedy, &mut other, &mut third] {
+        assert_eq!(world.publish(guest, "$delayed/9/t", "x", AtMostOnce), Ok(1));
+    }
+}
+
+#[test]
 fn the_rights_of_a_delayed_message_are_those_of_its_topic_and_a_will_may_be_delayed() {
     let mut world = World::with(Config::default(), secretive());
     let (mut reader, mut writer) = (world.connect("reader"), world.connect("writer"));
@@ -107,6 +131,8 @@ fn the_rights_of_a_delayed_message_are_those_of_its_topic_and_a_will_may_be_dela
     assert_eq!(system, world.publish(&mut writer, "$SYS/x", "x", AtMostOnce));
     assert!(system.is_err() && world.open(connect("$delayed/1/$SYS/x")).is_err());
     let set = common::now(writer.session.set_will(Some(will("$delayed/1/secret"))));
+    assert!(matches!(set, Err(Reason::NotAuthorized)));
+    let set = common::now(writer.session.set_will(Some(will("$delayed/1/$SYS/x"))));
     assert!(matches!(set, Err(Reason::NotAuthorized)));
     world.open(connect("$delayed/5/t")).unwrap().session.close(Reason::PeerClosed, world.now);
     assert!(world.read(&mut reader).is_empty());
@@ -132,8 +158,6 @@ impl Authorizer for Revoking {
 
 #[test]
 fn a_right_that_is_gone_when_a_message_is_due_stops_it() {
-    let set = common::now(writer.session.set_will(Some(will("$delayed/1/$SYS/x"))));
-    assert!(matches!(set, Err(Reason::NotAuthorized)));
     let rights = Arc::new(Revoking::default());
     let hooks = Hooks { authorizer: rights.clone(), ..Hooks::open() };
     let mut world = World::with(Config::default(), hooks);
