@@ -256,7 +256,7 @@ impl Shared {
             true => None,
             false => self.sessions.get(&client.id).map(|entry| entry.value().clone()),
         };
-        let judged = self.judge_subscriptions(&client, old.as_deref(), rights);
+        let judged = self.judge_subscriptions(&client, old.as_ref(), rights);
         will.then(move |will| {
             if will == Permission::Deny {
                 if let Some(will) = &connect.will {

@@ -32,7 +32,9 @@ pub(crate) struct Rights {
 pub(crate) struct Judged {
     /// The number of the rights that were asked.
     pub(crate) rights: u64,
-    /// Which subscriptions there were; [`crate::record::State::version`].
+    /// Whose subscriptions.
+    record: Weak<Record>,
+    /// Which there were; [`crate::record::State::version`].
     version: u64,
     /// Whether one is allowed on the condition that each message is judged.
     filtered: bool,
@@ -149,7 +151,7 @@ impl Shared {
     pub(crate) fn judge_subscriptions(
         self: &Arc<Self>,
         client: &Arc<Client>,
-        record: Option<&Record>,
+        record: Option<&Arc<Record>>,
         rights: u64,
     ) -> Answer<Judged> {
         let (mut old, mut version) = (Vec::new(), 0);
@@ -161,6 +163,7 @@ impl Shared {
             old = state.subscriptions.iter().map(row).collect();
             version = state.version;
         }
+        let record = record.map(Arc::downgrade).unwrap_or_default();
         let ask = |(_, filter, qos): &(Key, Filter, Qos)| {
             self.authorize(client, Access::Subscribe { filter, qos: *qos })
         };
@@ -169,7 +172,8 @@ impl Shared {
             let filtered = permissions.contains(&Permission::AllowFiltered);
             let rows = old.into_iter().zip(permissions);
             let revoked = rows.filter(|(_, permission)| *permission == Permission::Deny);
-            Judged { rights, version, filtered, revoked: revoked.map(|((key, ..), _)| key).collect() }
+            let revoked = revoked.map(|((key, ..), _)| key).collect();
+            Judged { rights, record, version, filtered, revoked }
         })
     }
 
@@ -182,7 +186,9 @@ impl Shared {
             return;
         }
         state.judging = None;
-        let complete = state.version == judged.version;
+        // Another session may have come in the place of the one that was looked at.
+        let looked_at = std::ptr::eq(judged.record.as_ptr(), Arc::as_ptr(record)) || state.version == 0;
+        let complete = looked_at && state.version == judged.version;
         state.filtered = judged.filtered || (state.filtered && !complete);
         drop(state);
         let lost =

@@ -33,8 +33,8 @@ pub struct Session {
     rights: u64,
     /// What the last topic matched.
     routes: Option<(Topic, Arc<Routes>)>,
-    /// The last publish that the authorizer allowed, and the epoch of that decision.
-    allowed: Option<(Topic, Qos, bool, u64)>,
+    /// The last publish that the authorizer allowed, and when that was: its epoch, and the number of the rights.
+    allowed: Option<(Topic, Qos, bool, (u64, u64))>,
     /// What it was found that the client may receive.
     seen: Option<Box<Seen>>,
     open: bool,
@@ -101,7 +101,7 @@ impl Session {
         if is_delayed(&publish.topic) {
             return self.publish_later(publish, now);
         }
-        let rights = self.shared.hooks.authorizer.epoch();
+        let rights = (self.shared.hooks.authorizer.epoch(), self.rights);
         let allowed = self.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
             *then == rights && *qos == publish.qos && *retain == publish.retain && *topic == publish.topic
         });
@@ -536,8 +536,9 @@ fn register(
             }
             accepted
         };
-        let retained = retained.filter(accept);
-        let retained = retained.map(|message| Queued {
+        // All is asked before the session is locked.
+        let retained: Vec<_> = retained.filter(accept).collect();
+        let retained = retained.into_iter().map(|message| Queued {
             priority: shared.priorities.of(&message.topic),
             qos: options.qos.min(message.qos),
             message,

@@ -4,7 +4,8 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Config, Hooks, Identity,
@@ -413,4 +414,77 @@ fn a_retained_message_whose_publisher_lost_its_right_is_delivered_only_where_nob
         *ruler.unwelcome.write() = vec!["keeper"];
         assert_eq!(get("at last", "open").is_empty(), checked);
     }
+}
+
+/// Never says that it changed its mind.
+struct Silent(AtomicBool);
+
+impl Authorizer for Silent {
+    fn authorize(&self, _client: &Client, _access: Access<'_>) -> Answer<Permission> {
+        Answer::Now(if self.0.load(Ordering::Relaxed) { Permission::Deny } else { Permission::Allow })
+    }
+}
+
+#[test]
+fn an_answer_is_not_used_again_once_rights_are_reconsidered() {
+    let silent = Arc::new(Silent(AtomicBool::new(false)));
+    let world = World::with(Config::default(), Hooks { authorizer: silent.clone(), ..Hooks::open() });
+    let mut writer = world.connect("writer");
+    assert_eq!(world.publish(&mut writer, "t", "x", AtMostOnce), Ok(0));
+    silent.0.store(true, Ordering::Relaxed);
+    world.broker.reconsider(world.now);
+    assert_eq!(world.publish(&mut writer, "t", "x", AtMostOnce), Err(Reason::NotAuthorized));
+}
+
+/// Looks at the session while it is asked, as a hook might that has the broker.
+struct Curious(std::sync::Mutex<Option<broker::Broker>>);
+
+impl Authorizer for Curious {
+    fn authorize(&self, client: &Client, _access: Access<'_>) -> Answer<Permission> {
+        if let Some(broker) = &*self.0.lock().unwrap() {
+            assert!(broker.session(&client.id).is_some());
+        }
+        Answer::Now(Permission::Allow)
+    }
+}
+
+#[test]
+fn whether_a_retained_message_is_rightful_is_not_asked_while_the_session_is_locked() {
+    let curious = Arc::new(Curious(Default::default()));
+    let config = Config { check_retained_source: true, ..Config::default() };
+    let world = World::with(config, Hooks { authorizer: curious.clone(), ..Hooks::open() });
+    let mut guest = world.connect("c");
+    world.send(&mut guest, harness::publish("t", "x", AtMostOnce).retained()).unwrap();
+    *curious.0.lock().unwrap() = Some(world.broker.clone());
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        world.subscribe(&mut guest, 1, "t", AtMostOnce).unwrap();
+        sender.send(world.read(&mut guest)).unwrap();
+    });
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(60)).unwrap(), ["x"]);
+}
+
+#[test]
+fn a_judgement_is_for_the_session_that_was_looked_at_and_no_other() {
+    let (ruler, world) = Ruler::world_with(Config { bind_sessions: false, ..Config::default() });
+    let mut first = world.resume("c");
+    world.subscribe(&mut first, 1, "open", AtLeastOnce).unwrap();
+    first.session.close(Reason::PeerClosed, world.now);
+    ruler.slow.store(true, Ordering::Relaxed);
+    let Answer::Later(opening) = world.broker.connect(durable("c"), common::peer(), world.now) else {
+        panic!("it should take time");
+    };
+    ruler.slow.store(false, Ordering::Relaxed);
+    let mut second = world.open(Connect { clean_start: true, ..durable("c") }).unwrap();
+    world.subscribe(&mut second, 1, "secret", AtLeastOnce).unwrap();
+    ruler.deny(&["secret"]);
+    let mut opening = std::pin::pin!(opening);
+    let opened = opening.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let Poll::Ready(Ok(broker::Opened::Session(mut session, connected))) = opened else { panic!("refused") };
+    assert!(connected.session_present);
+    let mut writer = world.connect("writer");
+    world.publish(&mut writer, "secret", "x", AtLeastOnce).unwrap();
+    let mut events = Vec::new();
+    session.pull(9, world.now, Waker::noop(), &mut events);
+    assert!(events.is_empty(), "{events:?}");
 }
