@@ -52,7 +52,11 @@ pub trait Authorizer: Send + Sync + 'static {
     }
 }
 
-/// Changes or stops what a client publishes or subscribes to, after it was authorized.
+/// Changes or stops what a client publishes or subscribes to, after it was authorized. It is given what the client
+/// means: rewritten, and with its mountpoint.
+///
+/// A message on `$delayed/{seconds}/{topic}` is given when it comes, on the topic behind the delay, and not again when
+/// it is due; a will when it is published.
 pub trait Interceptor: Send + Sync + 'static {
     /// Returns what shall be published instead, or why nothing shall.
     fn publish(&self, _client: &Client, publish: Publish) -> Answer<Result<Publish, Reason>> {
@@ -183,7 +187,8 @@ pub enum Access<'a> {
         /// The topic.
         topic: &'a Topic,
     },
-    /// A message is to be delivered for a subscription that was answered [`Permission::AllowFiltered`].
+    /// A message is to be delivered for a subscription that was answered [`Permission::AllowFiltered`]. The session is
+    /// locked meanwhile: whoever judges this must not look for it in the broker.
     Receive {
         /// Its topic.
         topic: &'a Topic,
@@ -196,7 +201,8 @@ pub enum Permission {
     /// It may be.
     Allow,
     /// The subscription may be, but not every message that matches it may be received: each is judged by
-    /// [`Access::Receive`], which must be answered at once. The same as [`Permission::Allow`] for other accesses.
+    /// [`Access::Receive`], which must be answered at once. One that came through a share group and may not be received
+    /// goes to another member, a few times at most. The same as [`Permission::Allow`] for other accesses.
     AllowFiltered,
     /// It may not be.
     Deny,

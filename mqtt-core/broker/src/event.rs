@@ -109,7 +109,8 @@ pub enum BrokerEvent {
     },
 }
 
-/// Watches what happens. It is called on the threads that carry messages: it must return at once.
+/// Watches what happens. It is called on the threads that carry messages: it must return at once. Sessions may be
+/// locked meanwhile, so it must not call the broker, but leave that to somebody else.
 pub trait Observer: Send + Sync + 'static {
     /// Something happened.
     fn observe(&self, event: &BrokerEvent);

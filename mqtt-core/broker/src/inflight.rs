@@ -68,15 +68,18 @@ impl Inflight {
         self.entries.get(self.next_again()?)?.queued.as_ref()
     }
 
-    /// Leaves out the next entry to hand over again; of one that is sent exactly once the id stays.
+    /// Leaves out the next entry to hand over again; of one that is sent exactly once the id stays, and as the client
+    /// may have seen it, it goes to nobody else of its group [MQTT-4.8.2-5].
     pub(crate) fn refuse_again(&mut self) -> Option<Queued> {
         let at = self.next_again()?;
         let entry = self.entries.get_mut(at)?;
-        let (queued, sequence) = (entry.queued.take()?, entry.sequence);
+        let (mut queued, sequence) = (entry.queued.take()?, entry.sequence);
         if queued.qos < Qos::ExactlyOnce {
             self.entries.remove(at);
             self.handed -= usize::from(at < self.handed);
             self.missed.remove(&sequence);
+        } else {
+            queued.group = None;
         }
         Some(queued)
     }
@@ -231,6 +234,7 @@ mod tests {
             retain: false,
             duplicate: false,
             priority: 0,
+            passed_over: 0,
             group: None,
         }
     }

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -15,6 +15,9 @@ use crate::record::Record;
 use crate::router::{Hit, Routes};
 use crate::share::{Choice, Fit};
 use crate::{Answer, BrokerEvent};
+
+/// How many members of a share group may turn out not to be allowed a message.
+const TRIES: u8 = 8;
 
 impl Shared {
     /// Whether the client may publish this, and what the interceptors make of it. `allowed`: an earlier
@@ -189,13 +192,32 @@ impl Shared {
         }
     }
 
+    /// Passes a message that a member of a share group may not receive on to another one, or gives it back: nobody
+    /// else can take it, or too many may not receive it either.
+    pub(crate) fn pass_over(&self, mut queued: Queued, from: &Arc<Record>) -> Option<Queued> {
+        if queued.group.is_none() || queued.passed_over >= TRIES {
+            return Some(queued);
+        }
+        queued.passed_over += 1;
+        let routes = self.router.routes(&queued.message.topic);
+        let group = routes.groups.iter().find(|group| Some(&group.filter) == queued.group.as_ref());
+        match group.and_then(|group| group.choose(&queued.message, Some(from), &self.config)) {
+            Some(member) if member.fit > Fit::Full => {
+                self.owe(member.record, passed_on(queued, &member), routes.epoch);
+                None
+            }
+            _ => Some(queued),
+        }
+    }
+
     /// Passes on what waits in share groups for a client that is away, as far as another member is there for it. The
     /// caller holds the session's turn.
     pub(crate) fn pass_on(&self, from: &Arc<Record>) {
         let state = from.lock();
         let waiting: Vec<_> = state.inflight.shared().chain(state.queue.shared()).cloned().collect();
         drop(state);
-        let mut gone = HashSet::new();
+        // The messages themselves are kept for as long as their addresses tell them apart.
+        let mut gone = HashMap::new();
         // Groups whose members are all away or full: they are not asked for each message.
         let mut busy = HashSet::new();
         let mut last = None;
@@ -208,7 +230,7 @@ impl Shared {
             let member = group.and_then(|group| group.choose(&queued.message, Some(from), &self.config));
             match member {
                 Some(member) if member.fit == Fit::Ready => {
-                    gone.insert(identity(&queued));
+                    gone.insert(identity(&queued), queued.message.clone());
                     self.owe(member.record, passed_on(queued, &member), routes.epoch);
                 }
                 Some(_) => busy.extend(queued.group),
@@ -217,8 +239,8 @@ impl Shared {
         }
         if !gone.is_empty() {
             let mut state = from.lock();
-            state.inflight.remove(|queued| gone.contains(&identity(queued)));
-            state.queue.remove(|queued| gone.contains(&identity(queued)));
+            state.inflight.remove(|queued| gone.contains_key(&identity(queued)));
+            state.queue.remove(|queued| gone.contains_key(&identity(queued)));
         }
     }
 
@@ -308,6 +330,7 @@ fn queued(message: &Arc<Message>, hit: &Hit, priority: Priority) -> Queued {
         retain: message.retain && hit.retain_as_published,
         duplicate: false,
         priority,
+        passed_over: 0,
         group: None,
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Queued {
     pub(crate) duplicate: bool,
     /// Higher goes first.
     pub(crate) priority: Priority,
+    /// How many members of the share group were not allowed it.
+    pub(crate) passed_over: u8,
     /// The share group it came through.
     pub(crate) group: Option<Filter>,
 }

@@ -324,8 +324,10 @@ impl Session {
             for queued in &pulled.expired {
                 self.shared.lost(&self.record, queued, Reason::MessageExpired);
             }
-            for (queued, reason) in &pulled.refused {
-                self.shared.lost(&self.record, queued, *reason);
+            for (queued, reason) in pulled.refused {
+                if let Some(queued) = self.shared.pass_over(queued, &self.record) {
+                    self.shared.lost(&self.record, &queued, reason);
+                }
             }
             if !pulled.tired {
                 break pulled.more;
@@ -540,6 +542,7 @@ fn register(
         let retained: Vec<_> = retained.filter(accept).collect();
         let retained = retained.into_iter().map(|message| Queued {
             priority: shared.priorities.of(&message.topic),
+            passed_over: 0,
             qos: options.qos.min(message.qos),
             message,
             matched: bus::Matched::One(id),

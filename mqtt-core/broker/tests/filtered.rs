@@ -134,3 +134,34 @@ fn many_messages_that_may_not_be_received_do_not_hide_the_one_that_may() {
     assert_eq!(world.read(&mut reader), ["open"]);
     assert_eq!(world.broker.stats().dropped, [(Reason::NotAuthorized, 2_000)]);
 }
+
+/// Lets `a` and `b` receive nothing of a group, and others everything.
+struct Choosy;
+
+impl Authorizer for Choosy {
+    fn authorize(&self, client: &Client, access: Access<'_>) -> Answer<Permission> {
+        let denied = matches!(access, Access::Receive { .. }) && ["a", "b"].contains(&client.id.as_str());
+        Answer::Now(if denied { Permission::Deny } else { Permission::AllowFiltered })
+    }
+}
+
+#[test]
+fn what_a_member_of_a_group_may_not_receive_goes_to_one_that_may_and_not_round_for_ever() {
+    let world = World::with(Config::default(), Hooks { authorizer: Arc::new(Choosy), ..Hooks::open() });
+    let [mut a, mut b, mut c, mut writer] = ["a", "b", "c", "writer"].map(|id| world.connect(id));
+    for guest in [&mut a, &mut b, &mut c] {
+        world.subscribe(guest, 1, "$share/g/t", ExactlyOnce).unwrap();
+    }
+    for _ in 0..9 {
+        world.publish(&mut writer, "t", "x", AtLeastOnce).unwrap();
+    }
+    let read_all =
+        |a: &mut _, b: &mut _| (0..20).all(|_| world.read(a).is_empty() && world.read(b).is_empty());
+    assert!(read_all(&mut a, &mut b));
+    assert_eq!(world.read(&mut c).len(), 9);
+    assert_eq!(world.broker.stats().dropped, []);
+    c.session.close(Reason::PeerClosed, world.now);
+    world.publish(&mut writer, "t", "x", AtLeastOnce).unwrap();
+    assert!(read_all(&mut a, &mut b));
+    assert_eq!(world.broker.stats().dropped, [(Reason::NotAuthorized, 1)]);
+}
