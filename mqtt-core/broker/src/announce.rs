@@ -43,5 +43,5 @@ pub(crate) fn is_system(topic: &Topic) -> bool {
 
 /// The same for the text of a topic or a filter.
 pub(crate) fn is_below_system(text: &str) -> bool {
-    text.split('/').next() == Some("$SYS")
+    text.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -57,10 +57,13 @@ impl Priorities {
         Self { filters: filters.collect(), default }
     }
 
+    #[inline]
     pub(crate) fn of(&self, topic: &Topic) -> Priority {
-        if self.filters.is_empty() {
-            return 0;
-        }
+        if self.filters.is_empty() { 0 } else { self.highest(topic) }
+    }
+
+    #[cold]
+    fn highest(&self, topic: &Topic) -> Priority {
         let matching = self.filters.iter().filter(|(filter, _)| filter.matches(topic.as_str()));
         matching.map(|(_, priority)| *priority).max().unwrap_or(self.default)
     }

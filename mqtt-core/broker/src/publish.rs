@@ -281,7 +281,7 @@ impl Shared {
         let now = queued.message.published;
         let lost = match record.push(queued, epoch, &self.config) {
             Ok(lost) => lost,
-            Err(queued) => return self.owe_anew(record, queued),
+            Err(queued) => return self.owe_anew(record, *queued),
         };
         for lost in lost {
             let expired = lost.message.is_expired(now);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use bus::{Filter, Matched, Message, Qos};
+use bus::{Filter, Matched, Message, Qos, Reason};
 
 use crate::config::{Config, WhenFull};
 use crate::priority::Priority;
@@ -112,12 +112,12 @@ impl Queue {
     }
 
     /// The next message that has not expired, if `wanted` says so of it; the expired ones before it go to
-    /// `expired`.
+    /// `left_out`.
     pub(crate) fn pop_if(
         &mut self,
         now: Instant,
         wanted: impl Fn(&Queued) -> bool,
-        expired: &mut Vec<Queued>,
+        left_out: &mut Vec<(Queued, Reason)>,
     ) -> Option<Queued> {
         loop {
             let (old, live) =
@@ -139,7 +139,7 @@ impl Queue {
             if !over {
                 return Some(queued);
             }
-            expired.push(queued);
+            left_out.push((queued, Reason::MessageExpired));
         }
     }
 

@@ -23,7 +23,7 @@ use crate::timers::TimerKey;
 const BATCH: usize = 64;
 const BATCH_BYTES: usize = 64 * 1024;
 
-/// How many messages that the client may not receive are looked at under one lock.
+/// How many messages are left out under one lock.
 const TIRING: usize = 256;
 
 /// What the broker keeps of a client: it outlives connections, and one connection at most holds it.
@@ -94,10 +94,8 @@ pub(crate) enum Key {
 pub(crate) struct Pulled {
     /// There is more, and room for it.
     pub(crate) more: bool,
-    /// Messages that were thrown away on the way.
-    pub(crate) expired: Vec<Queued>,
-    /// Messages that the client may not receive.
-    pub(crate) refused: Vec<(Queued, Reason)>,
+    /// Messages that were left out on the way: expired, or the client may not receive them.
+    pub(crate) left_out: Vec<(Queued, Reason)>,
     /// So many of those that others had better have their turn before the next.
     pub(crate) tired: bool,
 }
@@ -177,10 +175,15 @@ impl Record {
 
     /// Owes the client a message that was routed at `epoch`. Returns what had to be thrown away for it, perhaps
     /// itself; an error gives back a message whose route may not be valid any more.
-    pub(crate) fn push(&self, queued: Queued, epoch: u64, config: &Config) -> Result<Vec<Queued>, Queued> {
+    pub(crate) fn push(
+        &self,
+        queued: Queued,
+        epoch: u64,
+        config: &Config,
+    ) -> Result<Vec<Queued>, Box<Queued>> {
         let mut state = self.state.lock();
         if epoch < state.revoked_at {
-            return Err(queued);
+            return Err(Box::new(queued));
         }
         let away = state.holder.is_none();
         if state.ended || (away && queued.qos == Qos::AtMostOnce && !config.queue_qos0_offline) {
@@ -383,7 +386,7 @@ fn next(
             return None;
         }
         if let Some(reason) = inflight.waiting_again().and_then(|queued| refuses(&queued.message)) {
-            pulled.refused.extend(inflight.refuse_again().map(|queued| (queued, reason)));
+            pulled.left_out.extend(inflight.refuse_again().map(|queued| (queued, reason)));
             continue;
         }
         let (id, entry) = inflight.again()?;
@@ -393,14 +396,14 @@ fn next(
         });
     }
     let queued = loop {
-        if pulled.refused.len() >= TIRING {
+        if pulled.left_out.len() >= TIRING {
             pulled.tired = true;
             return None;
         }
         let wanted = |queued: &Queued| queued.qos == Qos::AtMostOnce || !full;
-        let queued = queue.pop_if(now, wanted, &mut pulled.expired)?;
+        let queued = queue.pop_if(now, wanted, &mut pulled.left_out)?;
         match refuses(&queued.message) {
-            Some(reason) => pulled.refused.push((queued, reason)),
+            Some(reason) => pulled.left_out.push((queued, reason)),
             None => break queued,
         }
     };

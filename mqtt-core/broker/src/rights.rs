@@ -99,10 +99,13 @@ impl Shared {
     }
 
     /// Whether the session has been judged by the rights in force; it is now if that can be done at once.
+    #[inline]
     pub(crate) fn is_judged(self: &Arc<Self>, record: &Arc<Record>, now: Instant) -> bool {
-        if record.rights() == self.rights.number() {
-            return true;
-        }
+        record.rights() == self.rights.number() || self.is_judged_now(record, now)
+    }
+
+    #[cold]
+    fn is_judged_now(self: &Arc<Self>, record: &Arc<Record>, now: Instant) -> bool {
         self.reconsider(record, now);
         record.rights() == self.rights.number()
     }

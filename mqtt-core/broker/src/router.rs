@@ -180,12 +180,12 @@ impl Routes {
 
 impl Target {
     /// How the session is handed the message; `None` if not at all. `own`: the session itself published it.
+    #[inline]
     pub(crate) fn hit(&self, message: &Message, own: bool) -> Option<Cow<'_, Hit>> {
-        let Some(entries) = &self.judged else {
-            return if own { self.own.as_ref() } else { Some(&self.hit) }.map(Cow::Borrowed);
-        };
-        let entries = entries.iter().filter(|entry| !(own && entry.options.no_local));
-        hit(entries.filter(|entry| entry.accepts(message))).map(Cow::Owned)
+        match &self.judged {
+            None => if own { self.own.as_ref() } else { Some(&self.hit) }.map(Cow::Borrowed),
+            Some(entries) => judge(entries, message, own).map(Cow::Owned),
+        }
     }
 
     /// Whether a subscription has a condition.
@@ -328,6 +328,13 @@ fn target(entries: &[&Entry]) -> Option<Target> {
     let has_condition = entries.iter().any(|entry| entry.condition.is_some());
     let judged = has_condition.then(|| entries.iter().map(|entry| (*entry).clone()).collect());
     Some(Target { record, hit, own, judged })
+}
+
+/// What is left of a hit where each subscription is judged.
+#[inline(never)]
+fn judge(entries: &[Entry], message: &Message, own: bool) -> Option<Hit> {
+    let entries = entries.iter().filter(|entry| !(own && entry.options.no_local));
+    hit(entries.filter(|entry| entry.accepts(message)))
 }
 
 fn hit<'a>(entries: impl Iterator<Item = &'a Entry>) -> Option<Hit> {

@@ -321,13 +321,8 @@ impl Session {
             let screen = &mut Screen { shared: &self.shared, client: &self.client, seen: &mut self.seen };
             let left = room.saturating_sub(events.len() - before);
             let pulled = self.record.pull(self.epoch, left, now, waker, screen, events);
-            for queued in &pulled.expired {
-                self.shared.lost(&self.record, queued, Reason::MessageExpired);
-            }
-            for (queued, reason) in pulled.refused {
-                if let Some(queued) = self.shared.pass_over(queued, &self.record) {
-                    self.shared.lost(&self.record, &queued, reason);
-                }
+            if !pulled.left_out.is_empty() {
+                self.lose(pulled.left_out);
             }
             if !pulled.tired {
                 break pulled.more;
@@ -337,6 +332,19 @@ impl Session {
             unmount(prefix, events.get_mut(before..).unwrap_or_default());
         }
         more
+    }
+
+    #[cold]
+    fn lose(&self, left_out: Vec<(Queued, Reason)>) {
+        for (queued, reason) in left_out {
+            let lost = match reason {
+                Reason::MessageExpired => Some(queued),
+                _ => self.shared.pass_over(queued, &self.record),
+            };
+            if let Some(queued) = lost {
+                self.shared.lost(&self.record, &queued, reason);
+            }
+        }
     }
 
     /// Notes what the client said of a delivery.
