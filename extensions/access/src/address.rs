@@ -1,8 +1,10 @@
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The addresses that begin with the same bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Network {
+    /// The first of them; never an IPv4 address in IPv6 clothes.
     address: IpAddr,
     prefix: u8,
 }
@@ -15,31 +17,59 @@ impl Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Some(bits), |prefix| prefix.parse().ok())?;
-        (prefix <= bits).then_some(Self { address, prefix })
+        let prefix = prefix.map_or(Some(bits(address)), |prefix| prefix.parse().ok())?;
+        (prefix <= bits(address)).then(|| Self::of(address, prefix))
+    }
+
+    /// The network that an address is in; of its bits, as many tell.
+    pub(crate) fn of(address: IpAddr, prefix: u8) -> Self {
+        match (address, address.to_canonical()) {
+            (IpAddr::V6(_), inner @ IpAddr::V4(_)) if prefix >= 96 => Self::of(inner, prefix - 96),
+            (IpAddr::V4(address), _) => {
+                let mask = u32::MAX.checked_shl(u32::from(32 - prefix.min(32))).unwrap_or(0);
+                Self { address: Ipv4Addr::from_bits(address.to_bits() & mask).into(), prefix }
+            }
+            (IpAddr::V6(address), _) => {
+                let mask = u128::MAX.checked_shl(u32::from(128 - prefix.min(128))).unwrap_or(0);
+                Self { address: Ipv6Addr::from_bits(address.to_bits() & mask).into(), prefix }
+            }
+        }
+    }
+
+    /// What is one subscriber's: an IPv4 address, or the 64 bits within which an IPv6 host chooses its addresses.
+    pub(crate) fn of_subscriber(address: IpAddr) -> Self {
+        let address = address.to_canonical();
+        Self::of(address, if address.is_ipv4() { 32 } else { 64 })
     }
 
     /// The address, if it is only one.
     pub(crate) fn single(self) -> Option<IpAddr> {
-        let bits = if self.address.is_ipv4() { 32 } else { 128 };
-        (self.prefix == bits).then(|| self.address.to_canonical())
+        (self.prefix == bits(self.address)).then_some(self.address)
+    }
+
+    /// Of which IP version it is, and how many bits tell.
+    pub(crate) fn shape(self) -> (bool, u8) {
+        (self.address.is_ipv4(), self.prefix)
     }
 
     /// Whether the address is one of them; an IPv4 address in IPv6 clothes counts as IPv4.
     pub(crate) fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(network), IpAddr::V4(address)) => {
-                let differ = network.to_bits() ^ address.to_bits();
-                differ.leading_zeros() >= self.prefix.into()
-            }
-            (IpAddr::V6(network), IpAddr::V6(address)) => {
-                let differ = network.to_bits() ^ address.to_bits();
-                differ.leading_zeros() >= self.prefix.into()
-            }
-            _ => false,
+        let address = address.to_canonical();
+        address.is_ipv4() == self.address.is_ipv4() && Self::of(address, self.prefix) == *self
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.single() {
+            Some(address) => write!(f, "{address}"),
+            None => write!(f, "{}/{}", self.address, self.prefix),
         }
     }
+}
+
+fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }
 
 #[cfg(test)]
@@ -58,10 +88,28 @@ mod tests {
             ("fd00::/8", "fd12::1", true),
             ("fd00::/8", "fe80::1", false),
             ("::/0", "10.0.0.1", false),
+            ("::/0", "2001:db8::1", true),
+            ("::ffff:10.0.0.1", "10.0.0.1", true),
+            ("::ffff:10.0.0.0/104", "10.9.9.9", true),
+            ("::ffff:10.0.0.0/104", "11.0.0.1", false),
         ];
         for (network, address, expected) in cases {
             let found = Network::parse(network).unwrap().contains(address.parse().unwrap());
             assert_eq!(found, expected, "{network} {address}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_the_same_however_it_is_written() {
+        let text = |text: &str| Network::parse(text).unwrap().to_string();
+        for (written, meant) in [
+            ("10.1.2.3/8", "10.0.0.0/8"),
+            ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
+            ("10.1.2.3/32", "10.1.2.3"),
+            ("2001:DB8::1/64", "2001:db8::/64"),
+            ("10.1.2.3/0", "0.0.0.0/0"),
+        ] {
+            assert_eq!(text(written), meant);
         }
     }
 

@@ -4,7 +4,7 @@ mod file;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
@@ -26,7 +26,9 @@ pub(crate) struct Bans {
     client_ids: HashMap<Box<str>, Entry>,
     usernames: HashMap<Box<str>, Entry>,
     addresses: HashMap<IpAddr, Entry>,
-    networks: Vec<(Network, Entry)>,
+    networks: HashMap<Network, Entry>,
+    /// How the networks look, so that each is found at once; perhaps more than there are.
+    shapes: BTreeSet<(bool, u8)>,
     expressions: Vec<(Regex, Entry)>,
 }
 
@@ -86,8 +88,8 @@ impl Bans {
                 match network.single() {
                     Some(address) => drop(self.addresses.insert(address, entry)),
                     None => {
-                        self.networks.retain(|(other, _)| *other != network);
-                        self.networks.push((network, entry));
+                        self.shapes.insert(network.shape());
+                        self.networks.insert(network, entry);
                     }
                 }
             }
@@ -121,7 +123,7 @@ impl Bans {
                 if let Some(address) = network.and_then(Network::single) {
                     self.addresses.remove(&address);
                 }
-                self.networks.retain(|(other, _)| Some(*other) != network);
+                network.and_then(|network| self.networks.remove(&network));
             }
             BanKind::ClientIdRegex | BanKind::UsernameRegex => {
                 self.expressions.retain(|(_, other)| other.ban.kind != kind || other.ban.value != value);
@@ -141,9 +143,11 @@ impl Bans {
             suspect.username.and_then(|name| self.usernames.get(name)),
             address.and_then(|address| self.addresses.get(&address)),
         ];
-        let holds =
-            |(network, _): &&(Network, Entry)| address.is_some_and(|address| network.contains(address));
-        let networks = self.networks.iter().filter(holds).map(|(_, entry)| entry);
+        let around = |(is_ipv4, prefix): &(bool, u8)| {
+            let address = address.filter(|address| address.is_ipv4() == *is_ipv4)?;
+            self.networks.get(&Network::of(address, *prefix))
+        };
+        let networks = self.shapes.iter().filter_map(around);
         let matches = |(regex, entry): &&(Regex, Entry)| {
             let text =
                 if entry.ban.kind == BanKind::ClientIdRegex { suspect.client_id } else { suspect.username };
@@ -157,9 +161,8 @@ impl Bans {
     /// All that last.
     pub(crate) fn list(&self, now: SystemTime) -> impl Iterator<Item = &Entry> {
         let exact = self.client_ids.values().chain(self.usernames.values()).chain(self.addresses.values());
-        let networks = self.networks.iter().map(|(_, entry)| entry);
         let expressions = self.expressions.iter().map(|(_, entry)| entry);
-        exact.chain(networks).chain(expressions).filter(move |entry| entry.lasts(now))
+        exact.chain(self.networks.values()).chain(expressions).filter(move |entry| entry.lasts(now))
     }
 
     /// Forgets those that are over.
@@ -167,7 +170,7 @@ impl Bans {
         self.client_ids.retain(|_, entry| entry.lasts(now));
         self.usernames.retain(|_, entry| entry.lasts(now));
         self.addresses.retain(|_, entry| entry.lasts(now));
-        self.networks.retain(|(_, entry)| entry.lasts(now));
+        self.networks.retain(|_, entry| entry.lasts(now));
         self.expressions.retain(|(_, entry)| entry.lasts(now));
     }
 

@@ -12,7 +12,12 @@ const MOST_NAMES: usize = 100_000;
 pub(crate) struct Tally {
     numbers: RandomState,
     counts: Mutex<HashMap<u64, (Instant, u32)>>,
+    sweeps: Sweeps,
 }
+
+/// When a full table was last gone through. A flood of new names would have it done for each of them.
+#[derive(Debug, Default)]
+pub(crate) struct Sweeps(Mutex<Option<Instant>>);
 
 impl Tally {
     /// How often it happened to this name since its time began, this time included. A time begins with what happens
@@ -21,7 +26,9 @@ impl Tally {
         let number = self.numbers.hash_one(name);
         let mut counts = self.counts.lock();
         if counts.len() >= MOST_NAMES && !counts.contains_key(&number) {
-            counts.retain(|_, (began, _)| now.saturating_duration_since(*began) < span);
+            if self.sweeps.is_due(span, now) {
+                counts.retain(|_, (began, _)| now.saturating_duration_since(*began) < span);
+            }
             if counts.len() >= MOST_NAMES {
                 return 1;
             }
@@ -37,6 +44,18 @@ impl Tally {
     /// Begins anew for this name.
     pub(crate) fn forget(&self, name: impl Hash) {
         self.counts.lock().remove(&self.numbers.hash_one(name));
+    }
+}
+
+impl Sweeps {
+    /// Whether it may be done now, for entries that last so long.
+    pub(crate) fn is_due(&self, span: Duration, now: Instant) -> bool {
+        let mut last = self.0.lock();
+        let is_due = last.is_none_or(|last| now.saturating_duration_since(last) >= span / 8);
+        if is_due {
+            *last = Some(now);
+        }
+        is_due
     }
 }
 
@@ -68,6 +87,19 @@ mod tests {
         assert_eq!(tally.count("late", SPAN, start), 1);
         assert_eq!(tally.count("late", SPAN, start), 1, "there is no room for it");
         tally.count("later", SPAN, start + SPAN);
+        assert_eq!(tally.counts.lock().len(), 1);
+    }
+
+    #[test]
+    fn a_flood_of_names_does_not_have_them_all_looked_at_for_each() {
+        let (tally, start) = (Tally::default(), Instant::now());
+        for name in 0..MOST_NAMES {
+            tally.count(name, SPAN, start);
+        }
+        tally.count("early", SPAN, start + SPAN - SPAN / 100);
+        tally.count("soon after", SPAN, start + SPAN);
+        assert_eq!(tally.counts.lock().len(), MOST_NAMES, "it was looked for room a moment ago");
+        tally.count("later", SPAN, start + SPAN + SPAN / 8);
         assert_eq!(tally.counts.lock().len(), 1);
     }
 }

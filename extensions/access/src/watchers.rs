@@ -3,12 +3,13 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use broker::{BrokerEvent, Client, Observer};
-use bus::{Address, ClientId, Reason};
+use bus::{Address, Carrier, ClientId, Reason};
 use parking_lot::Mutex;
 use tracing::warn;
 
+use crate::address::Network;
 use crate::config::{Ban, BanKind};
-use crate::tally::Tally;
+use crate::tally::{Sweeps, Tally};
 use crate::{AuthChain, Throttle};
 
 /// How many take-overs of one client id in a minute are no accident any more.
@@ -34,6 +35,7 @@ pub(crate) struct Watchers {
 struct Fights {
     numbers: RandomState,
     seen: Mutex<HashMap<u64, Fight>>,
+    sweeps: Sweeps,
     lines: Throttle,
 }
 
@@ -49,6 +51,8 @@ impl Observer for AuthChain {
     fn observe(&self, event: &BrokerEvent) {
         match event {
             BrokerEvent::Disconnected { client, reason, at, .. } => self.disconnected(client, *reason, *at),
+            // Whose datagrams they are can be forged, to have somebody else banned.
+            BrokerEvent::Refused { carrier: Carrier::Udp, .. } => {}
             BrokerEvent::Refused { address, reason: Reason::BadCredentials, at, .. } => {
                 self.failed(*address, *at)
             }
@@ -86,14 +90,14 @@ impl AuthChain {
         if !guard.enabled || address.is_local() {
             return;
         }
-        let (watchers, ip) = (self.watchers(), socket.ip().to_canonical());
-        if watchers.failures.count(ip, guard.window, at) < guard.failures {
+        let (watchers, whose) = (self.watchers(), Network::of_subscriber(socket.ip()));
+        if watchers.failures.count(whose, guard.window, at) < guard.failures {
             return;
         }
-        watchers.failures.forget(ip);
+        watchers.failures.forget(whose);
         let reason = format!("{} wrong names or passwords within {:?}", guard.failures, guard.window);
-        warn!(address = %ip, reason, ban = ?guard.ban, "An address that guesses passwords is banned.");
-        self.ban_for(BanKind::Address, &ip.to_string(), reason, guard.ban, "access.guard");
+        warn!(address = %whose, reason, ban = ?guard.ban, "An address that guesses passwords is banned.");
+        self.ban_for(BanKind::Address, &whose.to_string(), reason, guard.ban, "access.guard");
     }
 
     fn ban_for(&self, kind: BanKind, value: &str, reason: String, span: Duration, place: &str) {
@@ -110,7 +114,9 @@ impl Fights {
         let number = self.numbers.hash_one(id.as_str());
         let mut seen = self.seen.lock();
         if seen.len() >= MOST_FIGHTS && !seen.contains_key(&number) {
-            seen.retain(|_, fight| at.saturating_duration_since(fight.began) < MINUTE);
+            if self.sweeps.is_due(MINUTE, at) {
+                seen.retain(|_, fight| at.saturating_duration_since(fight.began) < MINUTE);
+            }
             if seen.len() >= MOST_FIGHTS {
                 return;
             }

@@ -100,6 +100,45 @@ fn an_address_that_guesses_is_banned_for_a_time_if_that_is_wanted() {
     assert!(off.bans().is_empty());
 }
 
+#[test]
+fn an_address_that_can_be_forged_is_not_banned_for_what_came_from_it() {
+    let guard = Guard { enabled: true, failures: 1, ..Guard::default() };
+    let chain = AuthChain::new(&Config { guard, ..Config::default() }).unwrap();
+    let mut forged = refused(ELSEWHERE, Instant::now());
+    if let BrokerEvent::Refused { carrier, .. } = &mut forged {
+        *carrier = bus::Carrier::Udp;
+    }
+    chain.observe(&forged);
+    assert!(chain.bans().is_empty());
+}
+
+#[test]
+fn all_addresses_that_a_host_may_choose_from_count_as_one() {
+    let guard = Guard { enabled: true, failures: 3, ..Guard::default() };
+    let chain = AuthChain::new(&Config { guard, ..Config::default() }).unwrap();
+    for address in ["[2001:db8::1]:1", "[2001:db8::2:3]:1", "[2001:db8:0:1::1]:1", "[2001:db8::9:9:9:9]:1"] {
+        chain.observe(&refused(address, Instant::now()));
+    }
+    assert!(chain.is_banned_address("2001:db8::77".parse().unwrap()));
+    assert!(!chain.is_banned_address("2001:db8:0:1::1".parse().unwrap()));
+    assert_eq!(chain.bans()[0].ban.value, "2001:db8::/64");
+    assert!(chain.unban(BanKind::Address, "2001:db8::/64"));
+}
+
+#[test]
+fn a_ban_holds_in_whatever_clothes_an_address_comes_or_is_written() {
+    for (written, clothed) in [
+        ("192.0.2.7", "::ffff:192.0.2.7"),
+        ("192.0.2.0/24", "::ffff:192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.0/120", "192.0.2.7"),
+    ] {
+        let chain =
+            AuthChain::new(&Config { bans: vec![ban(BanKind::Address, written)], ..Config::default() });
+        assert!(chain.unwrap().is_banned_address(clothed.parse().unwrap()), "{written} {clothed}");
+    }
+}
+
 fn ended(id: &str, reason: Reason, at: Instant) -> BrokerEvent {
     let client = client(id, Identity::default(), ELSEWHERE);
     let (received, sent) = Default::default();
