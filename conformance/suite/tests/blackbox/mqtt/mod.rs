@@ -11,6 +11,7 @@ mod properties;
 mod publish;
 mod retain;
 mod robust;
+mod scram;
 mod session;
 mod shared;
 mod subscribe;
