@@ -1,9 +1,11 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use access::{AuthChain, ListedBan};
 use anyhow::{Context, anyhow};
-use broker::{Access, Attempt};
-use bus::{Address, ClientId, Credentials, Filter, Link, Peer, Qos, Topic, Transport};
+use broker::{Access, Attempt, Broker, Hooks};
+use bus::{Address, ClientId, Credentials, Filter, Link, Peer, Qos, Reason, Topic, Transport};
+use rewrite::Rewrite;
 
 use crate::cli::{Explain, Wanted};
 use crate::config::Config;
@@ -39,20 +41,23 @@ pub(crate) fn explain(config: &Config, options: &Explain) -> anyhow::Result<Stri
     let qos =
         Qos::from_level(options.qos).ok_or_else(|| anyhow!("--qos: there is no QoS {}", options.qos))?;
     let Wanted { publish, subscribe, receive } = &options.wanted;
-    // Rules see topics as they are below the mountpoint.
-    let mountpoint = client.identity.mountpoint.as_deref().unwrap_or_default();
-    let mounted = |text: &str| match text.split('/').next() {
-        Some("$SYS") => text.to_owned(),
-        _ => format!("{mountpoint}{text}"),
-    };
-    let topic = |name: &Option<String>| name.as_deref().map(|name| Topic::parse(&mounted(name))).transpose();
+    let topic = |name: &Option<String>| name.as_deref().map(Topic::parse).transpose();
     let publish = topic(publish).context("--publish: the topic")?;
     let receive = topic(receive).context("--receive: the topic")?;
-    let filter = |text: &String| {
-        let filter = Filter::parse(text)?;
-        filter.with_pattern(&mounted(filter.pattern()))
+    let subscribe = subscribe.as_deref().map(Filter::parse).transpose();
+    let subscribe = subscribe.context("--subscribe: the topic filter")?;
+    // Rules see topics rewritten, and with what stands before them.
+    let broker = meaning(config, &access)?;
+    let mountpoint = client.identity.mountpoint.as_deref().unwrap_or_default();
+    let mounted = |topic: Topic| match topic.as_str() {
+        system if system == "$SYS" || system.starts_with("$SYS/") => Ok(topic),
+        name => Topic::parse(&format!("{mountpoint}{name}")),
     };
-    let subscribe = subscribe.as_ref().map(filter).transpose().context("--subscribe: the topic filter")?;
+    let unmeant = |reason: Reason| anyhow!("no such topic can be meant: {}", reason.explain());
+    let publish = publish.map(|topic| broker.meant_topic(&client, &topic)).transpose().map_err(unmeant)?;
+    let subscribe = subscribe.map(|filter| broker.meant_filter(&client, filter));
+    let subscribe = subscribe.transpose().map_err(unmeant)?;
+    let receive = receive.map(mounted).transpose().context("--receive: the topic")?;
     let wanted = match (&publish, &subscribe, &receive) {
         (Some(topic), _, _) => Access::Publish { topic, qos, retain: options.retain },
         (_, Some(filter), _) => Access::Subscribe { filter, qos },
@@ -67,6 +72,19 @@ pub(crate) fn explain(config: &Config, options: &Explain) -> anyhow::Result<Stri
         text.push_str(&format!("mountpoint {mountpoint:?}\n"));
     }
     Ok(text + &access.explain(&client, wanted).to_string())
+}
+
+/// A broker that nobody uses, to ask what topics mean.
+fn meaning(config: &Config, access: &AuthChain) -> anyhow::Result<Broker> {
+    let authority = Arc::new(access.clone());
+    let rewriter = Arc::new(Rewrite::new(&config.rewrite)?);
+    let hooks = Hooks {
+        authenticator: authority.clone(),
+        authorizer: authority,
+        rewriter: Some(rewriter),
+        interceptors: Vec::new(),
+    };
+    Ok(Broker::new(config.broker.clone(), hooks, Vec::new()))
 }
 
 fn attempt(options: &Explain) -> anyhow::Result<Attempt> {

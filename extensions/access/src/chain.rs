@@ -201,11 +201,21 @@ impl AuthChain {
         }
     }
 
-    /// Takes an attempt at its word.
+    /// Takes an attempt at its word, as far as anybody's word could be good there.
     pub(crate) fn admit_if_not_banned(&self, attempt: &Attempt) -> Authentication {
         let policy = self.policy();
         if self.is_banned(&policy, suspect(attempt)) {
             return Authentication::Refuse(Reason::Banned);
+        }
+        let certified = policy.config.takes_certificates_on(&attempt.peer.listener);
+        match attempt.credentials.username.as_deref() {
+            Some(_) if certified => {}
+            Some(_) if !policy.accounts.are_kept() => return self.judge_anonymous(&policy, attempt),
+            Some(name) if policy.accounts.find(name).is_none() => {
+                return Authentication::Refuse(Reason::BadCredentials);
+            }
+            Some(_) => {}
+            None => return self.judge_anonymous(&policy, attempt),
         }
         self.admit(&policy, attempt, attempt.credentials.username.clone(), Shown::default())
     }

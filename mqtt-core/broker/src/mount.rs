@@ -9,7 +9,22 @@ use bus::{Delivery, Event, Filter, Message, Metadata, Publish, Reason, Topic, Un
 
 use crate::access::{Client, Rewriter};
 use crate::announce::{is_below_system, is_system};
-use crate::broker::Shared;
+use crate::broker::{Broker, Shared};
+
+impl Broker {
+    /// On which topic a message comes out that the client publishes on this one.
+    pub fn meant_topic(&self, client: &Client, topic: &Topic) -> Result<Topic, Reason> {
+        let topic = self.0.published_topic(client, topic)?;
+        let (_, bare) = split_delay(topic.as_str());
+        Topic::parse(bare).map_err(|_| Reason::TopicInvalid)
+    }
+
+    /// The filter that is meant where the client subscribes this one.
+    pub fn meant_filter(&self, client: &Client, filter: Filter) -> Result<Filter, Reason> {
+        let filter = crate::session::check_filter(filter, &self.0.config)?;
+        self.0.meant_filter(client, filter)
+    }
+}
 
 impl Shared {
     /// Whether the client's topics may mean something else than they say.

@@ -461,7 +461,7 @@ fn commit(
 }
 
 /// Whether the configuration allows what goes with a filter's pattern. Makes out the condition, if there is one.
-fn check_filter(filter: Filter, config: &Config) -> Result<Filter, Reason> {
+pub(crate) fn check_filter(filter: Filter, config: &Config) -> Result<Filter, Reason> {
     if filter.share().is_some() && !config.shared_subscriptions {
         return Err(Reason::SharedSubscriptionsNotSupported);
     }

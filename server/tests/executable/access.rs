@@ -45,11 +45,14 @@ fn password_and_access_files_are_in_force_soon_after_they_change() {
 fn authz_explain_tells_which_rule_decides_and_why_others_do_not() {
     let room = Room::new();
     let acl = room.write("acl", "# people\nuser ann\ntopic read a/#\ntopic deny a/secret\n");
+    let passwords = room.write("passwd", &format!("{ANN}{}", ANN.replace("ann", "bob")));
     let file = room.write(
         "w.toml",
         &format!(
-            "[access]\nacl_file = {acl:?}\n[[access.rules]]\npermit = \"deny\"\nusers = [\"bob\"]\ntopics = [\"#\"]\n\
-             [[access.bans]]\nkind = \"client-id\"\nvalue = \"c9\"\n"
+            "[access]\nacl_file = {acl:?}\npassword_file = {passwords:?}\n\
+             [[access.rules]]\npermit = \"deny\"\nusers = [\"bob\"]\ntopics = [\"#\"]\n\
+             [[access.bans]]\nkind = \"client-id\"\nvalue = \"c9\"\n\
+             [[rewrite]]\nsource = \"old/#\"\npattern = \"^old/(.+)$\"\nto = \"a/$1\"\n"
         ),
     );
     let explain = |words: &[&str]| {
@@ -78,6 +81,17 @@ fn authz_explain_tells_which_rule_decides_and_why_others_do_not() {
     assert!(said.contains("acl:4 \"topic deny a/secret\": matches") && said.contains("denied, by"), "{said}");
     let said = explain(&["--client-id", "c1", "--username", "bob", "--publish", "a/b"]);
     assert!(said.ends_with("denied, by access.rules[1]\n"), "{said}");
+    let said = explain(&["--client-id", "c1", "--username", "ann", "--subscribe", "$share/g/old/b"]);
+    assert!(
+        said.contains("\"$share/g/a/b\"") && said.contains("allowed, by"),
+        "rules see what is rewritten: {said}"
+    );
+    let said = explain(&["--client-id", "c1", "--username", "ann", "--publish", "$delayed/5/old/secret"]);
+    assert!(said.contains("publish \"a/secret\"") && said.contains("denied, by"), "{said}");
+    for stranger in [&["--username", "eve"][..], &["--address", "203.0.113.9"]] {
+        let said = explain(&[&["--client-id", "c1", "--publish", "a"], stranger].concat());
+        assert!(said.starts_with("The client would not be let in"), "{said}");
+    }
     let said = explain(&["--client-id", "c9", "--publish", "a/b"]);
     assert!(
         said.contains("would not be let in") && said.contains("access.bans[1]: client-id \"c9\""),

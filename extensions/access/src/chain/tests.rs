@@ -6,6 +6,7 @@ use crate::config::{Anonymous, Listener, Permit, Rule, User};
 use crate::password::tests::quick_hash;
 
 mod bans;
+mod explain;
 mod identity;
 mod live;
 mod scram;
