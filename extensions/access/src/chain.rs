@@ -116,6 +116,10 @@ impl AuthChain {
     /// Looks whether the files changed, and puts in force what they say. To be called every second or so, away from
     /// the threads that carry messages.
     pub fn refresh(&self) -> Refresh {
+        self.refresh_by(|config| Policy::new(config, Some(&self.policy())))
+    }
+
+    fn refresh_by(&self, read: impl FnOnce(&Config) -> Result<Policy, ConfigError>) -> Refresh {
         let mut watched = self.shared.watched.lock();
         let found = Watched::look(&watched.config);
         let bans_changed = self.shared.bans_changed.swap(false, Ordering::AcqRel);
@@ -128,12 +132,22 @@ impl AuthChain {
             watched.changing = Some(found);
             return unchanged();
         }
+        let policy = read(&watched.config);
+        let after = Watched::look(&watched.config);
+        if after != found {
+            // Somebody writes again: what was read may be half of it.
+            watched.changing = Some(after);
+            return unchanged();
+        }
         let pairs = found.iter().zip(&watched.read).zip(watched.config.files());
         let changed = pairs.filter(|((now, then), _)| now != then).map(|(_, file)| file.to_owned()).collect();
         watched.read = found;
         watched.changing = None;
-        match self.renew(&watched.config) {
-            Ok(()) => Refresh::Renewed(changed),
+        match policy {
+            Ok(policy) => {
+                self.put_in_force(policy);
+                Refresh::Renewed(changed)
+            }
             Err(error) => {
                 self.shared.bans_changed.fetch_or(bans_changed, Ordering::AcqRel);
                 Refresh::Failed(error)
@@ -142,10 +156,13 @@ impl AuthChain {
     }
 
     fn renew(&self, config: &Config) -> Result<(), ConfigError> {
-        let policy = Policy::new(config, Some(&self.policy()))?;
+        self.put_in_force(Policy::new(config, Some(&self.policy()))?);
+        Ok(())
+    }
+
+    fn put_in_force(&self, policy: Policy) {
         self.shared.policy.store(Arc::new(policy));
         self.shared.epoch.fetch_add(1, Ordering::Release);
-        Ok(())
     }
 
     /// How many accesses were denied, by the kind of what decided: `rules`, `acl_file`, `default`.

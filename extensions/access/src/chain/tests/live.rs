@@ -94,6 +94,25 @@ async fn a_bad_or_missing_file_keeps_the_old_one_and_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_written_again_while_it_is_read_waits_until_that_is_over() {
+    let room = tempfile::tempdir().unwrap();
+    let config = with_passwords(&room, &format!("ann:{PBKDF2}\n"));
+    let chain = AuthChain::new(&config).unwrap();
+    with_passwords(&room, &format!("ann:{PBKDF2}\nbob:{SHA512}\n"));
+    assert_eq!(chain.refresh(), Refresh::Unchanged);
+    let half = |config: &Config| {
+        with_passwords(&room, "");
+        let policy = Policy::new(config, None);
+        with_passwords(&room, &format!("ann:{PBKDF2}\nbob:{SHA512}\ncyd:{SHA512}\n"));
+        policy
+    };
+    assert_eq!(chain.refresh_by(half), Refresh::Unchanged);
+    assert!(comes_in(&chain, "ann", "secret").await, "an empty file was caught, and is not in force");
+    assert!(matches!(chain.refresh(), Refresh::Renewed(_)));
+    assert!(comes_in(&chain, "cyd", "other pass").await);
+}
+
+#[tokio::test]
 async fn a_link_that_is_turned_to_another_file_counts_as_a_change() {
     let room = tempfile::tempdir().unwrap();
     let link = |to: &Path| {
