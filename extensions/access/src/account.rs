@@ -42,9 +42,11 @@ pub(crate) struct Account {
     proofs: Vec<(Secret, u64)>,
 }
 
-/// A secret by which a user is known.
+/// By what a user is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secret {
+    /// A certificate, of which nothing is kept here.
+    Certificate,
     Password,
     Scram(Mechanism),
 }
@@ -176,7 +178,8 @@ impl Account {
         let password = self.hash.iter().map(|_| (Secret::Password, number(&self.text)));
         let scram = self.scram.iter();
         let scram = scram.map(|known| (Secret::Scram(known.mechanism), number(&known.to_string())));
-        password.chain(scram).collect()
+        let certificate = (Secret::Certificate, number(""));
+        password.chain(scram).chain([certificate]).collect()
     }
 
     /// What stands for the secret by which a client was known.

@@ -286,7 +286,7 @@ impl AuthChain {
         match policy.accounts.find(username).filter(|now| good && now.is_same(account)) {
             Some(account) => {
                 policy.accounts.remember(account, password);
-                self.admit(&policy, attempt, Some(username.clone()), Shown::password())
+                self.admit(&policy, attempt, Some(username.clone()), Shown::by(Secret::Password))
             }
             None => Authentication::Refuse(Reason::BadCredentials),
         }
@@ -312,7 +312,9 @@ impl Authenticator for AuthChain {
         }
         match policy.identities.username(&attempt.peer) {
             Ok(None) => {}
-            Ok(certified) => return Answer::Now(self.admit(&policy, attempt, certified, Shown::default())),
+            Ok(certified) => {
+                return Answer::Now(self.admit(&policy, attempt, certified, Shown::by(Secret::Certificate)));
+            }
             Err(lacking) => return Answer::Now(self.refuse_lacking(attempt, lacking)),
         }
         let shows_nothing = credentials.username.is_none() && credentials.password.is_none();
@@ -323,7 +325,7 @@ impl Authenticator for AuthChain {
         if let Some(account) = policy.accounts.find(&username)
             && policy.accounts.remembers(account, password)
         {
-            return Answer::Now(self.admit(&policy, attempt, Some(username), Shown::password()));
+            return Answer::Now(self.admit(&policy, attempt, Some(username), Shown::by(Secret::Password)));
         }
         self.check_later(attempt.clone())
     }
@@ -345,16 +347,20 @@ impl Authenticator for AuthChain {
     }
 
     fn still_proved(&self, client: &Client) -> bool {
+        let policy = self.shared.policy.load();
+        if !policy.identities.still_mounts(client) {
+            return false;
+        }
         let Some((name, proof)) = client.identity.username.as_deref().zip(client.identity.proof) else {
             return true;
         };
-        self.shared.policy.load().accounts.find(name).is_some_and(|account| account.still_proves(proof))
+        policy.accounts.find(name).is_some_and(|account| account.still_proves(proof))
     }
 }
 
 impl Shown {
-    fn password() -> Self {
-        Self { secret: Some(Secret::Password), completion: None }
+    fn by(secret: Secret) -> Self {
+        Self { secret: Some(secret), completion: None }
     }
 }
 

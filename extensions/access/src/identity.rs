@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use broker::{Attempt, Attributes};
+use broker::{Attempt, Attributes, Client};
 use bus::{Certificate, ClientId, Peer};
 use regex::Regex;
 
@@ -126,6 +126,17 @@ impl Identities {
             mountpoint: mountpoint.map(Arc::from),
             attributes: (!attributes.is_empty()).then(|| Arc::new(attributes)),
         })
+    }
+
+    /// Whether the client would have the same mountpoint now.
+    pub(crate) fn still_mounts(&self, client: &Client) -> bool {
+        let filled = self.customs(&client.peer).mountpoint.as_ref().map(|own| own.fill(Names::of(client)));
+        let whole = |text: &str| text.strip_suffix('/').unwrap_or(text).to_owned();
+        let has = client.identity.mountpoint.as_deref().map(whole);
+        match filled {
+            Some(text) => has.is_some() && has == text.as_deref().map(whole),
+            None => has.is_none(),
+        }
     }
 
     fn customs(&self, peer: &Peer) -> &Customs {

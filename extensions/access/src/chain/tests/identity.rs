@@ -64,7 +64,8 @@ async fn a_certificate_counts_only_where_it_is_said_to() {
     let mut attempt = with_certificate(Some("device-1"));
     assert_eq!(judge(&chain, &attempt).await, Err(Reason::BadCredentials));
     attempt.peer.listener = "tls".into();
-    assert_eq!(judge(&chain, &attempt).await, Ok(Identity { superuser: true, ..named("device-1") }));
+    let found = judge(&chain, &attempt).await.unwrap();
+    assert_eq!((found.username.as_deref(), found.superuser), (Some("device-1"), true));
 }
 
 #[tokio::test]
@@ -156,4 +157,29 @@ fn what_cannot_be_used_is_named() {
         fault(&Config { rules: vec![rule], ..Config::default() })
             .starts_with("access.rules[1].topics: there is no")
     );
+}
+
+#[tokio::test]
+async fn who_would_be_mounted_elsewhere_now_does_not_stay() {
+    let mut config = identified("common-name", "", "%{tenant}");
+    let tenant =
+        |name: &str| User { attributes: [("tenant".into(), name.into())].into(), ..user("bob", "x") };
+    config.users = vec![tenant("acme")];
+    let chain = AuthChain::new(&config).unwrap();
+    let identity = judge(&chain, &with_certificate(Some("bob"))).await.unwrap();
+    let mut client = Arc::into_inner(bans::client("c1", identity, ELSEWHERE)).unwrap();
+    client.peer = with_certificate(Some("bob")).peer;
+    for mounted in ["acme", "acme/"] {
+        client.identity.mountpoint = Some(mounted.into());
+        assert!(chain.still_valid(&client) && chain.still_proved(&client), "{mounted}");
+    }
+    let mut stays = |change: &dyn Fn(&mut Config)| {
+        change(&mut config);
+        chain.reload(&config).unwrap();
+        chain.still_valid(&client) && chain.still_proved(&client)
+    };
+    assert!(!stays(&|config| config.identity.mountpoint = "%{tenant}/%u".into()));
+    assert!(!stays(&|config| config.identity.mountpoint = String::new()));
+    assert!(stays(&|config| config.identity.mountpoint = "%{tenant}/".into()));
+    assert!(!stays(&|config| config.users = vec![tenant("other")]));
 }
