@@ -126,6 +126,18 @@ impl Shared {
         authenticator.still_proved(client) || !record.evict_client(client, Reason::NotAuthorized)
     }
 
+    /// The same for a client that was let in under `rights`, after a hook took its time.
+    pub(crate) fn is_welcome(
+        self: &Arc<Self>,
+        record: &Arc<Record>,
+        client: &Arc<Client>,
+        rights: u64,
+        now: Instant,
+    ) -> Result<(), Reason> {
+        let welcome = rights == self.rights.number() || self.is_valid(record, client, now);
+        if welcome { Ok(()) } else { Err(Reason::NotAuthorized) }
+    }
+
     fn reconsider(self: &Arc<Self>, record: &Arc<Record>, now: Instant) {
         let rights = self.rights.number();
         let state = record.lock();
@@ -140,7 +152,11 @@ impl Shared {
         match self.judge_subscriptions(&client, Some(record), rights) {
             Answer::Now(judged) => self.settle(record, &client, judged),
             Answer::Later(judged) => {
-                record.lock().judging = Some(rights);
+                let mut state = record.lock();
+                if state.client.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &client)) {
+                    state.judging = Some(rights);
+                }
+                drop(state);
                 let (shared, record) = (self.clone(), record.clone());
                 self.defer(Answer::later(async move {
                     let judged = judged.await;

@@ -22,8 +22,9 @@ pub(crate) struct Seen {
     topics: HashMap<Topic, bool>,
 }
 
-/// How many topics are remembered for one session.
+/// How many topics are remembered for one session, and of what length at most.
 const TOPICS: usize = 256;
+const LENGTH: usize = 1024;
 
 impl Screen<'_> {
     /// Whether every message is to be looked at. `filtered`: a subscription was allowed on that condition.
@@ -53,7 +54,9 @@ impl Screen<'_> {
         // An answer that takes time cannot be waited for here.
         let permission = self.shared.authorize(self.client, Access::Receive { topic });
         let may = matches!(permission, Answer::Now(Permission::Allow | Permission::AllowFiltered));
-        seen.topics.insert(topic.clone(), may);
+        if topic.as_str().len() <= LENGTH {
+            seen.topics.insert(topic.clone(), may);
+        }
         may
     }
 }

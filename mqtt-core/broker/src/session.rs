@@ -118,9 +118,10 @@ impl Session {
             Answer::Later(review) => {
                 let (shared, client, record) =
                     (self.shared.clone(), self.client.clone(), self.record.clone());
-                let epoch = self.epoch;
+                let (epoch, rights) = (self.epoch, self.rights);
                 Answer::later(async move {
                     let publish = review.await?;
+                    shared.is_welcome(&record, &client, rights, now)?;
                     commit(&shared, &record, epoch, publish.once, || {
                         shared.route(&client, Some(&record), publish, &mut None, now)
                     })
@@ -136,9 +137,10 @@ impl Session {
             Err(reason) => return Answer::Now(Err(reason)),
         };
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
-        let epoch = self.epoch;
+        let (epoch, rights) = (self.epoch, self.rights);
         self.shared.review(&self.client, publish, false).map(move |reviewed| {
             let publish = reviewed?;
+            shared.is_welcome(&record, &client, rights, now)?;
             let once = publish.once;
             commit(&shared, &record, epoch, once, || {
                 shared.route_all(&client, Some(&record), vec![(when, publish)], now)
@@ -165,9 +167,10 @@ impl Session {
         let reviews = publishes.into_iter().map(|publish| self.shared.review(&self.client, publish, false));
         let reviews = Answer::all(reviews.collect());
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
-        let epoch = self.epoch;
+        let (epoch, rights) = (self.epoch, self.rights);
         reviews.map(move |reviewed| {
             let publishes = reviewed.into_iter().collect::<Result<Vec<_>, Reason>>()?;
+            shared.is_welcome(&record, &client, rights, now)?;
             let _turn = record.hold(epoch)?;
             let publishes = whens.into_iter().zip(publishes).collect();
             let matched = shared.route_all(&client, Some(&record), publishes, now)?;

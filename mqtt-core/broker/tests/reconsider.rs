@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Config, Hooks, Identity,
-    Later, Permission,
+    Interceptor, Later, Permission,
 };
-use bus::{Ack, Connect, Event, Matched, Qos, Reason, Reply, Subscription, SubscriptionId};
+use bus::{Ack, Connect, Event, Matched, Publish, Qos, Reason, Reply, Subscription, SubscriptionId};
 use common::{World, durable, text, will};
 use parking_lot::RwLock;
 
@@ -487,4 +487,38 @@ fn a_judgement_is_for_the_session_that_was_looked_at_and_no_other() {
     let mut events = Vec::new();
     session.pull(9, world.now, Waker::noop(), &mut events);
     assert!(events.is_empty(), "{events:?}");
+}
+
+/// Takes its time.
+struct Slow;
+
+impl Interceptor for Slow {
+    fn publish(&self, _client: &Client, publish: Publish) -> Answer<Result<Publish, Reason>> {
+        Answer::later(async { Ok(publish) })
+    }
+}
+
+#[test]
+fn what_a_slow_hook_still_looks_at_is_not_published_for_a_client_that_is_not_welcome_any_more() {
+    let ruler = Arc::new(Ruler::default());
+    let hooks = Hooks { authenticator: ruler.clone(), interceptors: vec![Arc::new(Slow)], ..Hooks::open() };
+    let world = World::with(Config::default(), hooks);
+    for topic in ["t", "$delayed/1/t"] {
+        let mut writer = world.connect("writer");
+        let publish = harness::publish(topic, "x", AtMostOnce).retained();
+        let begun = [
+            writer.session.publish(publish.clone(), world.now),
+            writer.session.publish_all(vec![publish], world.now),
+        ];
+        *ruler.unwelcome.write() = vec!["writer"];
+        world.broker.reconsider(world.now);
+        for answer in begun {
+            let mut answer = std::pin::pin!(answer.finish());
+            let done = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(done, Poll::Ready(Err(Reason::NotAuthorized))), "{done:?}");
+        }
+        writer.session.close(Reason::PeerClosed, world.now);
+        ruler.unwelcome.write().clear();
+    }
+    assert_eq!((world.broker.stats().retained, world.broker.stats().delayed), (0, 0));
 }
