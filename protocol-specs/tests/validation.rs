@@ -85,7 +85,8 @@ fn test_targets() -> BTreeMap<String, BTreeSet<String>> {
         let names = text.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
         let names = names.map(str::to_owned).chain(found_targets(manifest.parent().unwrap()));
         for name in names {
-            targets.insert(name.replace('-', "_"), functions.clone());
+            let target: &mut BTreeSet<String> = targets.entry(name.replace('-', "_")).or_default();
+            target.extend(functions.iter().cloned());
         }
     }
     targets
