@@ -23,7 +23,8 @@ type Soon<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub(super) struct Conversation {
     connection: Connection,
     address: SocketAddr,
-    opened: Soon<Result<(SendStream, RecvStream), ConnectionError>>,
+    /// The next stream; none where the connection is gone.
+    opened: Option<Soon<Result<(SendStream, RecvStream), ConnectionError>>>,
     closed: Soon<ConnectionError>,
     /// Taken when the conversation has ended.
     driver: Option<Driver>,
@@ -98,7 +99,7 @@ impl Conversation {
         let whole = connection.clone();
         Self {
             address: connection.remote_address(),
-            opened: opened(&connection),
+            opened: Some(opened(&connection)),
             closed: Box::pin(async move { whole.closed().await }),
             connection,
             driver: Some(driver),
@@ -173,10 +174,13 @@ impl Conversation {
 
     /// Takes new streams, and notices that the client has moved.
     fn look(&mut self, cx: &mut Context<'_>) {
-        while let Poll::Ready(Ok(streams)) = self.opened.as_mut().poll(cx) {
-            self.lanes.push(Streamed::new(Lane(self.count), streams));
-            self.count = self.count.saturating_add(1);
-            self.opened = opened(&self.connection);
+        while let Some(next) = &mut self.opened {
+            let Poll::Ready(streams) = next.as_mut().poll(cx) else { break };
+            self.opened = streams.ok().map(|streams| {
+                self.lanes.push(Streamed::new(Lane(self.count), streams));
+                self.count = self.count.saturating_add(1);
+                opened(&self.connection)
+            });
         }
         let address = self.connection.remote_address();
         if address != self.address {

@@ -268,12 +268,15 @@ async fn what_a_client_said_before_it_closed_the_connection_is_heard() {
     let gate = Arc::<Notify>::default();
     let hooks = Hooks { authenticator: Arc::new(Slow(gate.clone())), ..Hooks::open() };
     let server = Server::with(Setup { hooks, ..Setup::default() });
-    let connection = server.dial().await;
+    let endpoint = server.endpoint();
+    let connection = endpoint.connect(server.address, "localhost").unwrap().await.unwrap();
     let mut control = Stream::open(&connection).await;
     control.send(&[&connect(b'c')[..], b"\x30\x04\0\x01ax\xE0\0"].concat()).await;
     control.send.finish().unwrap();
     timeout(PATIENCE, control.send.stopped()).await.unwrap().unwrap();
     connection.close(0_u8.into(), b"");
+    // The server has noticed by then.
+    timeout(PATIENCE, endpoint.wait_idle()).await.unwrap();
     gate.notify_one();
     server.closed(Reason::Disconnected).await;
     assert_eq!(server.broker.stats().received, [1, 0, 0]);
