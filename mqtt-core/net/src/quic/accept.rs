@@ -108,7 +108,14 @@ async fn begin(
     shared: Arc<Shared>,
     place: Place,
 ) {
-    let connection = match tokio::time::timeout(shared.limits.handshake, connecting).await {
+    let done = tokio::select! {
+        done = tokio::time::timeout(shared.limits.handshake, connecting) => done,
+        () = shared.stopped() => {
+            let detail = "the listener has stopped".to_owned();
+            return turn_away(Reason::ShuttingDown, detail, address, &shared);
+        }
+    };
+    let connection = match done {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return refuse(&error, address, &shared),
         Err(_) => {

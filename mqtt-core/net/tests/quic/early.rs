@@ -1,10 +1,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use bus::{Limits, Reason};
 use net::ListenerConfig;
-
+use quinn::ConnectionError;
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::peers::{CONNACK, PATIENCE, Server, Setup, Stream, connect};
@@ -100,4 +103,44 @@ async fn under_pressure_a_client_must_first_show_that_it_is_where_it_says() {
         control.expect(CONNACK).await;
         assert_eq!(between.first.get().unwrap() & 0xF0 == RETRY, retried);
     }
+}
+
+/// Begins a handshake that goes on only while the way is open; returns why the connection ended.
+async fn stalled(server: &Server, between: &Between) -> JoinHandle<ConnectionError> {
+    between.open.send_replace(false);
+    let connecting = server.endpoint().connect(between.address, "localhost").unwrap();
+    let client = tokio::spawn(async move {
+        match connecting.await {
+            Ok(connection) => connection.closed().await,
+            Err(error) => error,
+        }
+    });
+    timeout(PATIENCE, between.answered.notified()).await.unwrap();
+    assert_eq!(server.running.open(), 1);
+    client
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_is_ended_and_the_client_is_told() {
+    let limits = Limits { handshake: Duration::from_secs(1), ..Limits::default() };
+    let server = Server::with(Setup { limits, ..Setup::default() });
+    let between = Between::start(server.address).await;
+    let client = stalled(&server, &between).await;
+    server.refused(Reason::HandshakeTimeout).await;
+    server.until("its place to be free", |server| server.running.open() == 0).await;
+    between.open.send_replace(true);
+    let told = timeout(PATIENCE, client).await.expect("the client to be told").unwrap();
+    assert!(matches!(told, ConnectionError::ConnectionClosed(_) | ConnectionError::ApplicationClosed(_)));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_a_handshake() {
+    let limits = Limits { handshake: Duration::from_secs(3_600), ..Limits::default() };
+    let server = Server::with(Setup { limits, ..Setup::default() });
+    let between = Between::start(server.address).await;
+    let client = stalled(&server, &between).await;
+    server.stop();
+    server.refused(Reason::ShuttingDown).await;
+    server.until("its place to be free", |server| server.running.open() == 0).await;
+    client.abort();
 }
