@@ -1,7 +1,6 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -50,7 +49,10 @@ fn remove_stale(path: &std::path::Path) -> io::Result<()> {
     if !found.file_type().is_socket() {
         return Err(ErrorKind::AlreadyExists.into());
     }
-    match UnixStream::connect(path) {
+    let asked = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A server that takes nobody in at the moment is there all the same.
+    asked.set_nonblocking(true)?;
+    match asked.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error),

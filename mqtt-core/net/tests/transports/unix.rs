@@ -7,8 +7,9 @@ use mqtt::Mqtt;
 use net::{ListenerConfig, bind, bind_path};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::timeout;
 
-use crate::server::{CONNACK, CONNECT, Server, read};
+use crate::server::{CONNACK, CONNECT, PATIENCE, Server, read};
 
 fn serve(bound: net::Bound) -> Server {
     let mqtt = Arc::new(Mqtt::new(mqtt::Config::default(), Limits::default()));
@@ -41,6 +42,26 @@ async fn a_socket_that_a_dead_server_left_gives_way_and_nothing_else_does() {
     assert_eq!(std::fs::read(&path).unwrap(), b"precious");
     let nowhere = folder.path().join("none/mqtt.sock");
     assert_eq!(bind_path(&nowhere, 0o660).err().unwrap().kind(), ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_and_has_no_time_is_not_waited_for() {
+    // The system lets a connect wait that finds no room in the queue, and with it the start of the server.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mqtt.sock");
+    let busy = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    busy.bind(&socket2::SockAddr::unix(&path).unwrap()).unwrap();
+    busy.listen(0).unwrap();
+    let mut waiting = Vec::new();
+    while let Ok(peer) = UnixStream::connect(&path).await {
+        waiting.push(peer);
+    }
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let place = path.clone();
+    std::thread::spawn(move || answer.send(bind_path(&place, 0o600).err().map(|error| error.kind())));
+    let kind = timeout(PATIENCE, answered).await.expect("no waiting").unwrap();
+    assert_eq!(kind, Some(ErrorKind::AddrInUse));
+    assert!(path.exists());
 }
 
 #[tokio::test]
