@@ -29,7 +29,7 @@ pub struct Dial {
     pub from: Option<IpAddr>,
     /// The largest frame of a WebSocket that is taken; a server may put many packets, or a large one, into one frame.
     pub frame_maximum: usize,
-    /// How long each step may take: finding the address, connecting, and all handshakes together.
+    /// How long each step may take: finding the address, connecting to one, and all handshakes together.
     pub patience: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Dial {
             server_name: None,
             from: None,
             frame_maximum: 4 << 20,
-            patience: Duration::from_secs(30),
+            patience: Duration::from_secs(10),
         }
     }
 

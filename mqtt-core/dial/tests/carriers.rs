@@ -233,3 +233,20 @@ async fn a_port_that_speaks_no_websocket_is_told() {
     let Some(Event::Lost(Lost::Dial(error), None)) = event else { panic!("{event:?}") };
     assert!(error.to_string().contains("404 Not Found; look at the path"), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_says_nothing_is_given_up_soon_over_every_carrier() {
+    let silent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    for carrier in [Carrier::Tls, Carrier::WebSocket, Carrier::SecureWebSocket, Carrier::Quic] {
+        let (_listener, mut dial) = tcp(carrier).await;
+        if carrier == Carrier::Quic {
+            dial.target.port = silent.local_addr().unwrap().port();
+        }
+        dial.tls = Some(secured().1);
+        dial.server_name = Some("localhost".to_owned());
+        let began = tokio::time::Instant::now();
+        let error = dial.open().await.unwrap_err().to_string();
+        assert!(error.contains("did not answer in time"), "{}: {error}", carrier.name());
+        assert!(began.elapsed().as_secs() <= 10, "{}: {:?}", carrier.name(), began.elapsed());
+    }
+}
