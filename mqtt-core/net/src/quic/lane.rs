@@ -11,12 +11,19 @@ pub(super) struct Streamed {
     receive: RecvStream,
     /// Input that was not taken yet: the beginning of a frame, or what waits.
     pub(super) unread: Vec<u8>,
-    unsent: Vec<u8>,
-    sent: usize,
+    unsent: Unsent,
     /// The client has sent its last byte here.
     pub(super) ended: bool,
     /// The client has given the stream up.
     pub(super) broken: bool,
+}
+
+/// What waits to be sent.
+#[derive(Default)]
+struct Unsent {
+    bytes: Vec<u8>,
+    /// How much of it is gone.
+    sent: usize,
 }
 
 /// What a read came to.
@@ -34,8 +41,7 @@ impl Streamed {
             send,
             receive,
             unread: Vec::new(),
-            unsent: Vec::new(),
-            sent: 0,
+            unsent: Unsent::default(),
             ended: false,
             broken: false,
         }
@@ -65,36 +71,76 @@ impl Streamed {
             return;
         }
         let mut rest = bytes;
-        while self.unsent.is_empty() && !rest.is_empty() && !self.broken {
+        while self.waiting() == 0 && !rest.is_empty() && !self.broken {
             match Pin::new(&mut self.send).poll_write(cx, rest) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(written)) => rest = rest.get(written..).unwrap_or_default(),
                 Poll::Ready(Err(_)) => self.broken = true,
             }
         }
-        self.unsent.extend_from_slice(rest);
+        self.unsent.add(rest);
     }
 
     /// Sends what was kept.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) {
-        while !self.unsent.is_empty() && !self.broken {
-            let rest = self.unsent.get(self.sent..).unwrap_or_default();
-            match Pin::new(&mut self.send).poll_write(cx, rest) {
+        while self.waiting() > 0 && !self.broken {
+            match Pin::new(&mut self.send).poll_write(cx, self.unsent.rest()) {
                 Poll::Pending => return,
-                Poll::Ready(Ok(written)) => self.sent += written,
+                Poll::Ready(Ok(written)) => self.unsent.advance(written),
                 Poll::Ready(Err(_)) => self.broken = true,
-            }
-            if self.sent >= self.unsent.len() {
-                (self.unsent, self.sent) = (Vec::new(), 0);
             }
         }
         if self.broken {
-            (self.unsent, self.sent) = (Vec::new(), 0);
+            self.unsent = Unsent::default();
         }
     }
 
     /// How much waits for the client to read.
     pub(super) fn waiting(&self) -> usize {
-        self.unsent.len() - self.sent
+        self.unsent.rest().len()
+    }
+}
+
+impl Unsent {
+    fn rest(&self) -> &[u8] {
+        self.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Adds to it. What is gone makes room once that is no less than what must be moved.
+    fn add(&mut self, bytes: &[u8]) {
+        if self.sent >= self.rest().len() {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.sent += sent;
+        if self.sent >= self.bytes.len() {
+            *self = Self::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_gone_is_not_kept_while_more_is_added() {
+        // A client that read steadily, and never all, had everything kept that it was ever sent.
+        let mut unsent = Unsent::default();
+        let mut sent = Vec::new();
+        for part in 0..=255 {
+            unsent.add(&[part; 100]);
+            if part > 0 {
+                sent.extend_from_slice(&unsent.rest()[..100]);
+                unsent.advance(100);
+            }
+            assert!(unsent.bytes.len() <= 400, "{}", unsent.bytes.len());
+        }
+        let whole: Vec<u8> = (0..=255).flat_map(|part| [part; 100]).collect();
+        assert_eq!([&sent[..], unsent.rest()].concat(), whole);
     }
 }
