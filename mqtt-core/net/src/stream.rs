@@ -402,3 +402,11 @@ fn joined(out: &Outbox) -> Vec<u8> {
     }
     bytes
 }
+#[cfg(test)]
+mod tests {
+    /// With what the runtime adds, a task takes a multiple of 128 bytes of memory: this many keep it within five.
+    #[test]
+    fn an_idle_connection_stays_small() {
+        assert!(size_of::<super::Stream<tokio::net::TcpStream>>() <= 512);
+    }
+}
