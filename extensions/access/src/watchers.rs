@@ -85,9 +85,9 @@ impl AuthChain {
 
     fn failed(&self, address: Address, at: Instant) {
         let guard = self.policy().config.guard.clone();
-        // This machine is not locked out of itself, nor is everybody behind a proxy on it.
+        // This machine is not locked out of itself, nor is everybody behind a proxy on it or one that does not tell.
         let Address::Socket(socket) = address else { return };
-        if !guard.enabled || address.is_local() {
+        if !guard.enabled || address.is_local() || socket.ip().is_unspecified() {
             return;
         }
         let (watchers, whose) = (self.watchers(), Network::of_subscriber(socket.ip()));

@@ -2,7 +2,7 @@
 //!
 //! Never more is read than belongs to the header, so that nothing of the client's bytes is lost.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub enum Progress {
     Whole(Told),
 }
 
+/// Of whom nobody knows where it is: it must not be taken for one of this machine.
+pub(crate) const UNKNOWN: Address = Address::Socket(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0));
+
 const V1: &[u8] = b"PROXY ";
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
@@ -77,11 +80,25 @@ pub(crate) async fn read<S: AsyncRead + Unpin>(
         return Err(invalid("the address is none of proxy_sources"));
     }
     let told = timeout(config.timeout, read_header(socket, config)).await;
-    match told.map_err(|_| invalid("the header did not come in time"))?? {
-        Told::Local => Ok((address, None)),
-        // Nobody knows where the client is: it must not be taken for one of this machine.
-        Told::Unknown => Ok((Address::Socket(([0, 0, 0, 0], 0).into()), None)),
-        Told::Client { address, secured } => Ok((Address::Socket(address), secured.map(Arc::from))),
+    let told = told.map_err(|_| invalid("the header did not come in time"))??;
+    let known = told.address(address);
+    match told {
+        Told::Local | Told::Unknown => Ok((known, None)),
+        Told::Client { secured, .. } => Ok((known, secured.map(Arc::from))),
+    }
+}
+
+impl Told {
+    /// Where the client is, as this proxy says it. What a proxy elsewhere calls its own machine is not this one.
+    pub fn address(&self, proxy: Address) -> Address {
+        match self {
+            Self::Local => proxy,
+            Self::Unknown => UNKNOWN,
+            Self::Client { address, .. } if Address::Socket(*address).is_local() && !proxy.is_local() => {
+                UNKNOWN
+            }
+            Self::Client { address, .. } => Address::Socket(*address),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::http::header::{
 use super::Config;
 use crate::Network;
 use crate::fault::Fault;
+use crate::proxy::UNKNOWN;
 
 /// The longest request.
 const HEAD: usize = 8 * 1024;
@@ -99,13 +100,15 @@ fn too_long() -> Refusal {
     Refusal::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "the HTTP request is too long", words)
 }
 
-/// Where the client is: a trusted proxy says for whom it asks, the last one that is no trusted proxy itself.
+/// Where the client is: a trusted proxy says for whom it asks, the last one that is no trusted proxy itself. Nobody
+/// elsewhere can say that its client is on this machine, nor is one here that came through a proxy which nobody named.
 fn forwarded(request: &Request, address: Address, proxies: &[Network]) -> Result<Address, Refusal> {
-    let Address::Socket(direct) = address else { return Ok(address) };
     let trusted = |ip: IpAddr| proxies.iter().any(|network| network.contains(ip));
-    if !trusted(direct.ip()) {
-        return Ok(address);
-    }
+    let direct = match address {
+        Address::Socket(direct) if trusted(direct.ip()) => direct,
+        _ if address.is_local() && request.headers().contains_key(&FORWARDED_FOR) => return Ok(UNKNOWN),
+        _ => return Ok(address),
+    };
     let refusal = || {
         let detail = "the proxy's X-Forwarded-For holds no address";
         Refusal::new(StatusCode::BAD_REQUEST, detail, "X-Forwarded-For holds no address.")
@@ -114,7 +117,11 @@ fn forwarded(request: &Request, address: Address, proxies: &[Network]) -> Result
     for value in request.headers().get_all(&FORWARDED_FOR).iter().rev() {
         for one in value.to_str().map_err(|_| refusal())?.rsplit(',') {
             if trusted(client) {
-                client = one.trim().parse().map_err(|_| refusal())?;
+                let told: IpAddr = one.trim().parse().map_err(|_| refusal())?;
+                if told.to_canonical().is_loopback() && !client.to_canonical().is_loopback() {
+                    return Ok(UNKNOWN);
+                }
+                client = told;
             }
         }
     }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
-use bus::{Limits, Reason};
-use net::{ListenerConfig, ProxyConfig};
+use bus::{Address, Limits, Reason};
+use net::{ListenerConfig, Progress, ProxyConfig};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -55,6 +55,23 @@ async fn a_client_of_whom_the_proxy_tells_nothing_is_not_taken_for_one_of_this_m
     let addresses = addresses(&server);
     assert_eq!(addresses[0], "0.0.0.0:0");
     assert!(addresses[1].starts_with("127.0.0.1:"), "the proxy itself: {addresses:?}");
+}
+
+#[test]
+fn only_a_proxy_of_this_machine_may_say_that_its_client_is_there_too() {
+    // A proxy elsewhere told of a client on its own machine, which then had the rights of one on this machine.
+    for (header, of_this_machine) in [
+        (b"PROXY TCP4 127.0.0.1 127.0.0.1 5 1883\r\n".as_slice(), "127.0.0.1:5"),
+        (b"PROXY TCP6 ::1 ::1 5 1883\r\n", "[::1]:5"),
+        (b"PROXY TCP6 ::ffff:127.0.0.1 ::1 5 1883\r\n", "[::ffff:127.0.0.1]:5"),
+    ] {
+        for (proxy, expected) in [("127.0.0.1:9", of_this_machine), ("192.0.2.1:9", "0.0.0.0:0")] {
+            let proxy = Address::Socket(proxy.parse().unwrap());
+            let config = behind_proxies(&["127.0.0.1", "192.0.2.1"]).proxy.unwrap();
+            let Progress::Whole(told) = config.parse(header).unwrap() else { panic!("not whole") };
+            assert_eq!(told.address(proxy).to_string(), expected);
+        }
+    }
 }
 
 #[tokio::test]

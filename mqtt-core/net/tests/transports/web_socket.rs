@@ -276,7 +276,7 @@ async fn a_foreign_page_may_not_connect() {
 
 #[tokio::test]
 async fn a_proxy_is_believed_where_the_client_is_and_nobody_else() {
-    for (forwarders, expected) in [(vec!["127.0.0.0/8", "10.0.0.0/8"], "192.0.2.7:0"), (vec![], "127.0.0.1")]
+    for (forwarders, expected) in [(vec!["127.0.0.0/8", "10.0.0.0/8"], "192.0.2.7:0"), (vec![], "0.0.0.0:0")]
     {
         let forwarders = forwarders.into_iter().map(|network| network.parse().unwrap()).collect();
         let server = Server::mqtt(ListenerConfig { forwarders, ..config() }, Limits::default());
@@ -289,6 +289,30 @@ async fn a_proxy_is_believed_where_the_client_is_and_nobody_else() {
             matches!(address, Address::Socket(_)) && address.to_string().starts_with(expected),
             "{address}"
         );
+    }
+}
+
+#[test]
+fn a_client_is_on_this_machine_only_if_nobody_elsewhere_says_so() {
+    // What its client wrote made a client elsewhere one of this machine, with its rights.
+    let config = config().web_socket.unwrap();
+    let proxies = ["127.0.0.1", "10.0.0.0/8"].map(|network| network.parse().unwrap());
+    for (from, told, expected) in [
+        ("127.0.0.1:9", "127.0.0.1", "127.0.0.1:9"),
+        ("127.0.0.1:9", "::1", "[::1]:0"),
+        ("127.0.0.1:9", "127.0.0.1, 10.0.0.9", "0.0.0.0:0"),
+        ("10.0.0.8:9", "127.0.0.1", "0.0.0.0:0"),
+        ("10.0.0.8:9", "::ffff:127.0.0.1", "0.0.0.0:0"),
+        ("10.0.0.8:9", "10.0.0.9", "10.0.0.9:0"),
+        ("192.0.2.7:9", "127.0.0.1", "192.0.2.7:9"),
+        // A proxy that nobody named here: its client is not where it is.
+        ("127.0.0.2:9", "192.0.2.8", "0.0.0.0:0"),
+        ("unix", "192.0.2.8", "0.0.0.0:0"),
+    ] {
+        let request = format!("{HEAD}Sec-WebSocket-Protocol: mqtt\r\nX-Forwarded-For: {told}\r\n\r\n");
+        let from = from.parse().map_or(Address::Unix, Address::Socket);
+        let accepted = web_socket::handshake(request.as_bytes(), from, &config, &proxies).unwrap().unwrap();
+        assert_eq!(accepted.address.to_string(), expected, "{from}: {told}");
     }
 }
 

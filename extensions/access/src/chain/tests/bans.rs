@@ -84,11 +84,14 @@ fn an_address_that_guesses_is_banned_for_a_time_if_that_is_wanted() {
     for at in [0, 1, 61, 62] {
         chain.observe(&refused(ELSEWHERE, start + Duration::from_secs(at)));
         chain.observe(&refused(HERE, start));
+        chain.observe(&refused("0.0.0.0:0", start));
         assert!(!chain.is_banned_address(address), "after {at} s");
     }
     chain.observe(&refused(ELSEWHERE, start + Duration::from_secs(63)));
     assert!(chain.is_banned_address(address));
     assert!(!chain.is_banned_address("127.0.0.1".parse().unwrap()), "this machine is never locked out");
+    let unknown = "0.0.0.0".parse().unwrap();
+    assert!(!chain.is_banned_address(unknown), "nor everybody of whom a proxy tells nothing");
     let [banned] = &chain.bans()[..] else { panic!("one ban") };
     assert_eq!((banned.place.as_str(), banned.ban.value.as_str()), ("access.guard", "192.0.2.7"));
     assert!(crate::moment::parse(&banned.ban.until).unwrap() > SystemTime::now());
