@@ -1,4 +1,4 @@
-use std::io::Write;
+use std::io::{Read, Write};
 
 use crate::server::{FREE_PORTS, Room, Server, outcome, receive, watersmeet};
 
@@ -38,6 +38,11 @@ fn password_and_access_files_are_in_force_soon_after_they_change() {
     ann.write_all(SUBSCRIBE_TO_A).unwrap();
     assert_eq!(receive(&mut ann, 5), b"\x90\x03\x00\x01\x80");
     server.wait_for_log("acl, since no line matched");
+
+    room.write("passwd", &ANN.replace("$101$", "$102$"));
+    let mut rest = Vec::new();
+    ann.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"", "who came in with the old password is closed");
     assert!(server.http("GET", "/metrics").1.contains("watersmeet_access_denials_total{by=\"acl_file\"}"));
 }
 
