@@ -8,9 +8,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::time::SystemTime;
 
+use bus::Network;
 use regex::{Regex, RegexBuilder};
 
-use crate::address::Network;
 use crate::config::{Ban, BanKind, Config};
 use crate::{ConfigError, moment};
 
@@ -82,7 +82,7 @@ impl Bans {
             BanKind::ClientId => drop(self.client_ids.insert(value.into(), entry)),
             BanKind::Username => drop(self.usernames.insert(value.into(), entry)),
             BanKind::Address => {
-                let network = Network::parse(&value).ok_or_else(|| {
+                let network = value.parse::<Network>().map_err(|_| {
                     ("value", format!("{value:?} is neither an address nor a network such as \"10.0.0.0/8\""))
                 })?;
                 match network.single() {
@@ -119,7 +119,7 @@ impl Bans {
             BanKind::ClientId => drop(self.client_ids.remove(value)),
             BanKind::Username => drop(self.usernames.remove(value)),
             BanKind::Address => {
-                let network = Network::parse(value);
+                let network = value.parse::<Network>().ok();
                 if let Some(address) = network.and_then(Network::single) {
                     self.addresses.remove(&address);
                 }

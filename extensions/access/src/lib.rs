@@ -5,7 +5,6 @@
 
 mod account;
 mod acl_file;
-mod address;
 mod bans;
 mod chain;
 mod config;

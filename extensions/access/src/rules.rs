@@ -3,10 +3,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use broker::{Access, Attributes, Client, Permission};
-use bus::{Address, Qos};
+use bus::{Address, Network, Qos};
 
 use crate::acl_file::{AclFile, By, Ruling, Want};
-use crate::address::Network;
 use crate::config::{Action, Config, Permit, Rule};
 use crate::identity::{check_known, known_attributes};
 use crate::pattern::{Names, Pattern};
@@ -216,7 +215,7 @@ impl Compiled {
         });
         let networks = rule.addresses.iter().map(|text| {
             let message = || format!("{text:?} is neither an address nor a network such as \"10.0.0.0/8\"");
-            Network::parse(text).ok_or_else(|| error("addresses", message()))
+            text.parse::<Network>().map_err(|_| error("addresses", message()))
         });
         if let Some(qos) = rule.qos.iter().find(|qos| **qos > 2) {
             return Err(error("qos", format!("there is no QoS {qos}; write 0, 1 or 2")));

@@ -3,11 +3,10 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use broker::{BrokerEvent, Client, Observer};
-use bus::{Address, Carrier, ClientId, Reason};
+use bus::{Address, Carrier, ClientId, Network, Reason};
 use parking_lot::Mutex;
 use tracing::warn;
 
-use crate::address::Network;
 use crate::config::{Ban, BanKind};
 use crate::tally::{Sweeps, Tally};
 use crate::{AuthChain, Throttle};

@@ -1,28 +1,25 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
 
-/// The addresses that begin with the same bits.
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The IP addresses that begin with the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Network {
+pub struct Network {
     /// The first of them; never an IPv4 address in IPv6 clothes.
     address: IpAddr,
     prefix: u8,
 }
 
-impl Network {
-    /// Reads `10.0.0.0/8`, `fd00::/8` or a single address.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let prefix = prefix.map_or(Some(bits(address)), |prefix| prefix.parse().ok())?;
-        (prefix <= bits(address)).then(|| Self::of(address, prefix))
-    }
+/// Text that is no network.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no network; write an address, or a block as in \"10.0.0.0/8\"")]
+pub struct NetworkError(Box<str>);
 
+impl Network {
     /// The network that an address is in; of its bits, as many tell.
-    pub(crate) fn of(address: IpAddr, prefix: u8) -> Self {
+    pub fn of(address: IpAddr, prefix: u8) -> Self {
         match (address, address.to_canonical()) {
             (IpAddr::V6(_), inner @ IpAddr::V4(_)) if prefix >= 96 => Self::of(inner, prefix - 96),
             (IpAddr::V4(address), _) => {
@@ -37,25 +34,53 @@ impl Network {
     }
 
     /// What is one subscriber's: an IPv4 address, or the 64 bits within which an IPv6 host chooses its addresses.
-    pub(crate) fn of_subscriber(address: IpAddr) -> Self {
+    pub fn of_subscriber(address: IpAddr) -> Self {
         let address = address.to_canonical();
         Self::of(address, if address.is_ipv4() { 32 } else { 64 })
     }
 
     /// The address, if it is only one.
-    pub(crate) fn single(self) -> Option<IpAddr> {
+    pub fn single(self) -> Option<IpAddr> {
         (self.prefix == bits(self.address)).then_some(self.address)
     }
 
     /// Of which IP version it is, and how many bits tell.
-    pub(crate) fn shape(self) -> (bool, u8) {
+    pub fn shape(self) -> (bool, u8) {
         (self.address.is_ipv4(), self.prefix)
     }
 
     /// Whether the address is one of them; an IPv4 address in IPv6 clothes counts as IPv4.
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         address.is_ipv4() == self.address.is_ipv4() && Self::of(address, self.prefix) == *self
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    /// Reads `10.0.0.0/8`, `fd00::/8` or a single address.
+    fn from_str(text: &str) -> Result<Self, NetworkError> {
+        let parsed = || {
+            let (address, prefix) =
+                text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+            let address: IpAddr = address.parse().ok()?;
+            let prefix = prefix.map_or(Some(bits(address)), |prefix| prefix.parse().ok())?;
+            (prefix <= bits(address)).then(|| Self::of(address, prefix))
+        };
+        parsed().ok_or_else(|| NetworkError(text.into()))
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -94,14 +119,14 @@ mod tests {
             ("::ffff:10.0.0.0/104", "11.0.0.1", false),
         ];
         for (network, address, expected) in cases {
-            let found = Network::parse(network).unwrap().contains(address.parse().unwrap());
+            let found = network.parse::<Network>().unwrap().contains(address.parse().unwrap());
             assert_eq!(found, expected, "{network} {address}");
         }
     }
 
     #[test]
     fn a_network_is_the_same_however_it_is_written() {
-        let text = |text: &str| Network::parse(text).unwrap().to_string();
+        let text = |text: &str| text.parse::<Network>().unwrap().to_string();
         for (written, meant) in [
             ("10.1.2.3/8", "10.0.0.0/8"),
             ("::ffff:10.1.2.3/104", "10.0.0.0/8"),
@@ -116,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_no_network_is_refused() {
         for text in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0/8", "::/129", "localhost", "10.0.0.0/-1"] {
-            assert_eq!(Network::parse(text), None, "{text}");
+            assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }
 }
