@@ -4,6 +4,7 @@
 //! a way out. A simulation drives the very same code.
 
 mod accept;
+mod alarm;
 mod clock;
 mod driver;
 mod fault;

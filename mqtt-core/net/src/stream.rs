@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use bus::{Outbox, Peer, Reason, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
 
+use crate::alarm::Alarm;
 use crate::driver::{Driver, Flow};
 use crate::fault::{self, Fault};
 use crate::listener::{Place, Shared};
@@ -32,7 +32,7 @@ pub(crate) struct Stream<S> {
     held: bool,
     /// What the socket did not take yet.
     unsent: Option<Box<Unsent>>,
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     closing: Option<Closing>,
     /// Whether what was written may not be on its way yet.
     flushing: bool,
@@ -105,7 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             unread: Vec::new(),
             held: false,
             unsent: None,
-            timer: None,
+            alarm: Alarm::default(),
             closing: None,
             flushing: true,
             stopped: Some(Box::pin(shared.stopped())),
@@ -343,25 +343,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         Poll::Pending
     }
 
-    /// Sees to it that the task runs at its next deadline. The timer is not moved when a deadline moves away:
-    /// it fires, and is set again.
+    /// Sees to it that the task runs at its next deadline.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Result<Reason, Reason>> {
         let until = self.closing.map(|closing| closing.until);
         let deadline = until.or_else(|| self.driver.as_ref().and_then(Driver::deadline));
-        let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            let now = tokio::time::Instant::now();
-            if deadline <= now {
-                cx.waker().wake_by_ref();
-                timer.as_mut().reset(now + LINGER);
-            } else {
-                timer.as_mut().reset(deadline);
-            }
-        }
+        self.alarm.set(deadline, cx);
         Poll::Pending
     }
 }

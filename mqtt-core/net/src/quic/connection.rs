@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use bus::{Lane, Outbox, Peer, Reason, Transport};
 use quinn::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
-use tokio::time::Sleep;
 use tracing::debug;
 
 use super::accept::reason;
 use super::config::WINDOW;
 use super::lane::{Read, Streamed};
+use crate::alarm::Alarm;
 use crate::driver::{Driver, Flow};
 use crate::listener::{Place, Shared};
 
@@ -37,7 +37,7 @@ pub(super) struct Conversation {
     has_session: bool,
     /// The largest packet, beyond which nothing of a stream is kept.
     packet: usize,
-    timer: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     closing: Option<Closing>,
     /// Why the transport is gone. What it has brought is heard all the same.
     lost: Option<Reason>,
@@ -108,7 +108,7 @@ impl Conversation {
             first: 0,
             has_session: false,
             packet: shared.limits.packet,
-            timer: None,
+            alarm: Alarm::default(),
             closing: None,
             lost: None,
             stopped: Some(Box::pin(shared.stopped())),
@@ -303,25 +303,11 @@ impl Conversation {
         self.wait(cx)
     }
 
-    /// Sees to it that the task runs at its next deadline. The timer is not moved when a deadline moves away: it fires,
-    /// and is set again.
+    /// Sees to it that the task runs at its next deadline.
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<Reason> {
         let until = self.closing.as_ref().map(|closing| closing.until);
         let deadline = until.or_else(|| self.driver.as_ref().and_then(Driver::deadline));
-        let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else { return Poll::Pending };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
-        while timer.as_mut().poll(cx).is_ready() {
-            let now = tokio::time::Instant::now();
-            if deadline <= now {
-                cx.waker().wake_by_ref();
-                timer.as_mut().reset(now + LINGER);
-            } else {
-                timer.as_mut().reset(deadline);
-            }
-        }
+        self.alarm.set(deadline, cx);
         Poll::Pending
     }
 }
