@@ -7,6 +7,9 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from .client import TIMEOUT, Silence, unique
@@ -53,7 +56,7 @@ def checks(board, binary, ports):
     board.section("our clients beside mosquitto's")
     port = str(ports["mqtt"])
     for flags in PRINTED:
-        board.check("sub " + " ".join(flags).replace("{}/", ""), _printed, binary, port, flags)
+        board.check("sub " + " ".join(flags).replace("{}/", ""), _printed, binary, port, ports["http"], flags)
     for words in FAILING:
         board.check(" ".join(words), _failing, binary, port, words)
     board.check("pub -l: a message a line, empty ones too", _lines, binary, port)
@@ -70,7 +73,7 @@ def _filled(words, topic):
     return [word.format(topic) if "{" in word else word for word in words]
 
 
-def _printed(binary, port, flags):
+def _printed(binary, port, http, flags):
     """Both subscribers print what either publisher sent."""
     topic = unique("flags")
     expected = 0
@@ -79,15 +82,19 @@ def _printed(binary, port, flags):
         running = []
         for command, output in zip(_commands(binary, "sub", port), outputs):
             with output.open("wb") as out:
-                words = [*command, *_filled(flags, topic), "-t", f"{topic}/#", "-t", f"{topic}end", "-W", "20"]
+                name = ["-i", f"{topic}-{output.name}"]
+                words = [*command, *name, *_filled(flags, topic), "-t", f"{topic}/#", "-t", f"{topic}end", "-W", "60"]
                 running.append(subprocess.Popen(words, stdout=out, stderr=subprocess.DEVNULL))
         try:
-            time.sleep(0.4)  # neither client tells when it has subscribed
+            # Neither client tells when it has subscribed, but the server does.
+            for output in outputs:
+                _await(lambda: _subscriptions(http, f"{topic}-{output.name}") == 2, f"subscriptions of {output.name}")
             for words in PUBLISHED:
                 for command in _commands(binary, "pub", port):
                     _run([*command, *_filled(words, topic)])
                     expected += 1
-            _await(lambda: _is_quiet(outputs), "output")
+            with suppress(Silence):
+                _await(lambda: _is_quiet(outputs) and _lengths_agree(outputs), "output")
         finally:
             for process in running:
                 process.terminate()
@@ -99,6 +106,20 @@ def _printed(binary, port, flags):
             raise AssertionError(f"in place {number} theirs is {one!r}, ours {other!r}")
     if not theirs and "-R" not in flags:
         raise AssertionError("nothing was printed")
+
+
+def _subscriptions(http, client_id):
+    """How many subscriptions the server knows of a client."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}/clients/{client_id}", timeout=TIMEOUT) as answer:
+            return len(json.load(answer)["subscriptions"])
+    except urllib.error.HTTPError:
+        return 0  # it is not there yet
+
+
+def _lengths_agree(outputs):
+    """Whether both have printed as many lines; if they never do, that is the finding."""
+    return len({output.read_bytes().count(b"\n") for output in outputs}) == 1
 
 
 _sizes = {}
