@@ -59,8 +59,8 @@ def checks(board, binary, ports):
         board.check("sub " + " ".join(flags).replace("{}/", ""), _printed, binary, port, ports["http"], flags)
     for words in FAILING:
         board.check(" ".join(words), _failing, binary, port, words)
-    board.check("pub -l: a message a line, empty ones too", _lines, binary, port)
-    board.check("rr: question and answer", _request, binary, port)
+    board.check("pub -l: a message a line, empty ones too", _lines, binary, port, ports["http"])
+    board.check("rr: question and answer", _request, binary, port, ports["http"])
     board.check("sub --retained-only --remove-retained", _removed, binary, port)
 
 
@@ -154,12 +154,12 @@ def _failing(binary, port, words):
         raise AssertionError(f"theirs ends with {codes[0]}, ours with {codes[1]}")
 
 
-def _lines(binary, port):
+def _lines(binary, port, http):
     for qos in "012":
         topic = unique("lines")
-        command = [*_commands(binary, "sub", port)[1], "-t", f"{topic}/#", "-v", "-q", qos, "-C", "8", "-W", "10"]
+        command = [*_commands(binary, "sub", port)[1], "-i", topic, "-t", f"{topic}/#", "-v", "-q", qos, "-C", "8", "-W", "10"]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as subscriber:
-            time.sleep(0.4)
+            _await(lambda: _subscriptions(http, topic) == 1, "subscription")
             for side, publisher in enumerate(_commands(binary, "pub", port)):
                 words = [*publisher, "-t", f"{topic}/{side}", "-l", "-q", qos]
                 subprocess.run(words, input=b"a\n\n b \nlast", timeout=TIMEOUT, check=True)
@@ -169,14 +169,14 @@ def _lines(binary, port):
             raise AssertionError(f"theirs {halves[0]}, ours {halves[1]}")
 
 
-def _request(binary, port):
+def _request(binary, port, http):
     answers = []
     for command in _commands(binary, "rr", port):
         topic = unique("ask")
         words = [*command, "-t", f"{topic}/q", "-e", f"{topic}/a", "-m", "question", "-W", "10", "-v"]
-        answering = [*_commands(binary, "sub", port)[0], "-V", "5", "-t", f"{topic}/q", "-C", "1", "-F", "%R %p", "-W", "10"]
+        answering = [*_commands(binary, "sub", port)[0], "-i", topic, "-V", "5", "-t", f"{topic}/q", "-C", "1", "-F", "%R %p", "-W", "10"]
         with subprocess.Popen(answering, stdout=subprocess.PIPE) as subscriber:
-            time.sleep(0.4)
+            _await(lambda: _subscriptions(http, topic) == 1, "subscription")
             with subprocess.Popen(words, stdout=subprocess.PIPE) as asking:
                 question = subscriber.communicate(timeout=TIMEOUT)[0].decode()
                 _run([*_commands(binary, "pub", port)[0], "-t", f"{topic}/a", "-m", "answer"])
