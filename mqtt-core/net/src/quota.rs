@@ -10,6 +10,8 @@ use bus::{Request, units};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::rate::Rate;
+
 /// How much may be sent in a second; 0 sets no limit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,18 +48,11 @@ pub(crate) struct Quotas {
     shared: Option<Arc<Mutex<Allowance>>>,
 }
 
+/// What is not limited has no rate.
 struct Allowance {
-    messages: Bucket,
-    bytes: Bucket,
-    subscriptions: Bucket,
-}
-
-/// Fills with a number of units a second up to what `burst` holds; what is taken may leave it in debt.
-struct Bucket {
-    per_second: f64,
-    most: f64,
-    balance: f64,
-    filled: Instant,
+    messages: Option<Rate>,
+    bytes: Option<Rate>,
+    subscriptions: Option<Rate>,
 }
 
 /// What a request costs.
@@ -99,35 +94,22 @@ impl Quota {
 
 impl Allowance {
     fn new(messages: u32, bytes: usize, subscriptions: u32, burst: Duration, now: Instant) -> Self {
+        let rate = |per_second: f64| (per_second > 0.0).then(|| Rate::with_burst(per_second, burst, now));
         Self {
-            messages: Bucket::new(f64::from(messages), burst, now),
-            bytes: Bucket::new(bytes as f64, burst, now),
-            subscriptions: Bucket::new(f64::from(subscriptions), burst, now),
+            messages: rate(f64::from(messages)),
+            bytes: rate(bytes as f64),
+            subscriptions: rate(f64::from(subscriptions)),
         }
     }
 
     fn charge(&mut self, cost: Cost, now: Instant) -> Duration {
-        let messages = self.messages.take(cost.messages, now);
-        let bytes = self.bytes.take(cost.bytes, now);
-        messages.max(bytes).max(self.subscriptions.take(cost.subscriptions, now))
-    }
-}
-
-impl Bucket {
-    fn new(per_second: f64, burst: Duration, now: Instant) -> Self {
-        let most = (per_second * burst.as_secs_f64()).max(1.0);
-        Self { per_second, most, balance: most, filled: now }
-    }
-
-    /// Takes so many units; returns how long it takes until there is no debt.
-    fn take(&mut self, units: usize, now: Instant) -> Duration {
-        if self.per_second <= 0.0 || units == 0 {
-            return Duration::ZERO;
-        }
-        let gained = now.saturating_duration_since(self.filled).as_secs_f64() * self.per_second;
-        self.filled = self.filled.max(now);
-        self.balance = (self.balance + gained).min(self.most) - units as f64;
-        Duration::try_from_secs_f64(-self.balance / self.per_second).unwrap_or(Duration::ZERO)
+        let charge = |rate: &mut Option<Rate>, units: usize| match rate {
+            Some(rate) if units > 0 => rate.charge(units, now),
+            _ => Duration::ZERO,
+        };
+        let messages = charge(&mut self.messages, cost.messages);
+        let bytes = charge(&mut self.bytes, cost.bytes);
+        messages.max(bytes).max(charge(&mut self.subscriptions, cost.subscriptions))
     }
 }
 
