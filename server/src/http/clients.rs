@@ -3,11 +3,12 @@
 //! The listener asks for no password, so these pages answer this machine alone; and no browser either that a page
 //! of somebody else's sent here under a name that was made to lead here.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Extension;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bus::{ClientId, Reason};
@@ -26,16 +27,21 @@ const SUBSCRIPTIONS: usize = 1_000;
 
 type Shared = State<Arc<Operations>>;
 
-/// `GET /clients?limit=100&after=ID`: the sessions in order of their ids.
-pub(super) async fn list(
-    State(operations): Shared,
-    Extension(asker): Extension<Asker>,
-    headers: HeaderMap,
-    uri: Uri,
-) -> Response {
-    if let Some(refusal) = refuse(asker, &headers) {
-        return refusal;
+/// Somebody on this machine who may ask for these pages, and where from; others get no further.
+pub(super) struct Operator(SocketAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let asker = Extension::<Asker>::from_request_parts(parts, state).await;
+        let Extension(asker) = asker.map_err(IntoResponse::into_response)?;
+        refuse(asker, &parts.headers).map_or(Ok(Self(asker.0)), Err)
     }
+}
+
+/// `GET /clients?limit=100&after=ID`: the sessions in order of their ids.
+pub(super) async fn list(State(operations): Shared, _: Operator, uri: Uri) -> Response {
     let Some(limit) = parameter(&uri, "limit").map_or(Some(PAGE), |limit| limit.parse().ok()) else {
         return (StatusCode::BAD_REQUEST, "limit is no number\n").into_response();
     };
@@ -49,15 +55,7 @@ pub(super) async fn list(
 }
 
 /// `GET /clients/ID`: one session, and its subscriptions.
-pub(super) async fn one(
-    State(operations): Shared,
-    Extension(asker): Extension<Asker>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Response {
-    if let Some(refusal) = refuse(asker, &headers) {
-        return refusal;
-    }
+pub(super) async fn one(State(operations): Shared, _: Operator, Path(id): Path<String>) -> Response {
     let broker = &operations.broker;
     let found = ClientId::parse(&id).and_then(|id| Some((broker.session(&id)?, id)));
     let Some((session, id)) = found else { return nobody() };
@@ -71,15 +69,7 @@ pub(super) async fn one(
 }
 
 /// `GET /clients/ID/history`: all that is known of a client, there or not.
-pub(super) async fn history(
-    State(operations): Shared,
-    Extension(asker): Extension<Asker>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Response {
-    if let Some(refusal) = refuse(asker, &headers) {
-        return refusal;
-    }
+pub(super) async fn history(State(operations): Shared, _: Operator, Path(id): Path<String>) -> Response {
     let report = operations.history.report(&id, &operations.broker, Moment::now());
     match serde_json::to_value(report) {
         Ok(report) => answer(&report),
@@ -90,17 +80,13 @@ pub(super) async fn history(
 /// `DELETE /clients/ID`: closes the client's connection.
 pub(super) async fn kick(
     State(operations): Shared,
-    Extension(asker): Extension<Asker>,
-    headers: HeaderMap,
+    Operator(asker): Operator,
     Path(id): Path<String>,
 ) -> Response {
-    if let Some(refusal) = refuse(asker, &headers) {
-        return refusal;
-    }
     let Some(id) = ClientId::parse(&id).filter(|id| operations.broker.kick(id, Reason::Kicked)) else {
         return nobody();
     };
-    info!(client_id = %id, operator = %asker.0, "An operator closed a connection.");
+    info!(client_id = %id, operator = %asker, "An operator closed a connection.");
     StatusCode::NO_CONTENT.into_response()
 }
 
