@@ -1,98 +1,125 @@
-//! Compares brokers on the same load in the same run, and prints ratios.
+//! Compares brokers on the same load in the same run, and prints medians and ratios.
 //!
-//! ```text
-//! bench [--rounds N] [--seconds N] [--only TEXT] WATERSMEET [MOSQUITTO | NAME=HOST:PORT:PID]…
-//! ```
-//!
-//! Each argument is a broker: the path of our binary, the path of a mosquitto, or a running broker by name, address
-//! and process id. Scenarios run against each in turn, round after round, so that what else the machine does hits all
-//! alike. What is measured is the broker's CPU time per delivered message: unlike a rate, it depends little on
-//! the load generator. The table holds medians; the brackets, the ratio to the second broker.
+//! The broker runs on one core and the load on another. What is measured first is the broker's CPU time per delivered
+//! message: unlike a rate, it depends little on the load generator.
 
-mod client;
-mod load;
-mod peer;
+mod frame;
+mod generator;
+mod histogram;
+mod item;
+mod options;
+mod process;
+mod relay;
+mod report;
+mod scenario;
+mod sequence;
+mod stamp;
+mod subject;
 mod table;
 
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use load::{Load, SCENARIOS};
-use peer::Peer;
-use table::Table;
+use clap::Parser;
 
-struct Options {
-    rounds: usize,
-    span: Duration,
-    only: String,
-    peers: Vec<String>,
-}
+use item::{Conditions, Item};
+use options::Options;
+use subject::{Kind, Subject};
+use table::Tables;
 
-#[tokio::main(flavor = "current_thread")]
-#[allow(clippy::print_stdout, clippy::print_stderr)]
-async fn main() -> ExitCode {
-    let options = match options(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(fault) => {
-            eprintln!("bench: {fault}\nusage: bench [--rounds N] [--seconds N] [--only TEXT] BROKER…");
-            return ExitCode::from(2);
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    let done = match words.get(1..3) {
+        Some([word, address]) if word == relay::WORD => {
+            address.parse().map_err(|_| format!("{address} is no address")).and_then(relay::serve)
         }
+        _ => compare(&Options::parse()),
     };
-    match compare(&options).await {
-        Ok(table) => {
-            println!("{table}");
-            ExitCode::SUCCESS
-        }
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
-            eprintln!("bench: {fault}");
+            let _ = writeln!(std::io::stderr(), "bench: {fault}");
             ExitCode::FAILURE
         }
     }
 }
 
-fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { rounds: 3, span: Duration::from_secs(1), only: String::new(), peers: Vec::new() };
-    while let Some(word) = words.next() {
-        let mut number = || {
-            let value = words.next().and_then(|value| value.parse().ok());
-            value.ok_or_else(|| format!("{word} wants a number"))
-        };
-        match word.as_str() {
-            "--rounds" => options.rounds = number()?,
-            "--seconds" => options.span = Duration::from_secs(number()? as u64),
-            "--only" => options.only = words.next().ok_or("--only wants a text")?,
-            option if option.starts_with("--") => return Err(format!("there is no option {option}")),
-            _ => options.peers.push(word),
+fn compare(options: &Options) -> Result<(), String> {
+    let mut items = item::all();
+    items.retain(|item| options.only.is_match(&item.title()));
+    if options.list {
+        let list: String = items.iter().map(|item| item.title() + "\n").collect();
+        return write(&list);
+    }
+    if items.is_empty() {
+        return Err(format!("--only {}: there is no such scenario, see --list", options.only));
+    }
+    let subjects = options.subjects.iter().map(|word| Subject::parse(word)).collect::<Result<Vec<_>, _>>()?;
+    let yardstick = yardstick(&subjects, options.against.as_deref())?;
+    generator::open_files();
+    if !options.unpinned {
+        process::pin(process::LOAD_CORE)?;
+    }
+    let conditions = Conditions { span: Duration::from_secs_f64(options.seconds), pinned: !options.unpinned };
+    let names = subjects.iter().map(|subject| subject.name.clone()).collect();
+    let mut tables = Tables::new(names, yardstick, options.min_max);
+    let mut faults = Vec::new();
+    for item in &items {
+        measure(item, &subjects, options.rounds, conditions, &mut tables, &mut faults);
+    }
+    let text = report::text(options, &tables, &faults);
+    write(&text)?;
+    if let Some(file) = &options.save {
+        std::fs::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    if faults.is_empty() { Ok(()) } else { Err(format!("{} runs failed", faults.len())) }
+}
+
+/// Runs one item on all subjects in turn, round after round.
+fn measure(
+    item: &Item,
+    subjects: &[Subject],
+    rounds: u32,
+    conditions: Conditions,
+    tables: &mut Tables,
+    faults: &mut Vec<String>,
+) {
+    for round in 1..=rounds {
+        for (number, subject) in subjects.iter().enumerate().filter(|(_, subject)| item.suits(subject.kind)) {
+            tell(&format!("{}, round {round} of {rounds}: {}", item.title(), subject.name));
+            match item.run(subject, conditions) {
+                Ok(figures) => figures.into_iter().for_each(|figure| tables.add(number, figure)),
+                Err(fault) => {
+                    faults.push(format!("{}, round {round}, {}: {fault}", item.title(), subject.name))
+                }
+            }
         }
     }
-    match options.peers.is_empty() || options.rounds == 0 {
-        true => Err("name at least one broker, and at least one round".to_owned()),
-        false => Ok(options),
+    tell("");
+}
+
+/// Says on a terminal what is being done, in the place of what was said before.
+fn tell(what: &str) {
+    let mut terminal = std::io::stderr();
+    if terminal.is_terminal() {
+        let _ = write!(terminal, "\r\x1b[K{what}");
     }
 }
 
-async fn compare(options: &Options) -> Result<Table, String> {
-    let peers = options.peers.iter().map(|word| Peer::start(word)).collect::<Result<Vec<_>, _>>()?;
-    for peer in &peers {
-        peer.wait_until_open().await?;
+fn yardstick(subjects: &[Subject], against: Option<&str>) -> Result<usize, String> {
+    if subjects.is_empty() {
+        return Err("name at least one broker, see --help".to_owned());
     }
-    let mut table = Table::new(peers.iter().map(|peer| peer.name.clone()).collect());
-    for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(&options.only)) {
-        let mut costs = vec![Vec::new(); peers.len()];
-        for round in 0..options.rounds {
-            for (peer, costs) in peers.iter().zip(&mut costs) {
-                let load = Load::prepare(scenario, peer.address, round).await;
-                let mut load = load.map_err(|error| format!("{}, {}: {error}", peer.name, scenario.name))?;
-                let before = peer.cpu()?;
-                let delivered = load.run(options.span).await;
-                let delivered =
-                    delivered.map_err(|error| format!("{}, {}: {error}", peer.name, scenario.name))?;
-                let spent = peer.cpu()? - before;
-                costs.push(spent.as_secs_f64() * 1e6 / delivered.max(1) as f64);
-            }
-        }
-        table.row(scenario.name, costs);
+    let named = |part: &str| subjects.iter().position(|subject| subject.name.contains(part));
+    if let Some(part) = against {
+        return named(part).ok_or_else(|| format!("--against {part}: no subject is called so"));
     }
-    Ok(table)
+    let peer = |subject: &Subject| !matches!(subject.kind, Kind::Watersmeet | Kind::Relay);
+    Ok(named("flashmq").or_else(|| subjects.iter().position(peer)).unwrap_or(0))
+}
+
+fn write(text: &str) -> Result<(), String> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| format!("the output: {error}"))
 }

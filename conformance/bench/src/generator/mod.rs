@@ -1,0 +1,10 @@
+//! The load: one thread, one poll, no allocation per message.
+
+mod fleet;
+mod load;
+mod pace;
+mod wire;
+
+pub(crate) use fleet::{Client, Filters, Fleet, open_files};
+pub(crate) use load::Load;
+pub(crate) use wire::Wire;
