@@ -5,6 +5,7 @@ use bus::{Address, ClientId, Peer, Publish, Reason, Topic, Transport};
 
 use crate::access::{Client, Identity};
 use crate::broker::Broker;
+use crate::router::Last;
 
 impl Broker {
     /// Publishes what the server itself has to say: `$SYS`, presence. It is retained and routed like any message,
@@ -19,7 +20,7 @@ impl Broker {
         if message.retain {
             shared.retained.set(&message, &shared.server, &shared.config)?;
         }
-        let routes = shared.router.find(&message.topic, &mut None);
+        let routes = shared.router.find(&message.topic, &mut Last::default());
         Ok(shared.hand_out(&message, &routes, None))
     }
 }

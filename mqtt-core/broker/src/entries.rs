@@ -7,13 +7,20 @@ use bus::{Message, SubscribeOptions, Subscription, SubscriptionId};
 use crate::condition::Condition;
 use crate::record::Record;
 
-/// The subscriptions of one filter or share group. Where they are many, each is found in one step: when a hundred
-/// thousand clients with the same filter go at once, none must look through all the others.
+/// The subscriptions of one filter or share group: most filters have one. Where they are many, each is found in one step:
+/// when a hundred thousand clients with the same filter go at once, none must look through all the others.
 #[derive(Default)]
-pub(crate) struct Entries {
+pub(crate) enum Entries {
+    #[default]
+    None,
+    One(Entry),
+    Many(Box<Crowd>),
+}
+
+#[derive(Default)]
+pub(crate) struct Crowd {
     list: Vec<Entry>,
-    #[allow(clippy::box_collection, reason = "it is seldom there, and filters are many")]
-    places: Option<Box<HashMap<Place, usize>>>,
+    places: Option<HashMap<Place, usize>>,
 }
 
 /// A record's address, a subscription of it, and a number of what it asks.
@@ -54,38 +61,65 @@ impl Entry {
 
 impl Entries {
     pub(crate) fn iter(&self) -> std::slice::Iter<'_, Entry> {
-        self.list.iter()
+        match self {
+            Self::None => [].iter(),
+            Self::One(entry) => std::slice::from_ref(entry).iter(),
+            Self::Many(crowd) => crowd.list.iter(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.iter().len() == 0
     }
 
-    /// Where the entry is. A session may have several with one id, by filter and by id, or behind filters that differ
-    /// by their prefix or condition alone.
-    pub(crate) fn find(&self, entry: &Entry) -> Option<usize> {
+    /// Adds a subscription.
+    pub(crate) fn push(&mut self, entry: Entry) {
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(entry),
+            Self::One(first) => Self::Many(Box::new(Crowd { list: vec![first, entry], places: None })),
+            Self::Many(mut crowd) => {
+                crowd.push(entry);
+                Self::Many(crowd)
+            }
+        };
+    }
+
+    /// Takes a subscription away, if it is there. A session may have several with one id, by filter and by id, or behind
+    /// filters that differ by their prefix or condition alone.
+    pub(crate) fn remove(&mut self, entry: &Entry) {
+        match self {
+            Self::One(other) if other.is_like(entry) => *self = Self::None,
+            Self::None | Self::One(_) => {}
+            Self::Many(crowd) => {
+                crowd.remove(entry);
+                if crowd.list.len() <= 1 {
+                    *self = crowd.list.pop().map_or(Self::None, Self::One);
+                }
+            }
+        }
+    }
+}
+
+impl Crowd {
+    fn push(&mut self, entry: Entry) {
+        self.list.push(entry);
+        if self.places.is_some() {
+            self.index(self.list.len() - 1);
+        } else if self.list.len() > MANY {
+            self.places = Some(HashMap::default());
+            (0..self.list.len()).for_each(|at| self.index(at));
+        }
+    }
+
+    fn find(&self, entry: &Entry) -> Option<usize> {
         let known = self.places.as_ref().and_then(|places| places.get(&place(entry)).copied());
         let known = known.filter(|at| self.list.get(*at).is_some_and(|known| known.is_like(entry)));
         // Of two that are alike one has no place.
         known.or_else(|| self.list.iter().position(|other| other.is_like(entry)))
     }
 
-    pub(crate) fn push(&mut self, entry: Entry) {
-        self.list.push(entry);
-        if self.places.is_some() {
-            self.index(self.list.len() - 1);
-        } else if self.list.len() > MANY {
-            self.places = Some(Box::default());
-            (0..self.list.len()).for_each(|at| self.index(at));
-        }
-    }
-
-    pub(crate) fn replace(&mut self, at: usize, entry: Entry) {
-        self.remove(at);
-        self.push(entry);
-    }
-
-    pub(crate) fn remove(&mut self, at: usize) {
+    fn remove(&mut self, entry: &Entry) {
+        let Some(at) = self.find(entry) else { return };
         let gone = self.list.swap_remove(at);
         let Some(places) = &mut self.places else { return };
         let gone = place(&gone);
@@ -97,9 +131,6 @@ impl Entries {
             && let Some(place) = places.get_mut(&place(moved)).filter(|place| **place == last)
         {
             *place = at;
-        }
-        if self.list.is_empty() {
-            *self = Self::default();
         }
     }
 

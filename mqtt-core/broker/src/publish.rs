@@ -12,8 +12,9 @@ use crate::delayed::When;
 use crate::priority::Priority;
 use crate::queue::Queued;
 use crate::record::Record;
-use crate::router::{Hit, Routes};
+use crate::router::{Last, Routes};
 use crate::share::{Choice, Fit};
+use crate::target::Hit;
 use crate::{Answer, BrokerEvent};
 
 /// How many members of a share group may turn out not to be allowed a message.
@@ -50,7 +51,7 @@ impl Shared {
         client: &Arc<Client>,
         origin: Option<&Arc<Record>>,
         publish: Publish,
-        routes: &mut Option<(bus::Topic, Arc<Routes>)>,
+        routes: &mut Last,
         now: Instant,
     ) -> Result<usize, Reason> {
         self.check(&publish)?;
@@ -87,7 +88,7 @@ impl Shared {
             true => retain()?,
             false => self.delayed.keep(client, later, &self.config.delayed, retain)?,
         }
-        let mut routes = None;
+        let mut routes = Last::default();
         let matched: usize =
             messages.iter().map(|message| self.distribute(message, origin, &mut routes)).sum();
         Ok(matched + kept)
@@ -105,7 +106,7 @@ impl Shared {
         if message.retain {
             self.retained.set(&message, client, &self.config)?;
         }
-        self.distribute(&message, origin, &mut None);
+        self.distribute(&message, origin, &mut Last::default());
         Ok(())
     }
 
@@ -129,12 +130,7 @@ impl Shared {
         Arc::new(self.message(client, publish, now))
     }
 
-    fn distribute(
-        &self,
-        message: &Arc<Message>,
-        origin: Option<&Arc<Record>>,
-        routes: &mut Option<(bus::Topic, Arc<Routes>)>,
-    ) -> usize {
+    fn distribute(&self, message: &Arc<Message>, origin: Option<&Arc<Record>>, routes: &mut Last) -> usize {
         let found = self.router.find(&message.topic, routes);
         let matched = self.hand_out(message, &found, origin);
         if matched == 0 {
@@ -220,7 +216,7 @@ impl Shared {
         let mut gone = HashMap::new();
         // Groups whose members are all away or full: they are not asked for each message.
         let mut busy = HashSet::new();
-        let mut last = None;
+        let mut last = Last::default();
         for queued in waiting {
             if queued.group.as_ref().is_some_and(|group| busy.contains(group)) {
                 continue;

@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 
 use crate::access::Client;
 use crate::config::Config;
-use crate::tree::TopicTree;
+use crate::tree::Tree;
 
 /// The last retained message of each topic [MQTT5 3.3.1.3].
 #[derive(Default)]
@@ -16,7 +16,7 @@ pub(crate) struct Retained {
 
 #[derive(Default)]
 struct Inner {
-    tree: TopicTree<Kept>,
+    tree: Tree<Option<Kept>>,
     count: usize,
     bytes: usize,
 }
@@ -56,7 +56,7 @@ impl Retained {
         let mut inner = self.inner.write();
         let mut before = Vec::new();
         for message in messages {
-            let old = inner.tree.find(&message.topic).cloned();
+            let old = inner.tree.find(message.topic.as_str()).cloned().flatten();
             if let Err(reason) = inner.set(message, publisher, config) {
                 before.into_iter().rev().for_each(|(topic, old)| inner.put_back(topic, old));
                 return Err(reason);
@@ -68,16 +68,17 @@ impl Retained {
 
     /// The retained message of one topic.
     pub(crate) fn read(&self, topic: &Topic, now: Instant) -> Option<Found> {
-        self.inner.read().tree.find(topic).filter(|kept| !kept.is_over(now)).map(|kept| kept.found.clone())
+        let inner = self.inner.read();
+        let kept = inner.tree.find(topic.as_str())?.as_ref();
+        kept.filter(|kept| !kept.is_over(now)).map(|kept| kept.found.clone())
     }
 
     /// All that match.
     pub(crate) fn matches(&self, filter: &Filter, now: Instant) -> Vec<Found> {
         let mut found = Vec::new();
-        self.inner.read().tree.matches(filter, &mut |kept: &Kept| {
-            if !kept.is_over(now) {
-                found.push(kept.found.clone());
-            }
+        self.inner.read().tree.of_filter(filter.pattern(), &mut |kept: &Option<Kept>| {
+            let fresh = kept.as_ref().filter(|kept| !kept.is_over(now));
+            found.extend(fresh.map(|kept| kept.found.clone()));
         });
         found
     }
@@ -86,11 +87,10 @@ impl Retained {
     pub(crate) fn sweep(&self, now: Instant) {
         let mut inner = self.inner.write();
         let (mut count, mut bytes) = (0, 0);
-        inner.tree.retain(&mut |kept| {
-            let keep = !kept.is_over(now);
-            count += usize::from(keep);
-            bytes += if keep { kept.found.message.size() } else { 0 };
-            keep
+        inner.tree.change_all(&mut |kept| {
+            kept.take_if(|kept| kept.is_over(now));
+            count += usize::from(kept.is_some());
+            bytes += kept.as_ref().map_or(0, |kept| kept.found.message.size());
         });
         (inner.count, inner.bytes) = (count, bytes);
     }
@@ -110,38 +110,37 @@ impl Inner {
         config: &Config,
     ) -> Result<(), Reason> {
         if message.payload.is_empty() {
-            let removed = self.tree.remove(&message.topic);
-            self.forget(removed);
+            self.remove(&message.topic);
             return Ok(());
         }
         let largest = Some(config.max_retained_payload).filter(|largest| *largest > 0);
         if largest.is_some_and(|largest| message.payload.len() > largest) {
             return Err(Reason::QuotaExceeded);
         }
-        let old = self.tree.find(&message.topic).map(|old| old.found.message.size());
+        let old = self.tree.find(message.topic.as_str()).and_then(Option::as_ref);
+        let old = old.map(|old| old.found.message.size());
         let count = self.count + usize::from(old.is_none());
         let bytes = self.bytes - old.unwrap_or(0) + message.size();
         if count > config.max_retained || bytes > config.retained_bytes {
             return Err(Reason::QuotaExceeded);
         }
-        self.tree.insert(&message.topic, Kept::new(message, publisher, config));
+        *self.tree.place(message.topic.as_str()) = Some(Kept::new(message, publisher, config));
         (self.count, self.bytes) = (count, bytes);
         Ok(())
     }
 
     /// Makes it as if the topic's message had never changed.
     fn put_back(&mut self, topic: &Topic, old: Option<Kept>) {
-        let removed = self.tree.remove(topic);
-        self.forget(removed);
+        self.remove(topic);
         if let Some(old) = old {
             self.count += 1;
             self.bytes += old.found.message.size();
-            self.tree.insert(topic, old);
+            *self.tree.place(topic.as_str()) = Some(old);
         }
     }
 
-    fn forget(&mut self, removed: Option<Kept>) {
-        if let Some(kept) = removed {
+    fn remove(&mut self, topic: &Topic) {
+        if let Some(kept) = self.tree.change(topic.as_str(), Option::take).flatten() {
             self.count -= 1;
             self.bytes -= kept.found.message.size();
         }

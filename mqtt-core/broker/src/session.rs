@@ -19,7 +19,7 @@ use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::{Key, Record};
 use crate::rights::UNJUDGED;
-use crate::router::Routes;
+use crate::router::Last;
 use crate::screen::{Screen, Seen};
 use crate::{Answer, BrokerEvent, Course};
 
@@ -32,7 +32,7 @@ pub struct Session {
     /// The number of the rights under which the client was last found to be let in.
     rights: u64,
     /// What the last topic matched.
-    routes: Option<(Topic, Arc<Routes>)>,
+    routes: Last,
     /// The last publish that the authorizer allowed, and when that was: its epoch, and the number of the rights.
     allowed: Option<(Topic, Qos, bool, (u64, u64))>,
     /// What it was found that the client may receive.
@@ -80,7 +80,7 @@ impl Session {
             client,
             epoch,
             rights,
-            routes: None,
+            routes: Last::default(),
             allowed: None,
             seen: None,
             open: true,
@@ -123,7 +123,7 @@ impl Session {
                     let publish = review.await?;
                     shared.is_welcome(&record, &client, rights, now)?;
                     commit(&shared, &record, epoch, publish.once, || {
-                        shared.route(&client, Some(&record), publish, &mut None, now)
+                        shared.route(&client, Some(&record), publish, &mut Last::default(), now)
                     })
                 })
             }

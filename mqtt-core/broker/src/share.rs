@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
 use crate::record::Record;
-use crate::router::{Hit, Target};
+use crate::target::{Hit, Target, Targets};
 
 /// Which member of a share group gets a message. One node is all there is, so that all members are local to it and
 /// no strategy prefers those.
@@ -51,7 +51,7 @@ pub(crate) struct Turn {
 /// A share group that a topic matched: one of its members gets the message [MQTT5 4.8.2].
 pub(crate) struct GroupRoute {
     pub(crate) filter: Filter,
-    members: Vec<Target>,
+    members: Targets,
     /// A number of each member's client id; only there for the strategies that hash.
     hashes: Vec<u64>,
     turn: Arc<Turn>,
@@ -87,15 +87,16 @@ impl Strategies {
 }
 
 impl GroupRoute {
-    pub(crate) fn new(filter: Filter, members: Vec<Target>, turn: Arc<Turn>) -> Self {
+    pub(crate) fn new(filter: Filter, members: Targets, turn: Arc<Turn>) -> Self {
         let is_hashed = matches!(turn.strategy, ShareStrategy::HashClientId | ShareStrategy::HashTopic);
         let hash_of = |member: &Target| hash(member.record.id.as_str());
         let hashes = if is_hashed { members.iter().map(hash_of).collect() } else { Vec::new() };
         Self { filter, members, hashes, turn }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.members.len()
+    #[cfg(test)]
+    pub(crate) fn members(&self) -> &[Target] {
+        &self.members
     }
 
     /// The member that gets the message; never `not`.

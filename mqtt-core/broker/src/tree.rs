@@ -1,135 +1,267 @@
-use std::collections::HashMap;
+use hashbrown::HashTable;
 
-use bus::{Filter, Topic};
+use crate::hashing::Hashing;
+use crate::label::{Label, below, common, split};
 
-/// Values by topic, searched by filter: the retained messages.
-pub(crate) struct TopicTree<V> {
-    root: Node<V>,
+/// Values by topic or by filter, so that those of one are found by the other: retained messages, and subscriptions.
+///
+/// Each node has a table of what may follow by first level. Levels at which nothing branches off are one step, so that
+/// a value of its own costs one box and a place in a table, and finding it few cache lines, however many there are.
+#[derive(Default)]
+pub(crate) struct Tree<V> {
+    pub(crate) root: Node<V>,
+    pub(crate) hashing: Hashing,
 }
 
-struct Node<V> {
-    value: Option<V>,
-    children: HashMap<Box<str>, Node<V>>,
+pub(crate) struct Node<V> {
+    branches: HashTable<Branch<V>>,
+    /// The branch that begins with `+`; only filters have one.
+    pub(crate) plus: Option<Box<Stem<V>>>,
+    /// What ends here.
+    pub(crate) here: V,
+    /// What ends here with `#`.
+    pub(crate) rest: V,
 }
 
-impl<V> TopicTree<V> {
-    pub(crate) fn insert(&mut self, topic: &Topic, value: V) -> Option<V> {
-        let mut node = &mut self.root;
-        for level in topic.levels() {
-            if !node.children.contains_key(level) {
-                node.children.insert(level.into(), Node::default());
+struct Branch<V> {
+    /// That of the first level.
+    hash: u64,
+    stem: Box<Stem<V>>,
+}
+
+/// A run of levels.
+pub(crate) struct Stem<V> {
+    pub(crate) label: Label,
+    pub(crate) end: End<V>,
+}
+
+/// What is at the end of a run of levels.
+pub(crate) enum End<V> {
+    Value(V),
+    Node(Box<Node<V>>),
+}
+
+/// A value that may be none.
+pub(crate) trait Vacant: Default {
+    fn is_vacant(&self) -> bool;
+}
+
+/// How much larger than its content a table may stay.
+const SLACK: usize = 8;
+
+impl<V: Vacant> Tree<V> {
+    /// The place of a topic or filter, which is made if need be.
+    pub(crate) fn place(&mut self, path: &str) -> &mut V {
+        let (mut node, mut path) = (&mut self.root, path.as_bytes());
+        loop {
+            if path == b"#" {
+                return &mut node.rest;
             }
-            node = node.children.get_mut(level).expect("it was just put there");
+            let stem = node.stem_or_insert(path, &self.hashing);
+            let shared = common(stem.label.as_bytes(), path);
+            stem.split(shared, &self.hashing);
+            match below(path, shared) {
+                None => return stem.value(),
+                Some(below) => (node, path) = (stem.node(), below),
+            }
         }
-        node.value.replace(value)
     }
 
-    pub(crate) fn remove(&mut self, topic: &Topic) -> Option<V> {
-        self.root.remove(&mut topic.levels())
+    /// Changes what is at the place of a topic or filter, if there is such a place, and takes away places that are
+    /// vacant then.
+    pub(crate) fn change<R>(&mut self, path: &str, change: impl FnOnce(&mut V) -> R) -> Option<R> {
+        self.root.change(path.as_bytes(), change, &self.hashing)
     }
 
-    pub(crate) fn find(&self, topic: &Topic) -> Option<&V> {
-        let mut node = &self.root;
-        for level in topic.levels() {
-            node = node.children.get(level)?;
-        }
-        node.value.as_ref()
+    #[cfg(test)]
+    pub(crate) fn is_vacant(&self) -> bool {
+        self.root.is_vacant()
     }
 
-    /// Every value whose topic matches, in no particular order [MQTT-4.7.1], [MQTT-4.7.2-1].
-    pub(crate) fn matches<'a>(&'a self, filter: &Filter, found: &mut impl FnMut(&'a V)) {
-        let levels: Vec<&str> = filter.levels().collect();
-        self.root.matches(&levels, true, found);
-    }
-
-    /// Throws away the values that `keep` does not want.
-    pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&V) -> bool) {
-        self.root.retain(keep);
+    /// Changes what is at every place, and takes away places that are vacant then.
+    pub(crate) fn change_all(&mut self, change: &mut impl FnMut(&mut V)) {
+        self.root.change_all(change, &self.hashing);
     }
 }
 
-impl<V> Node<V> {
-    fn remove(&mut self, levels: &mut std::str::Split<'_, char>) -> Option<V> {
-        let Some(level) = levels.next() else { return self.value.take() };
-        let child = self.children.get_mut(level)?;
-        let removed = child.remove(levels);
-        if child.value.is_none() && child.children.is_empty() {
-            self.children.remove(level);
-        }
-        removed
+impl<V: Vacant> Node<V> {
+    /// The branch with this first level, which is not `+`.
+    pub(crate) fn branch(&self, level: &[u8], hashing: &Hashing) -> Option<&Stem<V>> {
+        let hash = hashing.of(level);
+        self.branches.find(hash, |branch| branch.is(hash, level)).map(|branch| &*branch.stem)
     }
 
-    fn matches<'a>(&'a self, levels: &[&str], top: bool, found: &mut impl FnMut(&'a V)) {
-        let Some((level, rest)) = levels.split_first() else {
-            return self.value.iter().for_each(found);
-        };
-        match *level {
-            "#" => self.all(top, found),
-            "+" => {
-                for (_, child) in self.children.iter().filter(|(name, _)| !(top && name.starts_with('$'))) {
-                    child.matches(rest, false, found);
-                }
+    /// All branches but the one that begins with `+`.
+    pub(crate) fn branches(&self) -> impl Iterator<Item = &Stem<V>> {
+        self.branches.iter().map(|branch| &*branch.stem)
+    }
+
+    fn stem_or_insert(&mut self, path: &[u8], hashing: &Hashing) -> &mut Stem<V> {
+        let stem = || Box::new(Stem { label: Label::new(path), end: End::Value(V::default()) });
+        match split(path).0 {
+            b"+" => self.plus.get_or_insert_with(stem),
+            level => {
+                let hash = hashing.of(level);
+                let entry = self.branches.entry(hash, |branch| branch.is(hash, level), |branch| branch.hash);
+                &mut entry.or_insert_with(|| Branch { hash, stem: stem() }).into_mut().stem
+            }
+        }
+    }
+
+    fn adopt(&mut self, stem: Stem<V>, hashing: &Hashing) {
+        match (stem.label.as_bytes(), stem.end) {
+            (b"#", End::Value(value)) => self.rest = value,
+            (path, end) => self.stem_or_insert(path, hashing).end = end,
+        }
+    }
+
+    fn change<R>(&mut self, path: &[u8], change: impl FnOnce(&mut V) -> R, hashing: &Hashing) -> Option<R> {
+        if path == b"#" {
+            return Some(change(&mut self.rest));
+        }
+        match split(path).0 {
+            b"+" => {
+                let changed = self.plus.as_mut()?.change(path, change, hashing);
+                self.plus.take_if(|plus| plus.is_vacant());
+                changed
             }
             level => {
-                if let Some(child) = self.children.get(level) {
-                    child.matches(rest, false, found);
+                let hash = hashing.of(level);
+                let mut found = self.branches.find_entry(hash, |branch| branch.is(hash, level)).ok()?;
+                let changed = found.get_mut().stem.change(path, change, hashing);
+                if found.get().stem.is_vacant() {
+                    found.remove();
+                    self.tighten();
                 }
+                changed
             }
         }
     }
 
-    fn all<'a>(&'a self, top: bool, found: &mut impl FnMut(&'a V)) {
-        self.value.iter().for_each(&mut *found);
-        for (_, child) in self.children.iter().filter(|(name, _)| !(top && name.starts_with('$'))) {
-            child.all(false, found);
+    fn change_all(&mut self, change: &mut impl FnMut(&mut V), hashing: &Hashing) {
+        change(&mut self.here);
+        change(&mut self.rest);
+        if let Some(plus) = &mut self.plus {
+            plus.change_all(change, hashing);
         }
-    }
-
-    fn retain(&mut self, keep: &mut impl FnMut(&V) -> bool) {
-        self.value.take_if(|value| !keep(value));
-        self.children.retain(|_, child| {
-            child.retain(keep);
-            child.value.is_some() || !child.children.is_empty()
+        self.plus.take_if(|plus| plus.is_vacant());
+        self.branches.retain(|branch| {
+            branch.stem.change_all(change, hashing);
+            !branch.stem.is_vacant()
         });
+        self.tighten();
+    }
+
+    fn tighten(&mut self) {
+        if self.branches.len() * SLACK < self.branches.capacity() {
+            self.branches.shrink_to(self.branches.len() * 2, |branch| branch.hash);
+        }
+    }
+
+    fn is_vacant(&self) -> bool {
+        self.branches.is_empty() && self.plus.is_none() && self.here.is_vacant() && self.rest.is_vacant()
+    }
+
+    /// What follows, if it is one branch and nothing else.
+    fn take_only(&mut self) -> Option<Box<Stem<V>>> {
+        if !self.here.is_vacant() || !self.rest.is_vacant() {
+            return None;
+        }
+        match (self.branches.len(), &self.plus) {
+            (0, _) => self.plus.take(),
+            (1, None) => self.branches.drain().next().map(|branch| branch.stem),
+            _ => None,
+        }
     }
 }
 
-impl<V> Default for TopicTree<V> {
+impl<V: Vacant> Stem<V> {
+    /// Has its label end after `length` bytes.
+    fn split(&mut self, length: usize, hashing: &Hashing) {
+        let label = std::mem::replace(&mut self.label, Label::new(&[]));
+        if let Some(rest) = below(label.as_bytes(), length) {
+            let end = std::mem::replace(&mut self.end, End::Node(Box::default()));
+            self.node().adopt(Stem { label: Label::new(rest), end }, hashing);
+            self.label = Label::new(label.as_bytes().get(..length).unwrap_or_default());
+        } else {
+            self.label = label;
+        }
+    }
+
+    fn value(&mut self) -> &mut V {
+        match &mut self.end {
+            End::Value(value) => value,
+            End::Node(node) => &mut node.here,
+        }
+    }
+
+    /// The node at its end, which is made if need be.
+    fn node(&mut self) -> &mut Node<V> {
+        if let End::Value(value) = &mut self.end {
+            let here = std::mem::take(value);
+            self.end = End::Node(Box::new(Node { here, ..Node::default() }));
+        }
+        match &mut self.end {
+            End::Node(node) => node,
+            End::Value(_) => unreachable!("it was just made a node"),
+        }
+    }
+
+    fn change<R>(&mut self, path: &[u8], change: impl FnOnce(&mut V) -> R, hashing: &Hashing) -> Option<R> {
+        let shared = common(self.label.as_bytes(), path);
+        if shared < self.label.as_bytes().len() {
+            return None;
+        }
+        let changed = match (below(path, shared), &mut self.end) {
+            (None, _) => Some(change(self.value())),
+            (Some(below), End::Node(node)) => node.change(below, change, hashing),
+            (Some(_), End::Value(_)) => None,
+        };
+        self.settle();
+        changed
+    }
+
+    fn change_all(&mut self, change: &mut impl FnMut(&mut V), hashing: &Hashing) {
+        match &mut self.end {
+            End::Value(value) => change(value),
+            End::Node(node) => node.change_all(change, hashing),
+        }
+        self.settle();
+    }
+
+    /// Does without a node where nothing branches off any more.
+    fn settle(&mut self) {
+        let End::Node(node) = &mut self.end else { return };
+        if let Some(only) = node.take_only() {
+            self.label = Label::new(&[self.label.as_bytes(), b"/", only.label.as_bytes()].concat());
+            self.end = only.end;
+        } else if node.branches.is_empty() && node.plus.is_none() && node.rest.is_vacant() {
+            self.end = End::Value(std::mem::take(&mut node.here));
+        }
+    }
+
+    fn is_vacant(&self) -> bool {
+        match &self.end {
+            End::Value(value) => value.is_vacant(),
+            End::Node(node) => node.is_vacant(),
+        }
+    }
+}
+
+impl<V> Branch<V> {
+    fn is(&self, hash: u64, level: &[u8]) -> bool {
+        self.hash == hash && self.stem.label.first() == level
+    }
+}
+
+impl<V: Default> Default for Node<V> {
     fn default() -> Self {
-        Self { root: Node::default() }
+        Self { branches: HashTable::new(), plus: None, here: V::default(), rest: V::default() }
     }
 }
 
-impl<V> Default for Node<V> {
-    fn default() -> Self {
-        Self { value: None, children: HashMap::new() }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filter_finds_what_it_matches() {
-        let topics = ["a", "a/b", "a/b/c", "/a", "a/", "$SYS/x", "b/b"];
-        let filters = ["#", "a/#", "a/+", "+", "+/b", "$SYS/#", "/+", "+/", "a/b/c", "+/+/+"];
-        let mut tree = TopicTree::default();
-        for topic in topics {
-            tree.insert(&Topic::parse(topic).unwrap(), topic);
-        }
-        for filter in filters {
-            let filter = Filter::parse(filter).unwrap();
-            let mut found = Vec::new();
-            tree.matches(&filter, &mut |topic: &&str| found.push(*topic));
-            found.sort_unstable();
-            let mut expected: Vec<_> = topics.into_iter().filter(|topic| filter.matches(topic)).collect();
-            expected.sort_unstable();
-            assert_eq!(found, expected, "{filter}");
-        }
-        for topic in topics {
-            assert!(tree.remove(&Topic::parse(topic).unwrap()).is_some());
-        }
-        assert!(tree.root.children.is_empty(), "no empty node stays behind");
+impl<T> Vacant for Option<T> {
+    fn is_vacant(&self) -> bool {
+        self.is_none()
     }
 }
