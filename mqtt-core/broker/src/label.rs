@@ -1,12 +1,10 @@
 /// Some levels of a topic or filter, with the slashes between them; short ones are kept in place.
-pub(crate) enum Label {
+pub(crate) enum Label<const SHORT: usize> {
     Short(u8, [u8; SHORT]),
     Long(Box<[u8]>),
 }
 
-const SHORT: usize = 22;
-
-impl Label {
+impl<const SHORT: usize> Label<SHORT> {
     pub(crate) fn new(levels: &[u8]) -> Self {
         let mut bytes = [0; SHORT];
         match bytes.get_mut(..levels.len()) {
@@ -23,11 +21,6 @@ impl Label {
             Self::Short(length, bytes) => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Long(bytes) => bytes,
         }
-    }
-
-    /// Its first level.
-    pub(crate) fn first(&self) -> &[u8] {
-        split(self.as_bytes()).0
     }
 }
 
@@ -82,10 +75,10 @@ mod tests {
 
     #[test]
     fn a_label_is_what_it_was_made_of() {
-        for length in [0, 1, SHORT, SHORT + 1, 1_000] {
+        for length in [0, 1, 22, 23, 1_000] {
             let levels = vec![b'x'; length];
-            assert_eq!(Label::new(&levels).as_bytes(), levels);
+            assert_eq!(Label::<22>::new(&levels).as_bytes(), levels);
         }
-        assert_eq!(size_of::<Label>(), 24);
+        assert_eq!((size_of::<Label<22>>(), size_of::<Label<38>>()), (24, 40));
     }
 }

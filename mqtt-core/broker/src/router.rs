@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::entries::Entry;
 use crate::epochs::{Epochs, Stamp};
 use crate::here::{Group, Here};
+use crate::label::Label;
 use crate::share::{GroupRoute, Strategies};
 use crate::target::{Targets, merge};
 use crate::tree::{Tree, Vacant};
@@ -56,8 +57,7 @@ struct Tables {
 }
 
 struct Exact {
-    hash: u64,
-    topic: Topic,
+    topic: Label<SHORT>,
     here: Here,
 }
 
@@ -66,6 +66,9 @@ const FEW: usize = 32;
 
 /// How many routes with more targets are remembered for all publishers together.
 const WIDE_KEPT: usize = 16;
+
+/// How long a topic is that is kept in place.
+const SHORT: usize = 38;
 
 /// How much larger than its content a table may stay.
 const SLACK: usize = 8;
@@ -174,10 +177,10 @@ impl Tables {
         if filter.has_wildcard() {
             return self.wild.place(pattern);
         }
-        let hash = self.wild.hashing.of(pattern.as_bytes());
-        let exact = self.exact.entry(hash, |exact| exact.is(hash, pattern), |exact| exact.hash);
-        let topic = || Topic::parse(pattern).expect("a filter without wildcards is a topic");
-        let fresh = || Exact { hash, topic: filter.as_topic().unwrap_or_else(topic), here: Here::default() };
+        let (hashing, topic) = (&self.wild.hashing, pattern.as_bytes());
+        let is = |exact: &Exact| exact.topic.as_bytes() == topic;
+        let fresh = || Exact { topic: Label::new(topic), here: Here::default() };
+        let exact = self.exact.entry(hashing.of(topic), is, |exact| hashing.of(exact.topic.as_bytes()));
         &mut exact.or_insert_with(fresh).into_mut().here
     }
 
@@ -187,14 +190,15 @@ impl Tables {
             self.wild.change(pattern, change);
             return;
         }
-        let hash = self.wild.hashing.of(pattern.as_bytes());
-        let Ok(mut found) = self.exact.find_entry(hash, |exact| exact.is(hash, pattern)) else { return };
+        let (hashing, topic) = (&self.wild.hashing, pattern.as_bytes());
+        let found = self.exact.find_entry(hashing.of(topic), |exact| exact.topic.as_bytes() == topic);
+        let Ok(mut found) = found else { return };
         change(&mut found.get_mut().here);
         if found.get().here.is_vacant() {
             found.remove();
         }
         if self.exact.len() * SLACK < self.exact.capacity() {
-            self.exact.shrink_to(self.exact.len() * 2, |exact| exact.hash);
+            self.exact.shrink_to(self.exact.len() * 2, |exact| hashing.of(exact.topic.as_bytes()));
         }
     }
 
@@ -202,20 +206,16 @@ impl Tables {
     fn find(&self, topic: &Topic) -> SmallVec<[&Here; 8]> {
         let mut found = SmallVec::new();
         let text = topic.as_str();
-        let hash = self.wild.hashing.of(text.as_bytes());
-        found.extend(self.exact.find(hash, |exact| exact.is(hash, text)).map(|exact| &exact.here));
+        let (hash, is) = (self.wild.hashing.of(text.as_bytes()), |exact: &Exact| {
+            exact.topic.as_bytes() == text.as_bytes()
+        });
+        found.extend(self.exact.find(hash, is).map(|exact| &exact.here));
         self.wild.of_topic(text, &mut |here: &Here| {
             if !here.is_vacant() {
                 found.push(here);
             }
         });
         found
-    }
-}
-
-impl Exact {
-    fn is(&self, hash: u64, topic: &str) -> bool {
-        self.hash == hash && self.topic.as_str() == topic
     }
 }
 
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_filter_of_its_own_costs_little() {
-        assert_eq!((size_of::<Here>(), size_of::<Exact>()), (32, 56));
+        assert_eq!((size_of::<Here>(), size_of::<Exact>()), (32, 72));
         assert_eq!(size_of::<crate::tree::Stem<Here>>(), 56);
         assert_eq!(size_of::<crate::target::Target>(), 40);
     }

@@ -5,8 +5,9 @@ use crate::label::{Label, below, common, split};
 
 /// Values by topic or by filter, so that those of one are found by the other: retained messages, and subscriptions.
 ///
-/// Each node has a table of what may follow by first level. Levels at which nothing branches off are one step, so that
-/// a value of its own costs one box and a place in a table, and finding it few cache lines, however many there are.
+/// Each node has a table of what may follow by first level. Levels at which nothing branches off are one step, and what
+/// a step needs is in the table itself: a value of its own costs one place in a table, and finding it few cache lines,
+/// however many there are.
 #[derive(Default)]
 pub(crate) struct Tree<V> {
     pub(crate) root: Node<V>,
@@ -14,7 +15,7 @@ pub(crate) struct Tree<V> {
 }
 
 pub(crate) struct Node<V> {
-    branches: HashTable<Branch<V>>,
+    branches: HashTable<Stem<V>>,
     /// The branch that begins with `+`; only filters have one.
     pub(crate) plus: Option<Box<Stem<V>>>,
     /// What ends here.
@@ -23,15 +24,9 @@ pub(crate) struct Node<V> {
     pub(crate) rest: V,
 }
 
-struct Branch<V> {
-    /// That of the first level.
-    hash: u64,
-    stem: Box<Stem<V>>,
-}
-
 /// A run of levels.
 pub(crate) struct Stem<V> {
-    pub(crate) label: Label,
+    pub(crate) label: Label<SHORT>,
     pub(crate) end: End<V>,
 }
 
@@ -45,6 +40,9 @@ pub(crate) enum End<V> {
 pub(crate) trait Vacant: Default {
     fn is_vacant(&self) -> bool;
 }
+
+/// How long a label is that is kept in place.
+const SHORT: usize = 22;
 
 /// How much larger than its content a table may stay.
 const SLACK: usize = 8;
@@ -87,23 +85,21 @@ impl<V: Vacant> Tree<V> {
 impl<V: Vacant> Node<V> {
     /// The branch with this first level, which is not `+`.
     pub(crate) fn branch(&self, level: &[u8], hashing: &Hashing) -> Option<&Stem<V>> {
-        let hash = hashing.of(level);
-        self.branches.find(hash, |branch| branch.is(hash, level)).map(|branch| &*branch.stem)
+        self.branches.find(hashing.of(level), |stem| stem.begins_with(level))
     }
 
     /// All branches but the one that begins with `+`.
     pub(crate) fn branches(&self) -> impl Iterator<Item = &Stem<V>> {
-        self.branches.iter().map(|branch| &*branch.stem)
+        self.branches.iter()
     }
 
     fn stem_or_insert(&mut self, path: &[u8], hashing: &Hashing) -> &mut Stem<V> {
-        let stem = || Box::new(Stem { label: Label::new(path), end: End::Value(V::default()) });
+        let stem = || Stem { label: Label::new(path), end: End::Value(V::default()) };
         match split(path).0 {
-            b"+" => self.plus.get_or_insert_with(stem),
+            b"+" => self.plus.get_or_insert_with(|| Box::new(stem())),
             level => {
-                let hash = hashing.of(level);
-                let entry = self.branches.entry(hash, |branch| branch.is(hash, level), |branch| branch.hash);
-                &mut entry.or_insert_with(|| Branch { hash, stem: stem() }).into_mut().stem
+                let (hash, is) = (hashing.of(level), |stem: &Stem<V>| stem.begins_with(level));
+                self.branches.entry(hash, is, |stem| stem.hash(hashing)).or_insert_with(stem).into_mut()
             }
         }
     }
@@ -127,11 +123,11 @@ impl<V: Vacant> Node<V> {
             }
             level => {
                 let hash = hashing.of(level);
-                let mut found = self.branches.find_entry(hash, |branch| branch.is(hash, level)).ok()?;
-                let changed = found.get_mut().stem.change(path, change, hashing);
-                if found.get().stem.is_vacant() {
-                    found.remove();
-                    self.tighten();
+                let mut stem = self.branches.find_entry(hash, |stem| stem.begins_with(level)).ok()?;
+                let changed = stem.get_mut().change(path, change, hashing);
+                if stem.get().is_vacant() {
+                    stem.remove();
+                    self.tighten(hashing);
                 }
                 changed
             }
@@ -145,16 +141,16 @@ impl<V: Vacant> Node<V> {
             plus.change_all(change, hashing);
         }
         self.plus.take_if(|plus| plus.is_vacant());
-        self.branches.retain(|branch| {
-            branch.stem.change_all(change, hashing);
-            !branch.stem.is_vacant()
+        self.branches.retain(|stem| {
+            stem.change_all(change, hashing);
+            !stem.is_vacant()
         });
-        self.tighten();
+        self.tighten(hashing);
     }
 
-    fn tighten(&mut self) {
+    fn tighten(&mut self, hashing: &Hashing) {
         if self.branches.len() * SLACK < self.branches.capacity() {
-            self.branches.shrink_to(self.branches.len() * 2, |branch| branch.hash);
+            self.branches.shrink_to(self.branches.len() * 2, |stem| stem.hash(hashing));
         }
     }
 
@@ -163,19 +159,28 @@ impl<V: Vacant> Node<V> {
     }
 
     /// What follows, if it is one branch and nothing else.
-    fn take_only(&mut self) -> Option<Box<Stem<V>>> {
+    fn take_only(&mut self) -> Option<Stem<V>> {
         if !self.here.is_vacant() || !self.rest.is_vacant() {
             return None;
         }
         match (self.branches.len(), &self.plus) {
-            (0, _) => self.plus.take(),
-            (1, None) => self.branches.drain().next().map(|branch| branch.stem),
+            (0, _) => self.plus.take().map(|plus| *plus),
+            (1, None) => self.branches.drain().next(),
             _ => None,
         }
     }
 }
 
 impl<V: Vacant> Stem<V> {
+    fn hash(&self, hashing: &Hashing) -> u64 {
+        hashing.of(split(self.label.as_bytes()).0)
+    }
+
+    fn begins_with(&self, level: &[u8]) -> bool {
+        let below = self.label.as_bytes().strip_prefix(level);
+        below.is_some_and(|below| below.first().is_none_or(|byte| *byte == b'/'))
+    }
+
     /// Has its label end after `length` bytes.
     fn split(&mut self, length: usize, hashing: &Hashing) {
         let label = std::mem::replace(&mut self.label, Label::new(&[]));
@@ -245,12 +250,6 @@ impl<V: Vacant> Stem<V> {
             End::Value(value) => value.is_vacant(),
             End::Node(node) => node.is_vacant(),
         }
-    }
-}
-
-impl<V> Branch<V> {
-    fn is(&self, hash: u64, level: &[u8]) -> bool {
-        self.hash == hash && self.stem.label.first() == level
     }
 }
 
