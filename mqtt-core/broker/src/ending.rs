@@ -7,7 +7,8 @@ use bus::SessionExpiry;
 use crate::BrokerEvent;
 use crate::broker::Shared;
 use crate::entries::Entry;
-use crate::record::{Key, Record};
+use crate::record::Record;
+use crate::subscriptions::Key;
 use crate::timers::{Due, Timer};
 
 /// The least time between two looks for members that are back.
@@ -106,7 +107,7 @@ impl Shared {
         let owed: Vec<_> = begun.collect();
         let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
         drop(state);
-        for subscription in subscriptions.into_values() {
+        for subscription in subscriptions {
             self.counters.remove_subscription(&subscription.filter);
             self.router.remove(&subscription.filter, &Entry::of(record, &subscription));
             self.exclusive.free(&subscription.filter, record);

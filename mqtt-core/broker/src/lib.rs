@@ -39,6 +39,7 @@ mod search;
 mod session;
 mod share;
 mod stats;
+mod subscriptions;
 mod target;
 mod timers;
 mod tree;

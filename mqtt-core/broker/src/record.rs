@@ -1,13 +1,10 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use bus::{
-    Ack, ClientId, Delivery, DeliveryId, Event, Filter, Keyed, Message, Qos, Reason, SessionExpiry,
-    Subscription, SubscriptionId, Unsubscribe, Will,
-};
+use bus::{Ack, ClientId, Delivery, DeliveryId, Event, Message, Qos, Reason, SessionExpiry, Will};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Client;
@@ -17,6 +14,7 @@ use crate::queue::{Queue, Queued};
 use crate::rights::UNJUDGED;
 use crate::screen::Screen;
 use crate::stats::Counters;
+use crate::subscriptions::Subscriptions;
 use crate::timers::TimerKey;
 
 /// How many deliveries are taken under one lock, and of how many bytes together.
@@ -45,7 +43,7 @@ pub(crate) struct State {
     pub(crate) inflight: Inflight,
     /// Ids of exactly-once publishes that were routed and not yet released.
     pub(crate) received: HashSet<u16>,
-    pub(crate) subscriptions: HashMap<Key, Subscription>,
+    pub(crate) subscriptions: Subscriptions,
     /// What their filters hold.
     pub(crate) subscription_bytes: usize,
     pub(crate) will: Option<(Will, Arc<Client>)>,
@@ -80,13 +78,6 @@ pub(crate) struct Holder {
     /// Whether it waits for deliveries, and was not woken since.
     hungry: bool,
     evicted: Option<Reason>,
-}
-
-/// What makes two subscriptions of a session the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Key {
-    Filter(Filter),
-    Id(SubscriptionId),
 }
 
 /// What a pull came to.
@@ -313,7 +304,7 @@ impl State {
 
     /// Whether a subscription is shared.
     pub(crate) fn is_in_share_group(&self) -> bool {
-        self.subscriptions.values().any(|subscription| subscription.filter.share().is_some())
+        self.subscriptions.iter().any(|subscription| subscription.filter.share().is_some())
     }
 
     /// Whether a client that comes back goes on with the session.
@@ -348,24 +339,6 @@ impl Holder {
             return None;
         }
         self.waker.clone()
-    }
-}
-
-impl Key {
-    pub(crate) fn of(subscription: &Subscription) -> Self {
-        match subscription.keyed {
-            Keyed::ByFilter => Self::Filter(subscription.filter.clone()),
-            Keyed::ById => Self::Id(subscription.id),
-        }
-    }
-}
-
-impl From<Unsubscribe> for Key {
-    fn from(unsubscribe: Unsubscribe) -> Self {
-        match unsubscribe {
-            Unsubscribe::Filter(filter) => Self::Filter(filter),
-            Unsubscribe::Id(id) => Self::Id(id),
-        }
     }
 }
 

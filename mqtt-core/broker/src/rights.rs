@@ -17,9 +17,10 @@ use crate::broker::{Broker, Shared};
 use crate::entries::Entry;
 use crate::publish::passed_on;
 use crate::queue::Queued;
-use crate::record::{Key, Record};
+use crate::record::Record;
 use crate::retained::Found;
 use crate::router::{Router, Routes};
+use crate::subscriptions::Key;
 use crate::{Answer, BrokerEvent};
 
 /// Which rights are in force, and who has yet to be judged by them.
@@ -176,8 +177,8 @@ impl Shared {
         let (mut old, mut version) = (Vec::new(), 0);
         if let Some(record) = record {
             let state = record.lock();
-            let row = |(key, subscription): (&Key, &Subscription)| {
-                (key.clone(), subscription.filter.clone(), subscription.options.qos)
+            let row = |subscription: &Subscription| {
+                (Key::of(subscription), subscription.filter.clone(), subscription.options.qos)
             };
             old = state.subscriptions.iter().map(row).collect();
             version = state.version;
@@ -237,7 +238,7 @@ impl Shared {
         let mut state = record.lock();
         // Whatever was routed before this moment, and is not queued yet, is routed again.
         state.revoked_at = self.router.epoch();
-        let mut left = Left::of(record, state.subscriptions.values());
+        let mut left = Left::of(record, state.subscriptions.iter());
         state.inflight.retain(&mut |queued| {
             let keep = left.keep(queued);
             // An exactly-once message that this client may have seen goes to nobody else [MQTT-4.8.2-5].

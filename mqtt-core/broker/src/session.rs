@@ -17,10 +17,11 @@ use crate::entries::Entry;
 use crate::mount::{unmount, unmounted};
 use crate::publish::publish_access;
 use crate::queue::Queued;
-use crate::record::{Key, Record};
+use crate::record::Record;
 use crate::rights::UNJUDGED;
 use crate::router::Last;
 use crate::screen::{Screen, Seen};
+use crate::subscriptions::Key;
 use crate::{Answer, BrokerEvent, Course};
 
 /// An open session, as the connection that holds it sees it: the only way to publish, subscribe and receive.
@@ -513,7 +514,7 @@ fn register(
     }
     shared.exclusive.take(&filter, record)?;
     state.subscription_bytes = bytes;
-    let old = state.subscriptions.insert(key, Subscription { options, ..subscription });
+    let old = state.subscriptions.insert(Subscription { options, ..subscription });
     state.version += 1;
     state.filtered |= filtered;
     if rights != shared.rights.number() {

@@ -70,7 +70,7 @@ impl Broker {
     pub fn subscriptions(&self, client_id: &ClientId, limit: usize) -> Vec<Subscription> {
         let record = self.0.record(client_id);
         record
-            .map(|record| record.lock().subscriptions.values().take(limit).cloned().collect())
+            .map(|record| record.lock().subscriptions.iter().take(limit).cloned().collect())
             .unwrap_or_default()
     }
 
