@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
+use std::sync::Arc;
 
-use bus::{Filter, Topic};
+use bus::{Filter, Message, Topic};
 use serde::{Deserialize, Serialize};
 
 /// Which waiting messages are handed over first: by priority, then by age. At a full queue those of the lowest
@@ -60,6 +61,18 @@ impl Priorities {
     #[inline]
     pub(crate) fn of(&self, topic: &Topic) -> Priority {
         if self.filters.is_empty() { 0 } else { self.highest(topic) }
+    }
+
+    /// The messages of each priority there is, in their order.
+    pub(crate) fn sort(&self, messages: Vec<Arc<Message>>) -> BTreeMap<Priority, Vec<Arc<Message>>> {
+        if self.filters.is_empty() {
+            return BTreeMap::from([(0, messages)]);
+        }
+        let mut sorted = BTreeMap::<Priority, Vec<_>>::new();
+        for message in messages {
+            sorted.entry(self.of(&message.topic)).or_default().push(message);
+        }
+        sorted
     }
 
     #[cold]

@@ -7,7 +7,7 @@ use bus::{Filter, Matched, Message, Qos, Reason};
 
 use crate::config::{Config, WhenFull};
 use crate::priority::Priority;
-use crate::replay::Replay;
+use crate::replay::{Replay, Run};
 
 /// What one session is owed and has not been handed yet, bounded by count and bytes.
 #[derive(Default)]
@@ -107,7 +107,7 @@ impl Queue {
     }
 
     /// Adds the retained messages of a new subscription; `total` counts those of all sessions.
-    pub(crate) fn replay(&mut self, retained: impl Iterator<Item = Queued>, total: &Arc<AtomicU64>) {
+    pub(crate) fn replay(&mut self, retained: impl Iterator<Item = Run>, total: &Arc<AtomicU64>) {
         self.replay.get_or_insert_with(|| Box::new(Replay::new(total))).add(retained);
     }
 
@@ -120,8 +120,7 @@ impl Queue {
         left_out: &mut Vec<(Queued, Reason)>,
     ) -> Option<Queued> {
         loop {
-            let (old, live) =
-                (self.replay.as_ref().and_then(|replay| replay.list.front()), self.live.front());
+            let (old, live) = (self.replay.as_ref().and_then(|replay| replay.front()), self.live.front());
             let is_old = old.is_some_and(|old| live.is_none_or(|live| live.priority <= old.priority));
             let front = if is_old { old } else { live }?;
             let over = front.message.is_expired(now);
@@ -129,7 +128,7 @@ impl Queue {
                 return None;
             }
             let queued = match is_old {
-                true => self.replay.as_mut()?.list.pop_front()?,
+                true => self.replay.as_mut()?.pop_front()?,
                 false => {
                     let queued = self.live.pop_front()?;
                     self.bytes -= queued.message.size();
@@ -162,8 +161,7 @@ impl Queue {
     /// Takes out what `keep` does not want, which may change the rest.
     pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&mut Queued) -> bool) {
         if let Some(replay) = &mut self.replay {
-            replay.list.retain_mut(&mut *keep);
-            replay.settle();
+            replay.retain(keep);
         }
         self.live.retain_mut(keep);
         self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
@@ -182,7 +180,7 @@ impl Queue {
     }
 
     pub(crate) fn replay_len(&self) -> usize {
-        self.replay.as_ref().map_or(0, |replay| replay.list.len())
+        self.replay.as_ref().map_or(0, |replay| replay.len())
     }
 
     /// Gives back the memory of a burst once it is over.
@@ -192,21 +190,20 @@ impl Queue {
         }
         if let Some(replay) = &mut self.replay {
             replay.settle();
-            self.replay.take_if(|replay| replay.list.is_empty());
+            self.replay.take_if(|replay| replay.len() == 0);
         }
     }
 
-    /// Takes everything out.
+    /// Empties it, and returns what was live.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
-        self.bytes = 0;
-        let replay = self.replay.take().map(|mut replay| std::mem::take(&mut replay.list));
-        replay.into_iter().flatten().chain(std::mem::take(&mut self.live))
+        (self.bytes, self.replay) = (0, None);
+        std::mem::take(&mut self.live).into_iter()
     }
 
     /// Forgets waiting at-most-once messages, which are not kept for a client that is away.
     pub(crate) fn forget_at_most_once(&mut self) {
         if let Some(replay) = &mut self.replay {
-            replay.list.retain(|queued| queued.qos > Qos::AtMostOnce);
+            replay.retain(&mut |queued| queued.qos > Qos::AtMostOnce);
         }
         self.relax();
         self.live.retain(|queued| queued.qos > Qos::AtMostOnce);

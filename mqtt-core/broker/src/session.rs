@@ -18,6 +18,7 @@ use crate::mount::{unmount, unmounted};
 use crate::publish::publish_access;
 use crate::queue::Queued;
 use crate::record::Record;
+use crate::replay::Run;
 use crate::rights::UNJUDGED;
 use crate::router::Last;
 use crate::screen::{Screen, Seen};
@@ -552,16 +553,7 @@ fn register(
         };
         // All is asked before the session is locked.
         let retained: Vec<_> = retained.filter(accept).collect();
-        let retained = retained.into_iter().map(|message| Queued {
-            priority: shared.priorities.of(&message.topic),
-            passed_over: 0,
-            qos: options.qos.min(message.qos),
-            message,
-            matched: bus::Matched::One(id),
-            retain: true,
-            duplicate: false,
-            group: None,
-        });
+        let retained = Run::all(retained, id, options.qos, &shared.priorities);
         let mut state = record.lock();
         if !state.ended {
             state.queue.replay(retained, &shared.counters.replaying);
