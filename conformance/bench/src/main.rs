@@ -7,6 +7,7 @@ mod frame;
 mod generator;
 mod histogram;
 mod item;
+mod measure;
 mod options;
 mod process;
 mod relay;
@@ -47,9 +48,9 @@ fn main() -> ExitCode {
 
 fn compare(options: &Options) -> Result<(), String> {
     let mut items = item::all();
-    items.retain(|item| options.only.is_match(&item.title()));
+    items.retain(|item| options.only.is_match(&item.title));
     if options.list {
-        let list: String = items.iter().map(|item| item.title() + "\n").collect();
+        let list: String = items.iter().map(|item| format!("{}\n", item.title)).collect();
         return write(&list);
     }
     if items.is_empty() {
@@ -61,12 +62,17 @@ fn compare(options: &Options) -> Result<(), String> {
     if !options.unpinned {
         process::pin(process::LOAD_CORE)?;
     }
-    let conditions = Conditions { span: Duration::from_secs_f64(options.seconds), pinned: !options.unpinned };
+    let ours = subjects.iter().find(|subject| subject.kind == Kind::Watersmeet);
+    let conditions = Conditions {
+        span: Duration::from_secs_f64(options.seconds),
+        pinned: !options.unpinned,
+        client: ours.map(|subject| subject.place.clone().into()),
+    };
     let names = subjects.iter().map(|subject| subject.name.clone()).collect();
     let mut tables = Tables::new(names, yardstick, options.min_max);
     let mut faults = Vec::new();
     for item in &items {
-        measure(item, &subjects, options.rounds, conditions, &mut tables, &mut faults);
+        measure(item, &subjects, options.rounds, &conditions, &mut tables, &mut faults);
     }
     let text = report::text(options, &tables, &faults);
     write(&text)?;
@@ -81,17 +87,19 @@ fn measure(
     item: &Item,
     subjects: &[Subject],
     rounds: u32,
-    conditions: Conditions,
+    conditions: &Conditions,
     tables: &mut Tables,
     faults: &mut Vec<String>,
 ) {
     for round in 1..=rounds {
-        for (number, subject) in subjects.iter().enumerate().filter(|(_, subject)| item.suits(subject.kind)) {
-            tell(&format!("{}, round {round} of {rounds}: {}", item.title(), subject.name));
+        for (number, subject) in
+            subjects.iter().enumerate().filter(|(_, subject)| item.suits(subject.kind, conditions))
+        {
+            tell(&format!("{}, round {round} of {rounds}: {}", item.title, subject.name));
             match item.run(subject, conditions) {
                 Ok(figures) => figures.into_iter().for_each(|figure| tables.add(number, figure)),
                 Err(fault) => {
-                    faults.push(format!("{}, round {round}, {}: {fault}", item.title(), subject.name))
+                    faults.push(format!("{}, round {round}, {}: {fault}", item.title, subject.name))
                 }
             }
         }

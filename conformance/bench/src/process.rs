@@ -23,13 +23,18 @@ pub(crate) fn pin(core: usize) -> Result<(), String> {
     sched_setaffinity(None, &cores).map_err(|error| format!("core {core} cannot be chosen: {error}"))
 }
 
-/// Starts a process on a core, or wherever the system puts it.
+/// Starts a process on a core, or on all of them.
 pub(crate) fn start(command: &mut Command, core: Option<usize>) -> Result<Child, String> {
     let program = command.get_program().to_string_lossy().into_owned();
     let fault = |error: &dyn std::fmt::Display| format!("{program} cannot be started: {error}");
-    let Some(core) = core else { return command.spawn().map_err(|error| fault(&error)) };
     let before = sched_getaffinity(None).map_err(|error| fault(&error))?;
-    pin(core)?;
+    let mut cores = CpuSet::new();
+    match core {
+        Some(core) => cores.set(core),
+        None => (0..CpuSet::MAX_CPU).for_each(|core| cores.set(core)),
+    }
+    // A child has its parent's cores.
+    sched_setaffinity(None, &cores).map_err(|error| fault(&error))?;
     let child = command.spawn().map_err(|error| fault(&error));
     sched_setaffinity(None, &before).map_err(|error| fault(&error))?;
     child
@@ -48,6 +53,11 @@ pub(crate) fn cpu(process: u32) -> Option<Duration> {
         Some(nanoseconds) => Some(Duration::from_nanos(nanoseconds)),
         None => cpu_in_ticks(&fs::read_to_string(root.join("stat")).ok()?),
     }
+}
+
+/// The CPU time of this process.
+pub(crate) fn own_cpu() -> Duration {
+    cpu(std::process::id()).unwrap_or_default()
 }
 
 fn cpu_in_ticks(stat: &str) -> Option<Duration> {

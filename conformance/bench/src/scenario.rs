@@ -1,7 +1,7 @@
 //! Who publishes what to whom.
 
 use crate::frame::Version;
-use crate::generator::{Client, Filters};
+use crate::generator::Filters;
 
 /// A load of messages.
 #[derive(Clone, Debug)]
@@ -92,6 +92,17 @@ pub(crate) const BATCHED: [Scenario; 20] = [
     Scenario { name: "filters 100k", shape: Shape::Filters(100_000), ..PLAIN },
 ];
 
+/// What it costs to subscribe, and to find one of so many filters.
+pub(crate) const MATCHING: [Scenario; 4] = [
+    Scenario { name: "1,000", shape: Shape::Filters(1_000), ..PLAIN },
+    Scenario { name: "10,000", shape: Shape::Filters(10_000), ..PLAIN },
+    Scenario { name: "100,000", shape: Shape::Filters(100_000), ..PLAIN },
+    Scenario { name: "1,000,000", shape: Shape::Filters(1_000_000), ..PLAIN },
+];
+
+/// What two cores are compared with one by, and several transports with one another.
+pub(crate) const PAIRS: Scenario = Scenario { name: "pairs b16", ..PLAIN };
+
 /// At the pace of devices: each message wakes somebody.
 pub(crate) const PACED: [Scenario; 8] = [
     at(20_000, "iot_q0", Shape::Pairs(4_000), 256, 0),
@@ -119,26 +130,22 @@ impl Scenario {
         self.qos == 0 && self.version == Version::V311 && !matches!(self.shape, Shape::Shared(_))
     }
 
-    pub(crate) fn subscribers(&self) -> impl Iterator<Item = Client> {
-        let qos = self.qos;
-        let shape = self.shape;
-        let client = move |number: u32| {
-            let (filter, numbers): (fn(u32) -> String, _) = match shape {
-                Shape::FanIn(_) | Shape::FanOut(_) => (plain, 0..1),
-                Shape::Pairs(_) => (plain, number..number + 1),
-                Shape::Shared(_) => (shared, 0..1),
-                Shape::Filters(_) => {
-                    let held = shape.received();
-                    (wildcard, number * held..(number + 1) * held)
-                }
-            };
-            Client { id: format!("s{number}"), filters: Some(Filters { filter, numbers, qos }) }
-        };
-        (0..self.shape.subscribers()).map(client)
+    /// Whether it is measured how long a message takes: from when it was due, else from when it was sent.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.per_write == 1
     }
 
-    pub(crate) fn publishers(&self) -> impl Iterator<Item = Client> {
-        (0..self.shape.publishers()).map(|number| Client { id: format!("p{number}"), filters: None })
+    pub(crate) fn filters(&self, subscriber: u32) -> Filters {
+        let (filter, numbers): (fn(u32) -> String, _) = match self.shape {
+            Shape::FanIn(_) | Shape::FanOut(_) => (plain, 0..1),
+            Shape::Pairs(_) => (plain, subscriber..subscriber + 1),
+            Shape::Shared(_) => (shared, 0..1),
+            Shape::Filters(_) => {
+                let held = self.shape.received();
+                (wildcard, subscriber * held..(subscriber + 1) * held)
+            }
+        };
+        Filters { filter, numbers, qos: self.qos }
     }
 }
 
@@ -224,15 +231,15 @@ mod tests {
 
     #[test]
     fn every_stream_comes_to_the_subscribers_that_its_topic_matches() {
-        for scenario in BATCHED.iter().chain(&PACED) {
+        for scenario in BATCHED.iter().chain(&PACED).chain(&MATCHING) {
             let shape = scenario.shape;
             let received = shape.received() * shape.subscribers();
             let copies = if let Shape::Shared(members) = shape { members } else { shape.copies() };
             assert_eq!(received, shape.streams() * copies, "{}", scenario.name);
-            for (number, client) in scenario.subscribers().enumerate().take(2) {
-                let filters = client.filters.unwrap();
+            for number in 0..2.min(shape.subscribers()) {
+                let filters = scenario.filters(number);
                 if matches!(shape, Shape::Pairs(_) | Shape::Filters(_)) {
-                    assert_eq!(filters.numbers.start, shape.first(number as u32), "{}", scenario.name);
+                    assert_eq!(filters.numbers.start, shape.first(number), "{}", scenario.name);
                     assert_eq!(filters.numbers.len() as u32, shape.received(), "{}", scenario.name);
                 }
             }

@@ -12,6 +12,12 @@ pub(crate) enum Measure {
     P99,
     P999,
     Memory,
+    Connect,
+    Retained,
+    Filters,
+    Matching,
+    Cores,
+    Transports,
 }
 
 /// One figure of one run.
@@ -47,10 +53,18 @@ impl Measure {
             Self::Load => {
                 "The load generator's own core, %: near 100 it is what limits the rate, not the broker"
             }
-            Self::P50 => "Latency from the time a message was due, p50, µs",
-            Self::P99 => "Latency from the time a message was due, p99, µs",
-            Self::P999 => "Latency from the time a message was due, p99.9, µs",
+            Self::P50 => {
+                "Latency, p50, µs: from when a message was due; of b1 from when it was sent, one at a time for each publisher"
+            }
+            Self::P99 => "Latency, p99, µs",
+            Self::P999 => "Latency, p99.9, µs",
             Self::Memory => "Memory in RAM",
+            Self::Connect => "Connecting",
+            Self::Retained => "Retained messages of 16 bytes",
+            Self::Filters => "Subscribing wildcard filters, 100 clients",
+            Self::Matching => "Broker CPU per delivered message while there are so many filters, µs",
+            Self::Cores => "Two cores beside one: pairs b16",
+            Self::Transports => "Broker CPU per delivered message through other transports, µs",
         }
     }
 }

@@ -56,7 +56,7 @@ struct Opening {
     number: usize,
     filters: Option<Filters>,
     /// Those that the SUBSCRIBE on its way asks for.
-    asked: u32,
+    asked: usize,
 }
 
 impl Fleet {
@@ -74,15 +74,59 @@ impl Fleet {
     }
 
     /// Connects everybody, some at a time, until the last has what it subscribed.
-    pub(crate) fn open(&mut self, clients: impl Iterator<Item = Client>) -> Result<(), String> {
-        let mut clients = clients.peekable();
+    pub(crate) fn open(&mut self, mut clients: impl Iterator<Item = Client>) -> Result<(), String> {
+        self.drive(|fleet| clients.next().map(|client| fleet.begin(client)).transpose())
+    }
+
+    /// Subscribes for those who are connected, some at a time.
+    pub(crate) fn subscribe(
+        &mut self,
+        mut wishes: impl Iterator<Item = (usize, Filters)>,
+    ) -> Result<(), String> {
+        self.drive(|fleet| {
+            let Some((number, filters)) = wishes.next() else { return Ok(None) };
+            let mut opening = Opening { number, filters: Some(filters), asked: 0 };
+            fleet.ask(&mut opening)?;
+            Ok(Some(opening))
+        })
+    }
+
+    /// Hands over each frame that has come, with its connection's number and a place for what is answered.
+    pub(crate) fn turn(
+        &mut self,
+        at_most: Duration,
+        mut take: impl FnMut(usize, u8, &[u8], &mut Vec<u8>) -> Result<(), String>,
+    ) -> Result<bool, String> {
+        self.wait(Some(at_most))?;
+        let Self { events, wires, scratch, .. } = self;
+        let mut answers = Vec::new();
+        for event in events.iter() {
+            let number = event.token().0;
+            let wire = &mut wires[number];
+            wire.flush()?;
+            wire.receive(scratch, |first, body| take(number, first, body, &mut answers))?;
+            if !answers.is_empty() {
+                wire.send(&answers)?;
+                answers.clear();
+            }
+        }
+        Ok(!events.is_empty())
+    }
+
+    fn drive(
+        &mut self,
+        mut next: impl FnMut(&mut Self) -> Result<Option<Opening>, String>,
+    ) -> Result<(), String> {
         let mut opening: Vec<Opening> = Vec::with_capacity(AT_ONCE);
         let mut moved = Instant::now();
-        while !opening.is_empty() || clients.peek().is_some() {
+        loop {
             while opening.len() < AT_ONCE
-                && let Some(client) = clients.next()
+                && let Some(another) = next(self)?
             {
-                opening.push(self.begin(client)?);
+                opening.push(another);
+            }
+            if opening.is_empty() {
+                return Ok(());
             }
             self.wait(Some(Duration::from_millis(100)))?;
             let numbers: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
@@ -97,10 +141,9 @@ impl Fleet {
                 }
             }
             if moved.elapsed() > PATIENCE {
-                return Err(format!("{} clients are not let in", opening.len()));
+                return Err(format!("{} clients are not answered", opening.len()));
             }
         }
-        Ok(())
     }
 
     fn begin(&mut self, client: Client) -> Result<Opening, String> {
@@ -118,34 +161,34 @@ impl Fleet {
 
     /// Reads answers and asks for more; returns whether the client has all it wanted.
     fn advance(&mut self, opening: &mut Opening) -> Result<bool, String> {
-        let wire = &mut self.wires[opening.number];
         let mut answered = false;
         let asked = opening.asked;
-        wire.receive(&mut self.scratch, |first, body| match first {
+        self.wires[opening.number].receive(&mut self.scratch, |first, body| match first {
             kind::CONNACK if body.get(1) == Some(&0) => {
                 answered = true;
                 Ok(())
             }
             kind::SUBACK => {
-                let refused = body.iter().rev().take(asked as usize).find(|&&code| code > 2);
+                let refused = body.iter().rev().take(asked).find(|&&code| code > 2);
                 answered = true;
                 refused.map_or(Ok(()), |code| Err(format!("a filter is refused with {code:#04x}")))
             }
-            // What is retained may come before the SUBACK.
-            first if first & 0xf0 == kind::PUBLISH => Ok(()),
             _ => Err(format!("a client is answered {first:02x} {body:02x?}")),
         })?;
-        if !answered {
-            return Ok(false);
-        }
+        Ok(answered && !self.ask(opening)?)
+    }
+
+    /// Sends the next SUBSCRIBE, if there is one.
+    fn ask(&mut self, opening: &mut Opening) -> Result<bool, String> {
         let Some(filters) = opening.filters.as_mut().filter(|filters| !filters.numbers.is_empty()) else {
-            return Ok(true);
+            return Ok(false);
         };
         let end = filters.numbers.end.min(filters.numbers.start + PER_SUBSCRIBE);
         let some = filters.numbers.start..end;
-        opening.asked = some.len() as u32;
+        opening.asked = some.len();
         filters.numbers.start = end;
-        wire.send(&frame::subscribe(1, some.map(filters.filter), filters.qos, self.version))?;
-        Ok(false)
+        let subscribe = frame::subscribe(1, some.map(filters.filter), filters.qos, self.version);
+        self.wires[opening.number].send(&subscribe)?;
+        Ok(true)
     }
 }

@@ -78,12 +78,12 @@ const BUSY_TOPIC: &str = "busy/0000000";
 
 impl<'a> Load<'a> {
     /// Connects everybody.
-    pub(crate) fn prepare(scenario: &'a Scenario, address: SocketAddr) -> Result<Self, String> {
+    pub(crate) fn connect(scenario: &'a Scenario, address: SocketAddr) -> Result<Self, String> {
         let shape = scenario.shape;
         let mut fleet = Fleet::new(address, scenario.version)?;
-        fleet.open(scenario.subscribers())?;
+        fleet.open(clients("s", shape.subscribers()))?;
         let first_publisher = fleet.wires.len();
-        fleet.open(scenario.publishers())?;
+        fleet.open(clients("p", shape.publishers()))?;
         let busy = bystanders(scenario.beside, &mut fleet)?;
         let (topic, digits) = shape.topic();
         let batch =
@@ -114,6 +114,13 @@ impl<'a> Load<'a> {
             acknowledgements: Vec::with_capacity(64 << 10),
             began: Instant::now(),
         })
+    }
+
+    /// Subscribes what the scenario asks for.
+    pub(crate) fn subscribe(&mut self) -> Result<(), String> {
+        let subscribers = 0..self.scenario.shape.subscribers();
+        let scenario = self.scenario;
+        self.fleet.subscribe(subscribers.map(|number| (number as usize, scenario.filters(number))))
     }
 
     /// Publishes for a while and waits for the rest. What is lost, out of order or there twice is an error.
@@ -194,8 +201,9 @@ impl<'a> Load<'a> {
             if waits || !self.fleet.wires[wire].is_clear() {
                 continue;
             }
+            let due = if self.scenario.is_timed() { self.began.elapsed().as_nanos() as u64 } else { 0 };
             for message in 0..many {
-                self.fill(message, index, 0);
+                self.fill(message, index, due);
             }
             self.fleet.wires[wire].send(self.batch.bytes(many))?;
             any = true;
@@ -255,7 +263,7 @@ impl<'a> Load<'a> {
         let Self { scenario, fleet, acknowledgements: answers, .. } = self;
         let Fleet { events, wires, scratch, .. } = fleet;
         // One look at the clock for all that came together.
-        let now = if scenario.rate.is_some() { self.began.elapsed().as_nanos() as u64 } else { 0 };
+        let now = if scenario.is_timed() { self.began.elapsed().as_nanos() as u64 } else { 0 };
         let version = scenario.version;
         let last = self.first_publisher + self.publishers.len();
         for event in events.iter() {
@@ -364,12 +372,16 @@ fn acknowledged(first: u8, body: &[u8], answers: &mut Vec<u8>) -> Result<u32, St
     }
 }
 
+fn clients(prefix: &str, many: u32) -> impl Iterator<Item = Client> {
+    (0..many).map(move |number| Client { id: format!("{prefix}{number}"), filters: None })
+}
+
 /// Connects those who are there besides.
 fn bystanders(beside: Beside, fleet: &mut Fleet) -> Result<Option<Busy>, String> {
     match beside {
         Beside::Nothing => Ok(None),
         Beside::Idle(many) => {
-            fleet.open((0..many).map(|number| Client { id: format!("i{number}"), filters: None }))?;
+            fleet.open(clients("i", many))?;
             Ok(None)
         }
         Beside::Slow => {

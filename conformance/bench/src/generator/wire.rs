@@ -1,5 +1,6 @@
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use socket2::{Domain, Socket, Type};
@@ -18,9 +19,9 @@ pub(crate) struct Wire {
 impl Wire {
     pub(crate) fn connect(address: SocketAddr, source: Ipv4Addr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        // It ends without lingering, or tens of thousands would be in the way of the next run's.
+        socket.set_linger(Some(Duration::ZERO))?;
         if address.is_ipv4() && source != Ipv4Addr::LOCALHOST {
-            // Ports of a run before may linger.
-            socket.set_reuse_address(true)?;
             socket.bind(&SocketAddr::from((source, 0)).into())?;
         }
         socket.connect(&address.into())?;

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use super::{Kind, Manner};
+use super::{Carrier, Kind, Manner};
 
 /// What stands before the configuration's name on the command line.
 pub(super) fn arguments(kind: Kind) -> &'static [&'static str] {
@@ -22,8 +22,8 @@ pub(super) fn threads(manner: Manner) -> Option<usize> {
 pub(super) fn text(kind: Kind, address: SocketAddr, manner: Manner, directory: &Path) -> String {
     match kind {
         Kind::Watersmeet => watersmeet(address, manner, directory),
-        Kind::Flashmq => flashmq(address, manner),
-        Kind::Mosquitto => mosquitto(address, manner),
+        Kind::Flashmq => flashmq(address, manner, directory),
+        Kind::Mosquitto => mosquitto(address, manner, directory),
         Kind::Nats => nats(address, directory),
         Kind::Relay | Kind::Running(..) => String::new(),
     }
@@ -35,23 +35,37 @@ pub(super) fn text(kind: Kind, address: SocketAddr, manner: Manner, directory: &
 ///   40,000 messages);
 /// - `send_window`: as many unacknowledged deliveries as the other brokers send.
 fn watersmeet(address: SocketAddr, manner: Manner, directory: &Path) -> String {
-    let others = ["mqtts", "ws", "wss", "quic", "mqtt-sn", "coap", "stomp"]
-        .map(|name| format!("[listeners.{name}]\nenabled = false\n"));
-    let raised = "[broker]\nqueue_messages = 200000\n[limits]\nsend_window = 1000\n";
-    format!(
-        "state_directory = {directory:?}\n[http]\nenabled = false\n{}[listeners.mqtt]\nbind = \"{address}\"\n\
-         connect_rate = 1000000\n{}",
-        if manner.own_limits { "" } else { raised },
-        others.concat()
-    )
+    let mut text = format!("state_directory = {directory:?}\n[http]\nenabled = false\n");
+    if !manner.own_limits {
+        text += "[broker]\nqueue_messages = 200000\n[limits]\nsend_window = 1000\n";
+    }
+    if manner.carrier.is_secure() {
+        text += "[[tls.default.certificates]]\n";
+        text +=
+            &format!("chain = {:?}\nkey = {:?}\n", directory.join("chain.pem"), directory.join("key.pem"));
+    }
+    for name in ["mqtt", "mqtts", "ws", "wss", "quic", "mqtt-sn", "coap", "stomp"] {
+        let carrier = manner.carrier;
+        text += &if name == carrier.scheme() || (name == "mqtt" && carrier == Carrier::Quic) {
+            format!("[listeners.{name}]\nbind = \"{address}\"\nconnect_rate = 1000000\n")
+        } else {
+            format!("[listeners.{name}]\nenabled = false\n")
+        };
+    }
+    text
 }
 
-fn flashmq(address: SocketAddr, manner: Manner) -> String {
+fn flashmq(address: SocketAddr, manner: Manner, directory: &Path) -> String {
     let threads = threads(manner).map_or(String::new(), |threads| format!("thread_count {threads}\n"));
     let raised = "max_qos_msg_pending_per_client 65535\nmax_qos_bytes_pending_per_client 268435456\n\
                   client_max_write_buffer_size 67108864\nretained_messages_delivery_limit 4294967295\n";
+    let protocol = if manner.carrier.is_web_socket() { "websockets" } else { "mqtt" };
+    let secured = match manner.carrier.is_secure() {
+        true => format!("  fullchain {0}/chain.pem\n  privkey {0}/key.pem\n", directory.display()),
+        false => String::new(),
+    };
     format!(
-        "listen {{\n  protocol mqtt\n  inet_protocol ip4\n  inet4_bind_address {}\n  port {}\n}}\n\
+        "listen {{\n  protocol {protocol}\n  inet_protocol ip4\n  inet4_bind_address {}\n  port {}\n{secured}}}\n\
          allow_anonymous true\nlog_level none\nrlimit_nofile 20000\n{threads}{}",
         address.ip(),
         address.port(),
@@ -59,10 +73,16 @@ fn flashmq(address: SocketAddr, manner: Manner) -> String {
     )
 }
 
-fn mosquitto(address: SocketAddr, manner: Manner) -> String {
+fn mosquitto(address: SocketAddr, manner: Manner, directory: &Path) -> String {
     let raised = "max_queued_messages 0\nmax_inflight_messages 0\n";
+    let protocol = if manner.carrier.is_web_socket() { "protocol websockets\n" } else { "" };
+    let secured = match manner.carrier.is_secure() {
+        true => format!("certfile {0}/chain.pem\nkeyfile {0}/key.pem\n", directory.display()),
+        false => String::new(),
+    };
+    // It gives root's rights up and could not read the key then.
     format!(
-        "listener {} {}\nallow_anonymous true\nset_tcp_nodelay true\nlog_type none\n{}",
+        "user root\nlistener {} {}\n{protocol}{secured}allow_anonymous true\nset_tcp_nodelay true\nlog_type none\n{}",
         address.port(),
         address.ip(),
         if manner.own_limits { "" } else { raised }
@@ -81,7 +101,7 @@ fn nats(address: SocketAddr, directory: &Path) -> String {
 mod tests {
     use super::*;
 
-    const PINNED: Manner = Manner { pinned: true, threads: None, own_limits: false };
+    const PINNED: Manner = Manner { pinned: true, threads: None, own_limits: false, carrier: Carrier::Tcp };
 
     #[test]
     fn a_pinned_broker_has_one_thread_and_another_what_it_takes() {

@@ -1,5 +1,6 @@
 //! The brokers that are compared.
 
+mod carrier;
 mod config;
 mod version;
 
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub(crate) use carrier::Carrier;
+
 use crate::process::{self, BROKER_CORE};
 
 /// Something that takes part: how to start it, and what it is called.
@@ -17,7 +20,8 @@ use crate::process::{self, BROKER_CORE};
 pub(crate) struct Subject {
     pub(crate) name: String,
     pub(crate) kind: Kind,
-    place: String,
+    /// Where its program is.
+    pub(crate) place: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,14 +37,16 @@ pub(crate) enum Kind {
 }
 
 /// How a broker is started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Manner {
-    /// On a core of its own with one worker thread, or wherever the system puts as many as it takes by itself.
+    /// On a core of its own with one worker thread, or on all cores with as many as it takes by itself.
     pub(crate) pinned: bool,
     /// With a number of worker threads of its own.
     pub(crate) threads: Option<usize>,
     /// Whether queues are bounded as the broker comes, and not made so long that no hiccup of the machine loses anything.
     pub(crate) own_limits: bool,
+    /// What its one port speaks. Beside QUIC it speaks TCP, on the port with the same number.
+    pub(crate) carrier: Carrier,
 }
 
 /// A broker that runs. One that was started here ends with it.
@@ -100,6 +106,9 @@ impl Subject {
                 command
             }
             kind => {
+                if manner.carrier.is_secure() {
+                    carrier::certify(directory.path())?;
+                }
                 let file = directory.path().join("config");
                 std::fs::write(&file, config::text(kind, address, manner, directory.path()))
                     .map_err(fault)?;
