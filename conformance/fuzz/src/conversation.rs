@@ -166,9 +166,9 @@ impl OtherSide {
                 shared_subscriptions_available: true,
                 authentication: None,
             })),
-            Request::Authenticate(step) if self.draw(2) == 0 => Reply::Challenge(step),
+            Request::Authenticate(step) if self.draw(2) == 0 => Reply::Challenge(Box::new(step)),
             Request::Authenticate(EnhancedAuthentication { method, data }) => {
-                Reply::Authenticated(EnhancedAuthentication { method, data })
+                Reply::Authenticated(Box::new(EnhancedAuthentication { method, data }))
             }
             Request::Publish(_) | Request::PublishAll(_) => Reply::Published { matched: self.draw(2) },
             Request::Release(_) => Reply::Released { known: self.draw(2) == 0 },

@@ -373,7 +373,7 @@ impl Session {
         if self.is_full(turn.shared) {
             return turn.send(&Packet::WillTopicResp(ReturnCode::Congestion));
         }
-        let ticket = turn.request(Request::SetWill(will.clone()));
+        let ticket = turn.request(Request::SetWill(will.clone().map(Box::new)));
         self.pending.insert(ticket, Pending::WillTopic(will));
     }
 
@@ -388,7 +388,7 @@ impl Session {
             return turn.send(&Packet::WillMsgResp(ReturnCode::Congestion));
         }
         will.publish.payload = Bytes::copy_from_slice(message);
-        let ticket = turn.request(Request::SetWill(Some(will.clone())));
+        let ticket = turn.request(Request::SetWill(Some(Box::new(will.clone()))));
         self.pending.insert(ticket, Pending::WillMessage(Some(will)));
     }
 

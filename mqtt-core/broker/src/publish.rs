@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bus::{Filter, Message, Publish, Reason, Will};
+use bus::{Filter, Message, Publish, Qos, Reason, Will};
 
 use crate::access::{Access, Client, Interceptor, Permission};
 use crate::announce::is_system;
@@ -19,6 +19,15 @@ use crate::{Answer, BrokerEvent};
 
 /// How many members of a share group may turn out not to be allowed a message.
 const TRIES: u8 = 8;
+
+/// Messages that one client published, one after the other, on one topic with one guarantee.
+pub(crate) struct Burst<'a> {
+    pub(crate) messages: &'a [Arc<Message>],
+    pub(crate) qos: Qos,
+    pub(crate) priority: Priority,
+    /// Their size together.
+    pub(crate) bytes: usize,
+}
 
 impl Shared {
     /// Whether the client may publish this, and what the interceptors make of it. `allowed`: an earlier
@@ -126,13 +135,23 @@ impl Shared {
 
     /// Counts a publish and makes it a message.
     fn take(&self, client: &Client, publish: Publish, now: Instant) -> Arc<Message> {
-        self.counters.receive(publish.qos, publish.payload.len());
+        self.counters.receive(publish.qos, 1, publish.payload.len());
         Arc::new(self.message(client, publish, now))
     }
 
     fn distribute(&self, message: &Arc<Message>, origin: Option<&Arc<Record>>, routes: &mut Last) -> usize {
         let found = self.router.find(&message.topic, routes);
-        let matched = self.hand_out(message, &found, origin);
+        self.hand_out_counted(message, &found, origin)
+    }
+
+    /// The same as [`Shared::hand_out`], for a message of which it is to be known if it matched nothing.
+    pub(crate) fn hand_out_counted(
+        &self,
+        message: &Arc<Message>,
+        routes: &Routes,
+        origin: Option<&Arc<Record>>,
+    ) -> usize {
+        let matched = self.hand_out(message, routes, origin);
         if matched == 0 {
             self.counters.unrouted.fetch_add(1, Ordering::Relaxed);
         }
@@ -275,10 +294,14 @@ impl Shared {
 
     pub(crate) fn owe(&self, record: &Arc<Record>, queued: Queued, epoch: u64) {
         let now = queued.message.published;
-        let lost = match record.push(queued, epoch, &self.config) {
-            Ok(lost) => lost,
-            Err(queued) => return self.owe_anew(record, *queued),
-        };
+        match record.push(queued, epoch, &self.config) {
+            Ok(lost) => self.lose(record, lost, now),
+            Err(queued) => self.owe_anew(record, *queued),
+        }
+    }
+
+    /// Tells of what had to go at `now` because a queue was full.
+    pub(crate) fn lose(&self, record: &Record, lost: Vec<Queued>, now: Instant) {
         for lost in lost {
             let expired = lost.message.is_expired(now);
             self.lost(record, &lost, if expired { Reason::MessageExpired } else { Reason::QueueFull });
@@ -318,7 +341,8 @@ fn identity(queued: &Queued) -> (usize, Option<Filter>) {
     (Arc::as_ptr(&queued.message).addr(), queued.group.clone())
 }
 
-fn queued(message: &Arc<Message>, hit: &Hit, priority: Priority) -> Queued {
+/// What a session is owed that was hit so.
+pub(crate) fn queued(message: &Arc<Message>, hit: &Hit, priority: Priority) -> Queued {
     Queued {
         message: message.clone(),
         matched: hit.matched.clone(),

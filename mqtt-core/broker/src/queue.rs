@@ -7,7 +7,9 @@ use bus::{Filter, Matched, Message, Qos, Reason};
 
 use crate::config::{Config, WhenFull};
 use crate::priority::Priority;
+use crate::publish::{Burst, queued};
 use crate::replay::{Replay, Run};
+use crate::target::Hit;
 
 /// What one session is owed and has not been handed yet, bounded by count and bytes.
 #[derive(Default)]
@@ -37,27 +39,52 @@ pub(crate) struct Queued {
 }
 
 impl Queue {
-    /// Adds a message; returns what had to go for it, or itself. Expired messages go first, as far as they are
+    /// Adds a message; what had to go for it goes to `lost`, or itself. Expired messages go first, as far as they are
     /// the oldest, and then those of the lowest priority.
-    pub(crate) fn push(&mut self, queued: Queued, config: &Config) -> Vec<Queued> {
-        let (mut lost, size) = (Vec::new(), queued.message.size());
-        if self.bytes + size > config.queue_bytes && !self.can_fit(&queued, config) {
-            return vec![queued];
-        }
-        while !self.has_room(size, config) {
-            let Some(gone) = self.victim(&queued, config).and_then(|at| self.live.remove(at)) else {
-                lost.push(queued);
-                return lost;
-            };
-            self.bytes -= gone.message.size();
-            lost.push(gone);
+    pub(crate) fn push(&mut self, queued: Queued, config: &Config, lost: &mut Vec<Queued>) {
+        let size = queued.message.size();
+        if !self.has_room(size, config) && !self.make_room(&queued, size, config, lost) {
+            return lost.push(queued);
         }
         self.bytes += size;
         match self.live.back().is_some_and(|last| last.priority < queued.priority) {
             true => self.insert_after(queued),
             false => self.live.push_back(queued),
         }
-        lost
+    }
+
+    /// Adds messages that are alike, in order.
+    pub(crate) fn push_burst(
+        &mut self,
+        burst: &Burst<'_>,
+        hit: &Hit,
+        config: &Config,
+        lost: &mut Vec<Queued>,
+    ) {
+        let queued = burst.messages.iter().map(|message| queued(message, hit, burst.priority));
+        let has_room = self.live.len() + queued.len() <= config.queue_messages
+            && self.bytes + burst.bytes <= config.queue_bytes;
+        if has_room && self.live.back().is_none_or(|last| last.priority >= burst.priority) {
+            self.bytes += burst.bytes;
+            self.live.extend(queued);
+        } else {
+            queued.for_each(|queued| self.push(queued, config, lost));
+        }
+    }
+
+    #[cold]
+    fn make_room(&mut self, queued: &Queued, size: usize, config: &Config, lost: &mut Vec<Queued>) -> bool {
+        if self.bytes + size > config.queue_bytes && !self.can_fit(queued, config) {
+            return false;
+        }
+        while !self.has_room(size, config) {
+            let Some(gone) = self.victim(queued, config).and_then(|at| self.live.remove(at)) else {
+                return false;
+            };
+            self.bytes -= gone.message.size();
+            lost.push(gone);
+        }
+        true
     }
 
     /// Behind all that is as urgent.
@@ -109,6 +136,16 @@ impl Queue {
     /// Adds the retained messages of a new subscription; `total` counts those of all sessions.
     pub(crate) fn replay(&mut self, retained: impl Iterator<Item = Run>, total: &Arc<AtomicU64>) {
         self.replay.get_or_insert_with(|| Box::new(Replay::new(total))).add(retained);
+    }
+
+    /// The next message, if it is an ordinary one: at most once, not retained, and never expires.
+    #[inline]
+    pub(crate) fn pop_ordinary(&mut self) -> Option<Queued> {
+        let is_ordinary = |front: &&Queued| front.qos == Qos::AtMostOnce && front.message.expires.is_none();
+        self.live.front().filter(is_ordinary).filter(|_| self.replay.is_none())?;
+        let queued = self.live.pop_front()?;
+        self.bytes -= queued.message.size();
+        Some(queued)
     }
 
     /// The next message that has not expired, if `wanted` says so of it; the expired ones before it go to

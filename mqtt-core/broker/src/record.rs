@@ -10,11 +10,13 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::Client;
 use crate::config::Config;
 use crate::inflight::Inflight;
+use crate::publish::Burst;
 use crate::queue::{Queue, Queued};
 use crate::rights::UNJUDGED;
 use crate::screen::Screen;
 use crate::stats::Counters;
 use crate::subscriptions::Subscriptions;
+use crate::target::Hit;
 use crate::timers::TimerKey;
 
 /// How many deliveries are taken under one lock, and of how many bytes together.
@@ -79,6 +81,9 @@ pub(crate) struct Holder {
     hungry: bool,
     evicted: Option<Reason>,
 }
+
+/// The route to a session may not be valid any more.
+pub(crate) struct Stale;
 
 /// What a pull came to.
 #[derive(Default)]
@@ -176,15 +181,30 @@ impl Record {
         if epoch < state.revoked_at {
             return Err(Box::new(queued));
         }
-        let away = state.holder.is_none();
-        if state.ended || (away && queued.qos == Qos::AtMostOnce && !config.queue_qos0_offline) {
-            return Ok(Vec::new());
+        let mut lost = Vec::new();
+        if state.keeps(queued.qos, config) {
+            state.queue.push(queued, config, &mut lost);
+            feed(state);
         }
-        let lost = state.queue.push(queued, config);
-        let waker = state.holder.as_mut().and_then(Holder::feed);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        Ok(lost)
+    }
+
+    /// The same for messages that are alike.
+    pub(crate) fn push_burst(
+        &self,
+        burst: &Burst<'_>,
+        hit: &Hit,
+        epoch: u64,
+        config: &Config,
+    ) -> Result<Vec<Queued>, Stale> {
+        let mut state = self.state.lock();
+        if epoch < state.revoked_at {
+            return Err(Stale);
+        }
+        let mut lost = Vec::new();
+        if state.keeps(hit.qos.min(burst.qos), config) {
+            state.queue.push_burst(burst, hit, config, &mut lost);
+            feed(state);
         }
         Ok(lost)
     }
@@ -240,7 +260,13 @@ impl Record {
         let before = events.len();
         let mut bytes = 0;
         let limit = room.min(BATCH);
+        let is_ordinary = screen.is_none() && !state.inflight.has_again();
         while events.len() - before < limit && bytes < BATCH_BYTES {
+            if is_ordinary && let Some(queued) = state.queue.pop_ordinary() {
+                bytes += queued.message.payload.len();
+                events.push(Event::Deliver(queued.into_delivery(None)));
+                continue;
+            }
             match next(state, screen.as_deref_mut(), window, now, &mut pulled) {
                 Some(event) => {
                     bytes += payload(&event);
@@ -296,7 +322,21 @@ impl Record {
     }
 }
 
+/// Wakes the connection that waits for what was queued.
+fn feed(mut state: MutexGuard<'_, State>) {
+    let waker = state.holder.as_mut().and_then(Holder::feed);
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 impl State {
+    /// Whether messages of this guarantee are queued now.
+    fn keeps(&self, qos: Qos, config: &Config) -> bool {
+        !self.ended && (self.holder.is_some() || qos > Qos::AtMostOnce || config.queue_qos0_offline)
+    }
+
     /// Whether a connection holds the session.
     pub(crate) fn is_held(&self) -> bool {
         self.holder.is_some()

@@ -37,6 +37,8 @@ pub(crate) struct Known {
     stamp: Stamp,
     pub(crate) targets: Targets,
     pub(crate) groups: Vec<GroupRoute>,
+    /// Whether every message of the topic goes to the same sessions.
+    pub(crate) is_plain: bool,
 }
 
 /// What the last topic of a publisher matched: routes with few targets, or where those with many are remembered, so
@@ -156,8 +158,9 @@ impl Known {
     /// Everybody who is owed a message because of these subscriptions, each once.
     fn new(stamp: Stamp, found: &[&Here]) -> Self {
         let entries: SmallVec<[&Entry; 8]> = found.iter().flat_map(|here| here.entries()).collect();
-        let groups = found.iter().flat_map(|here| here.groups()).map(Group::route).collect();
-        Self { stamp, targets: merge(&entries), groups }
+        let groups: Vec<_> = found.iter().flat_map(|here| here.groups()).map(Group::route).collect();
+        let is_plain = groups.is_empty() && entries.iter().all(|entry| entry.condition.is_none());
+        Self { stamp, targets: merge(&entries), groups, is_plain }
     }
 }
 

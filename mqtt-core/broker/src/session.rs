@@ -1,3 +1,5 @@
+mod run;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
@@ -24,6 +26,8 @@ use crate::router::Last;
 use crate::screen::{Screen, Seen};
 use crate::subscriptions::Key;
 use crate::{Answer, BrokerEvent, Course};
+
+pub use run::Settled;
 
 /// An open session, as the connection that holds it sees it: the only way to publish, subscribe and receive.
 pub struct Session {

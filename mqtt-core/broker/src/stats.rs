@@ -90,9 +90,9 @@ pub struct Stats {
 }
 
 impl Counters {
-    pub(crate) fn receive(&self, qos: Qos, bytes: usize) {
+    pub(crate) fn receive(&self, qos: Qos, messages: usize, bytes: usize) {
         if let Some(counter) = self.received.get(usize::from(qos.level())) {
-            counter.fetch_add(1, Relaxed);
+            counter.fetch_add(messages as u64, Relaxed);
         }
         self.received_bytes.fetch_add(bytes as u64, Relaxed);
     }

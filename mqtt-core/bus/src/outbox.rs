@@ -2,7 +2,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use crate::{Ack, DeliveryId, Lane, PeerName, Reason, Request, Ticket, Transport};
+use crate::{Ack, DeliveryId, Lane, PeerName, Publish, Reason, Request, Ticket, Transport};
 
 /// Payloads from this size on leave a stream by vectored write, without a copy.
 const SHARE_FROM: usize = 4 * 1024;
@@ -175,6 +175,27 @@ impl Outbox {
     /// For the driver: the next thing to do.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// For the driver: whether a publish is to be done next.
+    pub fn begins_with_publish(&self) -> bool {
+        matches!(self.actions.front(), Some(Action::Request(_, Request::Publish(_))))
+    }
+
+    /// For the driver: takes the publishes that are to be done next, as far as nothing else comes between them.
+    pub fn take_publishes(&mut self, run: &mut VecDeque<(Ticket, Publish)>) {
+        while self.begins_with_publish()
+            && let Some(Action::Request(ticket, Request::Publish(publish))) = self.actions.pop_front()
+        {
+            run.push_back((ticket, publish));
+        }
+    }
+
+    /// For the driver: gives publishes back, to be done next all the same.
+    pub fn put_back(&mut self, run: &mut VecDeque<(Ticket, Publish)>) {
+        while let Some((ticket, publish)) = run.pop_back() {
+            self.actions.push_front(Action::Request(ticket, Request::Publish(publish)));
+        }
     }
 
     /// For the driver: how many frames went each way since it last asked.

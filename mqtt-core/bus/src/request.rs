@@ -38,7 +38,7 @@ pub enum Request {
     /// Asks for the retained message of one topic; answered [`Reply::Read`].
     Read(Topic),
     /// Sets or removes the will; answered [`Reply::WillSet`].
-    SetWill(Option<Will>),
+    SetWill(Option<Box<Will>>),
     /// Leaves the session; answered [`Reply::Disconnected`]. The session itself ends or stays as its expiry says.
     Disconnect(Disconnect),
 }
@@ -116,9 +116,9 @@ pub enum Reply {
     /// The session is open.
     Connected(Box<Connected>),
     /// The authentication goes on.
-    Challenge(EnhancedAuthentication),
+    Challenge(Box<EnhancedAuthentication>),
     /// The re-authentication is done; the data, if any, completes it for the client.
-    Authenticated(EnhancedAuthentication),
+    Authenticated(Box<EnhancedAuthentication>),
     /// The message is the broker's: routed, and stored where that was promised.
     Published {
         /// How many sessions or share groups matched; of several messages, the sum.

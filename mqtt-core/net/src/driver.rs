@@ -1,18 +1,19 @@
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use broker::{Answer, Broker, Exchange, Later, Opened, Reauthentication, Session, Underway};
+use broker::{Answer, Broker, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
 use bus::{
     Action, Address, Connection, EnhancedAuthentication, Event, Lane, Outbox, Peer, PeerName, Protocol,
-    Reason, Reply, Request, Ticket,
+    Publish, Reason, Reply, Request, Ticket,
 };
 use tracing::debug;
 
 use crate::meter::Meter;
-use crate::overload::{self, Overload};
+use crate::overload::{self, Overload, Pressure};
 use crate::quota::Quota;
 
 /// Runs one connection against the broker: performs what it asks for, hands it what the broker says.
@@ -67,6 +68,18 @@ struct Waiting {
     answer: Later<Settle>,
     ticket: Ticket,
     actions: VecDeque<Action>,
+}
+
+/// What a thread lends to the driver whose turn it is, so that it need not be made anew each time.
+#[derive(Default)]
+struct Lists {
+    run: VecDeque<(Ticket, Publish)>,
+    settled: Vec<Settled>,
+    events: Vec<Event>,
+}
+
+thread_local! {
+    static LISTS: Cell<Lists> = Cell::default();
 }
 
 /// How an answer changes the driver, once it is there.
@@ -292,14 +305,28 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> bool {
-        let mut events = Vec::new();
+        let mut lists = LISTS.take();
+        let more = self.pull_into(&mut lists.events, deliver, now, out, names, cx);
+        LISTS.set(lists);
+        more
+    }
+
+    fn pull_into(
+        &mut self,
+        events: &mut Vec<Event>,
+        deliver: bool,
+        now: Instant,
+        out: &mut Outbox,
+        names: &mut dyn Names,
+        cx: &mut Context<'_>,
+    ) -> bool {
         for _ in 0..PULLS {
             if self.closing.is_some() || self.waiting.is_some() {
                 return false;
             }
             let room = if deliver { self.connection.room() } else { 0 };
             let Some(session) = &mut self.session else { return false };
-            let more = session.pull(room, now, cx.waker(), &mut events);
+            let more = session.pull(room, now, cx.waker(), events);
             let idle = !more && events.len() < room && self.connection.wants_idle();
             let nothing = events.is_empty();
             for event in events.drain(..) {
@@ -327,13 +354,37 @@ impl Driver {
 
     /// Performs what the connection asked for, and what it asks for in answer.
     fn perform(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        while let Some(action) = out.next_action() {
-            if let Some(waiting) = &mut self.waiting {
-                waiting.actions.push_back(action);
-                continue;
+        loop {
+            self.publish_runs(now, out, names, cx);
+            let Some(action) = out.next_action() else { return };
+            match &mut self.waiting {
+                Some(waiting) => waiting.actions.push_back(action),
+                None => self.act(action, now, out, names, cx),
             }
-            self.act(action, now, out, names, cx);
         }
+    }
+
+    /// Performs the publishes that are next, those that are alike together.
+    fn publish_runs(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
+        let limited = self.quota.is_some()
+            || self.overload.as_ref().is_some_and(|overload| overload.pressure() == Pressure::Full);
+        if limited || self.waiting.is_some() || self.session.is_none() || !out.begins_with_publish() {
+            return;
+        }
+        let mut lists = LISTS.take();
+        out.take_publishes(&mut lists.run);
+        while let (None, Some(session)) = (&self.waiting, &mut self.session) {
+            let before = lists.run.len();
+            session.publish_run(&mut lists.run, &mut lists.settled, now);
+            self.meter.published(before - lists.run.len());
+            for (ticket, outcome) in lists.settled.drain(..).filter(|(ticket, _)| *ticket != Ticket::NONE) {
+                self.connection.handle(Event::Reply(ticket, outcome), now, out);
+            }
+            let Some((ticket, publish)) = lists.run.pop_front() else { break };
+            self.act(Action::Request(ticket, Request::Publish(publish)), now, out, names, cx);
+        }
+        out.put_back(&mut lists.run);
+        LISTS.set(lists);
     }
 
     fn act(
@@ -443,15 +494,15 @@ impl Driver {
             }
             Settle::Opened(Ok(Opened::Challenge(step, underway))) => {
                 self.authentication = Some(Authentication::First(underway));
-                Ok(Reply::Challenge(step))
+                Ok(Reply::Challenge(Box::new(step)))
             }
             Settle::Reauthentication(Ok(Reauthentication::Challenge(step, exchange))) => {
                 self.authentication = Some(Authentication::Again(exchange));
-                Ok(Reply::Challenge(step))
+                Ok(Reply::Challenge(Box::new(step)))
             }
             Settle::Reauthentication(Ok(Reauthentication::Done(step))) => {
                 let empty = || EnhancedAuthentication { method: "".into(), data: Default::default() };
-                Ok(Reply::Authenticated(step.unwrap_or_else(empty)))
+                Ok(Reply::Authenticated(Box::new(step.unwrap_or_else(empty))))
             }
             Settle::Opened(Err(reason)) => {
                 self.broker.count_refusal(self.protocol, reason);
@@ -480,7 +531,7 @@ fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<R
         Request::Subscribe(subscriptions) => session.subscribe(subscriptions, now),
         Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),
         Request::Read(topic) => session.read(topic, now),
-        Request::SetWill(will) => session.set_will(will),
+        Request::SetWill(will) => session.set_will(will.map(|will| *will)),
         Request::Disconnect(disconnect) => Answer::Now(session.leave(disconnect, now)),
         Request::Connect(_) | Request::Authenticate(_) => Answer::Now(Err(Reason::ProtocolViolation)),
     }

@@ -41,6 +41,10 @@ impl Meter {
         self.course.sent.messages += u64::from(matches!(event, Event::Deliver(_)));
     }
 
+    pub(crate) fn published(&mut self, messages: usize) {
+        self.course.received.messages += messages as u64;
+    }
+
     pub(crate) fn asked(&mut self, request: &Request) {
         match request {
             Request::Publish(_) => self.course.received.messages += 1,

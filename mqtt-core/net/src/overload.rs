@@ -83,7 +83,9 @@ impl Overload {
     /// Whether a publisher must wait.
     pub(crate) fn pauses(&self) -> bool {
         let pauses = self.pressure() == Pressure::Full;
-        self.paused.fetch_add(u64::from(pauses), Ordering::Relaxed);
+        if pauses {
+            self.paused.fetch_add(1, Ordering::Relaxed);
+        }
         pauses
     }
 

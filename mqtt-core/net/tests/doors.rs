@@ -98,7 +98,7 @@ fn every_request() -> Vec<Request> {
         }]),
         Request::Unsubscribe(vec![Unsubscribe::Id(SubscriptionId(1))]),
         Request::Read(topic()),
-        Request::SetWill(Some(will())),
+        Request::SetWill(Some(Box::new(will()))),
         Request::Disconnect(Disconnect { publish_will: true, session_expiry: None }),
     ];
     let mut kinds: Vec<usize> = all.iter().map(kind).collect();

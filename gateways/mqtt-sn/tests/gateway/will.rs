@@ -19,7 +19,7 @@ fn set_will(bench: &mut Bench) -> Option<Will> {
     let (ticket, request) = bench.request();
     let Request::SetWill(will) = request else { panic!("expected a will, found {request:?}") };
     bench.reply(ticket, Reply::WillSet);
-    will
+    will.map(|will| *will)
 }
 
 #[test]

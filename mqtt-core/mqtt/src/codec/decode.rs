@@ -3,7 +3,7 @@ use bus::{Qos, RetainHandling, SubscribeOptions};
 use super::connect::connect;
 use super::packet::Kind;
 use super::property::Place;
-use super::read::{Reader, Variable, variable};
+use super::read::{Reader, Variable, text, variable};
 use super::{
     Ack, Auth, ConnAck, DecodeError, Disconnect, Packet, Properties, Property, Publish, ReasonCode, SubAck,
     Subscribe, Unsubscribe, Version,
@@ -51,15 +51,20 @@ impl<'a> Frame<'a> {
         self.kind == Kind::Publish
     }
 
-    /// The PUBLISH that it is; most packets are, and go without the detour of a [`Packet`].
-    pub(crate) fn publish(&self, version: Version) -> Result<Publish<'a>, DecodeError> {
+    /// The PUBLISH that it is; most packets are, and go without the detour of a [`Packet`]. A topic name that is
+    /// `known` is not checked again.
+    pub(crate) fn publish(
+        &self,
+        version: Version,
+        known: Option<&'a str>,
+    ) -> Result<Publish<'a>, DecodeError> {
         self.check_length(version)?;
-        publish(self.flags, &mut Reader::new(self.body), version)
+        publish(self.flags, &mut Reader::new(self.body), version, known)
     }
 
     pub(crate) fn packet(&self, version: Version) -> Result<Packet<'a>, DecodeError> {
         if self.is_publish() {
-            return self.publish(version).map(Packet::Publish);
+            return self.publish(version, None).map(Packet::Publish);
         }
         let mut body = Reader::new(self.body);
         let packet = other(self.kind, &mut body, version)?;
@@ -86,13 +91,19 @@ fn fixed_flags_are_right(kind: Kind, flags: u8, version: Version) -> bool {
     version == Version::V31 || flags == kind.flags()
 }
 
-fn publish<'a>(flags: u8, body: &mut Reader<'a>, version: Version) -> Result<Publish<'a>, DecodeError> {
+fn publish<'a>(
+    flags: u8,
+    body: &mut Reader<'a>,
+    version: Version,
+    known: Option<&'a str>,
+) -> Result<Publish<'a>, DecodeError> {
     let qos = Qos::from_level(flags >> 1 & 0b11).ok_or(DecodeError::Qos)?; // [MQTT-3.3.1-4]
     let duplicate = flags & 0b1000 != 0;
     if duplicate && qos == Qos::AtMostOnce && version != Version::V31 {
         return Err(DecodeError::DuplicateAtMostOnce); // [MQTT-3.3.1-2]
     }
-    let topic = body.string()?;
+    let name = body.binary()?;
+    let topic = known.filter(|known| known.as_bytes() == name).map_or_else(|| text(name), Ok)?;
     let id = if qos == Qos::AtMostOnce { None } else { Some(body.packet_id()?) };
     let properties = Properties::read_in(version, body, Place::PUBLISH)?;
     if topic.is_empty() && properties.find(alias).is_none() {
@@ -109,7 +120,7 @@ fn other<'a>(kind: Kind, body: &mut Reader<'a>, version: Version) -> Result<Pack
     Ok(match kind {
         Kind::Connect => Packet::Connect(connect(body)?),
         Kind::ConnAck => Packet::ConnAck(connack(body, version)?),
-        Kind::Publish => Packet::Publish(publish(0, body, version)?),
+        Kind::Publish => Packet::Publish(publish(0, body, version, None)?),
         Kind::PubAck => Packet::PubAck(ack(kind, body, version)?),
         Kind::PubRec => Packet::PubRec(ack(kind, body, version)?),
         Kind::PubRel => Packet::PubRel(ack(kind, body, version)?),

@@ -55,12 +55,7 @@ impl<'a> Reader<'a> {
 
     /// UTF-8 without surrogates and without U+0000.
     pub(crate) fn string(&mut self) -> Result<&'a str, DecodeError> {
-        let bytes = self.binary()?;
-        let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8)?; // [MQTT-1.5.4-1]
-        if bytes.contains(&0) {
-            return Err(DecodeError::Nul); // [MQTT-1.5.4-2]
-        }
-        Ok(text)
+        self.binary().and_then(text)
     }
 
     pub(crate) fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
@@ -82,6 +77,15 @@ impl<'a> Reader<'a> {
         self.rest = rest;
         Ok(*taken)
     }
+}
+
+/// Bytes as text, without surrogates and without U+0000.
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, DecodeError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| DecodeError::Utf8)?; // [MQTT-1.5.4-1]
+    if bytes.contains(&0) {
+        return Err(DecodeError::Nul); // [MQTT-1.5.4-2]
+    }
+    Ok(text)
 }
 
 /// A variable byte integer as it was found.

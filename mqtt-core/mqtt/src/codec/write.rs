@@ -20,6 +20,17 @@ pub(crate) fn variable(out: &mut Vec<u8>, mut value: usize) {
     out.push(value as u8);
 }
 
+/// The fixed header of a PUBLISH, and the length of its topic.
+pub(crate) fn publish_head(out: &mut Vec<u8>, first: u8, remaining: usize, topic: u16) {
+    let [high, low] = topic.to_be_bytes();
+    if remaining < 0x80 {
+        return out.extend_from_slice(&[first, remaining as u8, high, low]); // most are short, and this is one store
+    }
+    out.push(first);
+    variable(out, remaining);
+    out.extend_from_slice(&[high, low]);
+}
+
 pub(crate) fn variable_length(value: usize) -> usize {
     match value {
         0..=0x7F => 1,

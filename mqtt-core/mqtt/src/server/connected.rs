@@ -174,16 +174,13 @@ impl Connected {
         (self.heard, self.progress) = (now, 0);
         let taken = frame.length;
         if frame.is_publish() {
-            // The same as below, without moving the packet about.
-            let is_taken = self.publish(&frame.publish(self.version)?, shared, out)?;
+            let last = self.last_topic.take();
+            let packet = frame.publish(self.version, last.as_ref().map(Topic::as_str))?;
+            let is_taken = self.publish(&packet, last.as_ref(), shared, out)?;
+            self.last_topic = self.last_topic.take().or(last);
             return Ok(if is_taken { Step::Took(taken) } else { Step::Wait });
         }
         match frame.packet(self.version)? {
-            Packet::Publish(packet) => {
-                if !self.publish(&packet, shared, out)? {
-                    return Ok(Step::Wait);
-                }
-            }
             Packet::PubAck(ack) => self.acknowledged(&ack, bus::Ack::Complete, out),
             Packet::PubRec(ack) => self.received(&ack, out),
             Packet::PubRel(ack) => {
@@ -198,7 +195,11 @@ impl Connected {
             Packet::Disconnect(packet) => return self.disconnect(&packet, shared, out),
             Packet::Auth(packet) => self.authenticate(&packet, out)?,
             Packet::Connect(_) => return Err(ProtocolError::violation("a second CONNECT")), // [MQTT-3.1.0-2]
-            Packet::ConnAck(_) | Packet::SubAck(_) | Packet::UnsubAck(_) | Packet::PingResp => {
+            Packet::Publish(_)
+            | Packet::ConnAck(_)
+            | Packet::SubAck(_)
+            | Packet::UnsubAck(_)
+            | Packet::PingResp => {
                 return Err(ProtocolError::violation("a packet that only servers send"));
             }
         }

@@ -58,9 +58,8 @@ impl Connected {
         let duplicate = delivery.duplicate && id.is_some(); // [MQTT-3.3.1-2]
         let qos = if id.is_some() { delivery.qos.level() } else { 0 };
         out.write_with_payload(&message.payload, |buffer| {
-            buffer.push(PUBLISH | u8::from(duplicate) << 3 | qos << 1 | u8::from(delivery.retain));
-            write::variable(buffer, remaining);
-            write::u16(buffer, topic.len() as u16);
+            let first = PUBLISH | u8::from(duplicate) << 3 | qos << 1 | u8::from(delivery.retain);
+            write::publish_head(buffer, first, remaining, topic.len() as u16);
             buffer.extend_from_slice(topic.as_bytes());
             if let Some(id) = id {
                 write::u16(buffer, id.get());

@@ -13,10 +13,12 @@ use crate::metadata::Said;
 const KEPT_TOPIC: usize = 256;
 
 impl Connected {
-    /// Hands a PUBLISH to the broker; `false` if it cannot be answered before earlier ones are.
+    /// Hands a PUBLISH to the broker; `false` if it cannot be answered before earlier ones are. `last` is the topic of
+    /// the one before.
     pub(super) fn publish(
         &mut self,
         packet: &Publish<'_>,
+        last: Option<&Topic>,
         shared: &Shared,
         out: &mut Outbox,
     ) -> Result<bool, ProtocolError> {
@@ -31,7 +33,7 @@ impl Connected {
         if !said.subscriptions.is_empty() {
             return Err(ProtocolError::violation("only servers send subscription identifiers")); // [MQTT-3.3.4-6]
         }
-        let topic = match self.topic(packet.topic, said.alias, lane, shared) {
+        let topic = match self.topic(packet.topic, last, said.alias, lane, shared) {
             Ok(topic) => topic,
             // The client would go on to use the alias.
             Err(error) if said.alias.is_some() => return Err(error),
@@ -123,6 +125,7 @@ impl Connected {
     fn topic(
         &mut self,
         name: &str,
+        last: Option<&Topic>,
         alias: Option<u16>,
         lane: Lane,
         shared: &Shared,
@@ -133,7 +136,7 @@ impl Connected {
             }
             return self.rare().incoming.find(alias).ok_or(alias_fault(Reason::TopicAliasInvalid));
         }
-        if let Some(last) = self.last_topic.as_ref().filter(|last| last.as_str() == name) {
+        if let Some(last) = last.filter(|last| std::ptr::eq(last.as_str(), name) || last.as_str() == name) {
             return Ok(last.clone());
         }
         let topic = topic(name, shared)?;

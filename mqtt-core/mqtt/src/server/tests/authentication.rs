@@ -20,7 +20,7 @@ fn challenged() -> Bench {
     bench.receive(&connect_5(CONNECT));
     let (ticket, Request::Connect(connect)) = bench.request() else { panic!("no connect") };
     assert_eq!(connect.credentials.enhanced, Some(step("1")));
-    bench.reply(ticket, Reply::Challenge(step("2")));
+    bench.reply(ticket, Reply::Challenge(Box::new(step("2"))));
     assert_eq!(bench.take_sent(), b"\xF0\x0A\x18\x08\x15\x00\x01M\x16\x00\x012");
     bench
 }
@@ -79,11 +79,11 @@ fn a_connected_client_authenticates_again() {
     bench.receive(b"\xF0\x0A\x19\x08\x15\x00\x01M\x16\x00\x015");
     let (ticket, asked) = authenticate(&mut bench);
     assert_eq!(asked, step("5"));
-    bench.reply(ticket, Reply::Challenge(step("6")));
+    bench.reply(ticket, Reply::Challenge(Box::new(step("6"))));
     assert_eq!(bench.take_sent(), b"\xF0\x0A\x18\x08\x15\x00\x01M\x16\x00\x016");
     bench.receive(b"\xF0\x0A\x18\x08\x15\x00\x01M\x16\x00\x017");
     let (ticket, _) = authenticate(&mut bench);
-    bench.reply(ticket, Reply::Authenticated(step("")));
+    bench.reply(ticket, Reply::Authenticated(Box::new(step(""))));
     assert_eq!(bench.take_sent(), b"\xF0\x06\x00\x04\x15\x00\x01M");
     bench.receive(b"\xF0\x06\x19\x04\x15\x00\x01M");
     let (ticket, _) = authenticate(&mut bench);

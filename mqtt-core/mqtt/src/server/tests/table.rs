@@ -370,7 +370,7 @@ fn again_challenged() -> Bench {
 fn challenge(mut bench: Bench) -> Bench {
     let (ticket, _) = bench.request();
     let step = EnhancedAuthentication { method: "M".into(), data: "?".into() };
-    bench.reply(ticket, Reply::Challenge(step));
+    bench.reply(ticket, Reply::Challenge(Box::new(step)));
     bench
 }
 

@@ -1,0 +1,123 @@
+//! Publishes that come one after the other and are alike, taken together: they are found allowed once, routed once,
+//! and every session that is owed them is locked and woken once. To everybody it is as if each had come alone.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::Session;
+use bus::{Message, Publish, Reason, Reply, Ticket};
+
+use crate::broker::Shared;
+use crate::config::Config;
+use crate::publish::{Burst, queued};
+use crate::record::{Record, Stale, State};
+use crate::router::Routes;
+
+/// What became of a publish, for whoever holds the ticket.
+pub type Settled = (Ticket, Result<Reply, Reason>);
+
+impl Session {
+    /// Publishes what stands first in `run`, as far as it is like the last publish that was allowed and can be done at
+    /// once, and adds what became of it to `settled`. What is left is for [`Session::publish`].
+    pub fn publish_run(
+        &mut self,
+        run: &mut VecDeque<(Ticket, Publish)>,
+        settled: &mut Vec<Settled>,
+        now: Instant,
+    ) {
+        self.now = now;
+        let length = self.alike(run);
+        if length < 2 || self.check(now).is_err() {
+            return;
+        }
+        let Self { shared, record, client, routes, epoch, .. } = self;
+        let Ok(_turn) = record.hold(*epoch) else { return };
+        let (mut messages, mut places, mut bytes) = (Vec::with_capacity(length), Vec::new(), 0);
+        for (ticket, publish) in run.drain(..length) {
+            let is_known = publish.once.map_or(Ok(false), |id| record.lock().remember(id, &shared.config));
+            let outcome = is_known.map(|_| Reply::Published { matched: 1 }); // [MQTT-3.3.1-10]
+            if matches!(is_known, Ok(false)) {
+                bytes += publish.payload.len();
+                messages.push(Arc::new(shared.message(client, publish, now)));
+                places.push(settled.len());
+            }
+            settled.push((ticket, outcome));
+        }
+        let Some(first) = messages.first() else { return };
+        shared.counters.receive(first.qos, messages.len(), bytes);
+        let found = shared.router.find(&first.topic, routes);
+        shared.hand_out_all(&messages, &found, record, |at, matched| {
+            if let Some((_, outcome)) = places.get(at).and_then(|place| settled.get_mut(*place)) {
+                *outcome = Ok(Reply::Published { matched });
+            }
+        });
+    }
+
+    /// How many publishes at the head of the run may go the way of the last one, and together.
+    fn alike(&self, run: &VecDeque<(Ticket, Publish)>) -> usize {
+        let shared = &self.shared;
+        if shared.translates(&self.client) || !shared.hooks.interceptors.is_empty() {
+            return 0;
+        }
+        let Some((topic, qos, retain, then)) = &self.allowed else { return 0 };
+        let is_valid = !retain && *then == (shared.hooks.authorizer.epoch(), self.rights);
+        let is_alike =
+            |publish: &Publish| publish.qos == *qos && publish.retain == *retain && publish.topic == *topic;
+        if !is_valid || run.front().is_none_or(|(_, first)| shared.check(first).is_err()) {
+            return 0;
+        }
+        run.iter().take_while(|(_, publish)| is_alike(publish)).count()
+    }
+}
+
+impl State {
+    /// Notes the id of an exactly-once publish; returns whether it was known.
+    fn remember(&mut self, id: u16, config: &Config) -> Result<bool, Reason> {
+        if self.received.contains(&id) {
+            return Ok(true);
+        }
+        if self.received.len() >= config.max_received {
+            return Err(Reason::ReceiveMaximumExceeded);
+        }
+        self.received.insert(id);
+        Ok(false)
+    }
+}
+
+impl Shared {
+    /// Owes messages of one topic and guarantee to all that its routes lead to; `tell` hears how many matched each.
+    fn hand_out_all(
+        &self,
+        messages: &[Arc<Message>],
+        routes: &Routes,
+        origin: &Arc<Record>,
+        mut tell: impl FnMut(usize, usize),
+    ) {
+        let Some(first) = messages.first().filter(|_| routes.is_plain) else {
+            for (at, message) in messages.iter().enumerate() {
+                tell(at, self.hand_out_counted(message, routes, Some(origin)));
+            }
+            return;
+        };
+        let bytes = messages.iter().map(|message| message.size()).sum();
+        let burst = Burst { messages, qos: first.qos, priority: self.priorities.of(&first.topic), bytes };
+        let mut matched = 0;
+        for target in &routes.targets {
+            let own = Arc::ptr_eq(origin, &target.record);
+            let Some(hit) = target.hit(first, own) else { continue };
+            matched += 1;
+            match target.record.push_burst(&burst, &hit, routes.epoch, &self.config) {
+                Ok(lost) => self.lose(&target.record, lost, first.published),
+                Err(Stale) => messages.iter().for_each(|message| {
+                    self.owe_anew(&target.record, queued(message, &hit, burst.priority));
+                }),
+            }
+        }
+        if matched == 0 {
+            self.counters.unrouted.fetch_add(messages.len() as u64, Ordering::Relaxed);
+        }
+        (0..messages.len()).for_each(|at| tell(at, matched));
+    }
+}
