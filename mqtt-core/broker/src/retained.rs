@@ -19,6 +19,8 @@ struct Inner {
     tree: Tree<Option<Kept>>,
     count: usize,
     bytes: usize,
+    /// Before this nothing expires; `None` if nothing will.
+    soonest: Option<Instant>,
 }
 
 #[derive(Clone)]
@@ -85,14 +87,20 @@ impl Retained {
 
     /// Throws away what has expired.
     pub(crate) fn sweep(&self, now: Instant) {
+        if self.inner.read().soonest.is_none_or(|soonest| soonest > now) {
+            return; // all would have to be looked at
+        }
         let mut inner = self.inner.write();
-        let (mut count, mut bytes) = (0, 0);
+        let (mut count, mut bytes, mut soonest) = (0, 0, None);
         inner.tree.change_all(&mut |kept| {
             kept.take_if(|kept| kept.is_over(now));
-            count += usize::from(kept.is_some());
-            bytes += kept.as_ref().map_or(0, |kept| kept.found.message.size());
+            if let Some(kept) = kept {
+                count += 1;
+                bytes += kept.found.message.size();
+                soonest = earlier(soonest, kept.ends());
+            }
         });
-        (inner.count, inner.bytes) = (count, bytes);
+        (inner.count, inner.bytes, inner.soonest) = (count, bytes, soonest);
     }
 
     /// How many messages there are, and their bytes.
@@ -124,7 +132,9 @@ impl Inner {
         if count > config.max_retained || bytes > config.retained_bytes {
             return Err(Reason::QuotaExceeded);
         }
-        *self.tree.place(message.topic.as_str()) = Some(Kept::new(message, publisher, config));
+        let kept = Kept::new(message, publisher, config);
+        self.soonest = earlier(self.soonest, kept.ends());
+        *self.tree.place(message.topic.as_str()) = Some(kept);
         (self.count, self.bytes) = (count, bytes);
         Ok(())
     }
@@ -135,6 +145,7 @@ impl Inner {
         if let Some(old) = old {
             self.count += 1;
             self.bytes += old.found.message.size();
+            self.soonest = earlier(self.soonest, old.ends());
             *self.tree.place(topic.as_str()) = Some(old);
         }
     }
@@ -162,4 +173,13 @@ impl Kept {
     fn is_over(&self, now: Instant) -> bool {
         self.found.message.is_expired(now) || self.until.is_some_and(|until| until <= now)
     }
+
+    /// From when on it is over.
+    fn ends(&self) -> Option<Instant> {
+        earlier(self.found.message.expires, self.until)
+    }
+}
+
+fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
