@@ -22,7 +22,7 @@ pub(crate) struct Stamp {
     sum: u64,
 }
 
-const COUNTERS: u16 = 4096;
+const COUNTERS: u16 = 1024;
 
 impl Epochs {
     pub(crate) fn now(&self) -> u64 {

@@ -264,3 +264,53 @@ impl<T> Vacant for Option<T> {
         self.is_none()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl<V> Node<V> {
+        /// Bytes that it holds beside its own.
+        fn held(&self) -> usize {
+            let plus = self.plus.as_deref().map_or(0, |plus| size_of::<Stem<V>>() + plus.held());
+            self.branches.allocation_size() + self.branches.iter().map(Stem::held).sum::<usize>() + plus
+        }
+    }
+
+    impl<V> Stem<V> {
+        fn held(&self) -> usize {
+            let label = if let Label::Long(label) = &self.label { label.len() } else { 0 };
+            let End::Node(node) = &self.end else { return label };
+            label + size_of::<Node<V>>() + node.held()
+        }
+    }
+
+    fn filled(filter: &str, count: usize) -> Tree<Option<u64>> {
+        let mut tree = Tree::default();
+        for n in 0..count {
+            *tree.place(&filter.replace("{}", &n.to_string())) = Some(n as u64);
+        }
+        tree
+    }
+
+    #[test]
+    fn a_value_of_its_own_holds_little_beyond_itself() {
+        for filter in
+            ["site/dev{}/+/temp", "site/dev{}/#", "site/kitchen/{}", "{}/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o"]
+        {
+            let count = 50_000;
+            let each = filled(filter, count).root.held() / count;
+            assert!(each < 170, "{filter} takes {each} bytes");
+        }
+    }
+
+    #[test]
+    fn a_tree_that_is_emptied_gives_its_memory_back() {
+        let filter = "site/dev{}/+/temp";
+        let mut tree = filled(filter, 10_000);
+        for n in 1..10_000 {
+            tree.change(&filter.replace("{}", &n.to_string()), Option::take);
+        }
+        assert!(tree.root.held() < 4_000, "{} bytes for one value", tree.root.held());
+    }
+}
