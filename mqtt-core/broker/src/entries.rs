@@ -9,15 +9,16 @@ use crate::record::Record;
 
 /// The subscriptions of one filter or share group: most filters have one. Where they are many, each is found in one step:
 /// when a hundred thousand clients with the same filter go at once, none must look through all the others.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) enum Entries {
     #[default]
     None,
     One(Entry),
-    Many(Box<Crowd>),
+    /// Shared with whoever looks at all of them without keeping others from changing them.
+    Many(Arc<Crowd>),
 }
 
-#[derive(Default)]
+#[derive(Clone)]
 pub(crate) struct Crowd {
     list: Vec<Entry>,
     places: Option<HashMap<Place, usize>>,
@@ -76,9 +77,9 @@ impl Entries {
     pub(crate) fn push(&mut self, entry: Entry) {
         *self = match std::mem::take(self) {
             Self::None => Self::One(entry),
-            Self::One(first) => Self::Many(Box::new(Crowd { list: vec![first, entry], places: None })),
+            Self::One(first) => Self::Many(Arc::new(Crowd { list: vec![first, entry], places: None })),
             Self::Many(mut crowd) => {
-                crowd.push(entry);
+                Arc::make_mut(&mut crowd).push(entry);
                 Self::Many(crowd)
             }
         };
@@ -91,6 +92,7 @@ impl Entries {
             Self::One(other) if other.is_like(entry) => *self = Self::None,
             Self::None | Self::One(_) => {}
             Self::Many(crowd) => {
+                let crowd = Arc::make_mut(crowd);
                 crowd.remove(entry);
                 if crowd.list.len() <= 1 {
                     *self = crowd.list.pop().map_or(Self::None, Self::One);

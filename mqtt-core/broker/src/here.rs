@@ -8,7 +8,7 @@ use crate::target::merge;
 use crate::tree::Vacant;
 
 /// The subscriptions of one filter.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Here {
     entries: Entries,
     #[allow(clippy::box_collection, reason = "it is seldom there, and filters are many")]
@@ -16,6 +16,7 @@ pub(crate) struct Here {
 }
 
 /// The members of a share group by one filter.
+#[derive(Clone)]
 pub(crate) struct Group {
     filter: Filter,
     members: Entries,

@@ -106,24 +106,34 @@ impl Router {
             return Routes { epoch, known };
         }
         *last = Last::Nothing;
-        let tables = self.tables.read();
-        let found = tables.find(topic);
-        let find = || Arc::new(Known::new(self.epochs.stamp(topic), &found));
-        if found.iter().map(|here| here.len()).sum::<usize>() <= FEW {
-            let known = find();
+        if let Some(known) = self.find_few(topic) {
             *last = Last::Few(topic.clone(), known.clone());
             return Routes { epoch, known };
         }
-        let known = self.known_wide(topic).unwrap_or_else(|| {
-            let known = find();
-            let mut wide = self.wide.lock();
-            wide.retain(|(other, known)| other != topic && self.epochs.is_current(&known.stamp));
-            wide.truncate(WIDE_KEPT - 1);
-            wide.push_front((topic.clone(), known.clone()));
-            known
-        });
+        let known = self.known_wide(topic).unwrap_or_else(|| self.find_many(topic));
         *last = Last::Many(topic.clone(), Arc::downgrade(&known));
         Routes { epoch, known }
+    }
+
+    fn find_few(&self, topic: &Topic) -> Option<Arc<Known>> {
+        let tables = self.tables.read();
+        let found = tables.find(topic);
+        let is_few = found.iter().map(|here| here.len()).sum::<usize>() <= FEW;
+        is_few.then(|| Arc::new(Known::new(self.epochs.stamp(topic), found.into_iter())))
+    }
+
+    /// Many sessions take their time, in which subscriptions may change.
+    fn find_many(&self, topic: &Topic) -> Arc<Known> {
+        let tables = self.tables.read();
+        let stamp = self.epochs.stamp(topic);
+        let found: Vec<Here> = tables.find(topic).into_iter().cloned().collect();
+        drop(tables);
+        let known = Arc::new(Known::new(stamp, found.iter()));
+        let mut wide = self.wide.lock();
+        wide.retain(|(other, known)| other != topic && self.epochs.is_current(&known.stamp));
+        wide.truncate(WIDE_KEPT - 1);
+        wide.push_front((topic.clone(), known.clone()));
+        known
     }
 
     fn known_wide(&self, topic: &Topic) -> Option<Arc<Known>> {
@@ -141,7 +151,7 @@ impl Router {
     /// The same without anything remembered.
     pub(crate) fn routes(&self, topic: &Topic) -> Routes {
         let tables = self.tables.read();
-        let known = Arc::new(Known::new(self.epochs.stamp(topic), &tables.find(topic)));
+        let known = Arc::new(Known::new(self.epochs.stamp(topic), tables.find(topic).into_iter()));
         Routes { epoch: self.epochs.now(), known }
     }
 }
@@ -156,9 +166,9 @@ impl Deref for Routes {
 
 impl Known {
     /// Everybody who is owed a message because of these subscriptions, each once.
-    fn new(stamp: Stamp, found: &[&Here]) -> Self {
-        let entries: SmallVec<[&Entry; 8]> = found.iter().flat_map(|here| here.entries()).collect();
-        let groups: Vec<_> = found.iter().flat_map(|here| here.groups()).map(Group::route).collect();
+    fn new<'a>(stamp: Stamp, found: impl Iterator<Item = &'a Here> + Clone) -> Self {
+        let entries: SmallVec<[&Entry; 8]> = found.clone().flat_map(Here::entries).collect();
+        let groups: Vec<_> = found.flat_map(Here::groups).map(Group::route).collect();
         let is_plain = groups.is_empty() && entries.iter().all(|entry| entry.condition.is_none());
         Self { stamp, targets: merge(&entries), groups, is_plain }
     }
