@@ -60,6 +60,11 @@ impl Item {
         }
     }
 
+    /// Whether nothing is wrong if it cannot be measured: a broker may have been built without TLS or WebSocket.
+    pub(crate) fn may_fail(&self, kind: Kind) -> bool {
+        kind != Kind::Watersmeet && matches!(self.work, Work::Transport(carrier) if carrier != Carrier::Tcp)
+    }
+
     pub(crate) fn run(&self, subject: &Subject, conditions: &Conditions) -> Result<Vec<Figure>, String> {
         let manner = Manner { pinned: conditions.pinned, ..Manner::default() };
         let span = conditions.span;

@@ -46,6 +46,14 @@ fn main() -> ExitCode {
     }
 }
 
+/// What could not be measured.
+#[derive(Default)]
+struct Failures {
+    /// These make the comparison fail.
+    faults: Vec<String>,
+    unmeasured: Vec<String>,
+}
+
 fn compare(options: &Options) -> Result<(), String> {
     let mut items = item::all();
     items.retain(|item| options.only.is_match(&item.title));
@@ -70,16 +78,17 @@ fn compare(options: &Options) -> Result<(), String> {
     };
     let names = subjects.iter().map(|subject| subject.name.clone()).collect();
     let mut tables = Tables::new(names, yardstick, options.min_max);
-    let mut faults = Vec::new();
+    let mut failures = Failures::default();
     for item in &items {
-        measure(item, &subjects, options.rounds, &conditions, &mut tables, &mut faults);
+        measure(item, &subjects, options.rounds, &conditions, &mut tables, &mut failures);
     }
-    let text = report::text(options, &tables, &faults);
+    let text = report::text(options, &tables, &failures);
     write(&text)?;
     if let Some(file) = &options.save {
         std::fs::write(file, &text).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    if faults.is_empty() { Ok(()) } else { Err(format!("{} runs failed", faults.len())) }
+    let failed = failures.faults.len();
+    if failed == 0 { Ok(()) } else { Err(format!("{failed} runs failed")) }
 }
 
 /// Runs one item on all subjects in turn, round after round.
@@ -89,7 +98,7 @@ fn measure(
     rounds: u32,
     conditions: &Conditions,
     tables: &mut Tables,
-    faults: &mut Vec<String>,
+    failures: &mut Failures,
 ) {
     for round in 1..=rounds {
         for (number, subject) in
@@ -99,7 +108,12 @@ fn measure(
             match item.run(subject, conditions) {
                 Ok(figures) => figures.into_iter().for_each(|figure| tables.add(number, figure)),
                 Err(fault) => {
-                    faults.push(format!("{}, round {round}, {}: {fault}", item.title, subject.name))
+                    let list = if item.may_fail(subject.kind) {
+                        &mut failures.unmeasured
+                    } else {
+                        &mut failures.faults
+                    };
+                    list.push(format!("{}, round {round}, {}: {fault}", item.title, subject.name));
                 }
             }
         }

@@ -39,9 +39,12 @@ struct Route {
 /// Serves until it is killed.
 pub(crate) fn serve(address: SocketAddr) -> Result<(), String> {
     crate::generator::open_files();
-    let fault = |error: std::io::Error| format!("{address}: {error}");
+    accept(TcpListener::bind(address).map_err(|error| format!("{address}: {error}"))?)
+}
+
+fn accept(mut listener: TcpListener) -> Result<(), String> {
+    let fault = |error: std::io::Error| error.to_string();
     let mut poll = Poll::new().map_err(fault)?;
-    let mut listener = TcpListener::bind(address).map_err(fault)?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(fault)?;
     let mut events = Events::with_capacity(1_024);
     let mut relay = Relay { peers: Vec::new(), topics: HashMap::new(), scratch: vec![0; SCRATCH] };
@@ -127,4 +130,31 @@ impl Relay {
 fn text(bytes: &[u8]) -> Result<&[u8], String> {
     let length = bytes.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)));
     length.and_then(|length| bytes.get(2..2 + length)).ok_or_else(|| "a string is cut off".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::generator::Load;
+    use crate::scenario::{BATCHED, Beside, PACED, Scenario};
+
+    #[test]
+    fn what_the_load_sends_through_the_relay_comes_whole_and_in_order() {
+        let small = |scenario: &&Scenario| {
+            let connections = scenario.shape.subscribers() + scenario.shape.publishers();
+            scenario.suits_relay() && connections <= 101 && scenario.beside == Beside::Nothing
+        };
+        for scenario in BATCHED.iter().chain(&PACED).filter(small) {
+            let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+            let address = listener.local_addr().unwrap();
+            std::thread::spawn(|| accept(listener));
+            let mut load = Load::connect(scenario, address).unwrap();
+            load.subscribe().unwrap();
+            let outcome = load.run(Duration::from_millis(20), || Some(Duration::ZERO)).unwrap();
+            assert!(outcome.deliveries >= u64::from(scenario.shape.copies()), "{}", scenario.name);
+            assert_eq!(outcome.latency.quantile(0.5).is_some(), scenario.is_timed(), "{}", scenario.name);
+        }
+    }
 }

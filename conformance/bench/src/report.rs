@@ -1,11 +1,12 @@
 use std::fs;
 use std::process::Command;
 
+use crate::Failures;
 use crate::options::Options;
 use crate::table::Tables;
 
 /// The tables, with what must be known to repeat and to judge them.
-pub(crate) fn text(options: &Options, tables: &Tables, faults: &[String]) -> String {
+pub(crate) fn text(options: &Options, tables: &Tables, failures: &Failures) -> String {
     let command: Vec<String> = std::env::args().skip(1).map(|word| quoted(&word)).collect();
     let manner = if options.unpinned {
         "Neither broker nor load is bound to a core"
@@ -23,11 +24,13 @@ pub(crate) fn text(options: &Options, tables: &Tables, faults: &[String]) -> Str
         options.seconds,
         tables.subjects[tables.yardstick],
     );
-    if faults.is_empty() {
+    for (title, list) in [("Runs that failed", &failures.faults), ("Not measured", &failures.unmeasured)] {
+        if !list.is_empty() {
+            text += &format!("\n### {title}\n\n- {}\n", list.join("\n- "));
+        }
+    }
+    if failures.faults.is_empty() {
         text += "\nIn all runs nothing was lost, came twice, or came out of order.\n";
-    } else {
-        text += "\n### Runs that failed\n\n";
-        faults.iter().for_each(|fault| text += &format!("- {fault}\n"));
     }
     text
 }
