@@ -2,9 +2,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::fleet::PATIENCE;
+use super::inbox::{Inbox, acknowledged};
 use super::pace::Pace;
 use super::{Client, Filters, Fleet};
-use crate::frame::{Batch, Publish, Version, kind};
+use crate::frame::{Batch, Version};
 use crate::histogram::Histogram;
 use crate::scenario::{Beside, Scenario, Shape, digits};
 use crate::sequence::Sequence;
@@ -50,9 +51,9 @@ struct Publisher {
 
 /// What one publisher has on its way.
 #[derive(Clone, Default)]
-struct Window {
+pub(super) struct Window {
     sent: u64,
-    received: u64,
+    pub(super) received: u64,
 }
 
 /// The publisher of a topic whose subscriber reads no more.
@@ -264,7 +265,6 @@ impl<'a> Load<'a> {
         let Fleet { events, wires, scratch, .. } = fleet;
         // One look at the clock for all that came together.
         let now = if scenario.is_timed() { self.began.elapsed().as_nanos() as u64 } else { 0 };
-        let version = scenario.version;
         let last = self.first_publisher + self.publishers.len();
         for event in events.iter() {
             let number = event.token().0;
@@ -278,20 +278,20 @@ impl<'a> Load<'a> {
             answers.clear();
             if number < self.first_publisher {
                 let mut inbox = Inbox {
-                    shape: scenario.shape,
-                    qos: scenario.qos,
+                    scenario,
                     subscriber: number as u32,
                     windows: &mut self.windows,
                     sequence: &mut self.sequence,
                     received: &mut self.received,
                     latency: (now > 0).then_some((now, &mut self.latency)),
                 };
-                wire.receive(scratch, |first, body| inbox.take(first, body, version, answers))?;
+                wire.receive(scratch, |first, body| inbox.take(first, body, answers))?;
             } else {
                 let publisher = &mut self.publishers[number - self.first_publisher];
                 wire.receive(scratch, |first, body| {
                     let finished = acknowledged(first, body, answers)?;
-                    publisher.unfinished -= finished;
+                    let rest = publisher.unfinished.checked_sub(finished);
+                    publisher.unfinished = rest.ok_or("a message is acknowledged twice")?;
                     self.unfinished -= u64::from(finished);
                     Ok(())
                 })?;
@@ -302,73 +302,6 @@ impl<'a> Load<'a> {
             any = true;
         }
         Ok(any)
-    }
-}
-
-/// Where the deliveries of one subscriber are counted.
-struct Inbox<'a> {
-    shape: Shape,
-    qos: u8,
-    subscriber: u32,
-    windows: &'a mut [Window],
-    sequence: &'a mut Sequence,
-    received: &'a mut u64,
-    latency: Option<(u64, &'a mut Histogram)>,
-}
-
-impl Inbox<'_> {
-    fn take(
-        &mut self,
-        first: u8,
-        body: &[u8],
-        version: Version,
-        answers: &mut Vec<u8>,
-    ) -> Result<(), String> {
-        if first & 0xf0 != kind::PUBLISH {
-            return match (first, body) {
-                (kind::PUBREL, &[high, low, ..]) => {
-                    answers.extend([kind::PUBCOMP, 2, high, low]);
-                    Ok(())
-                }
-                _ => Err(format!("a subscriber got {first:02x} {body:02x?}")),
-            };
-        }
-        let publish = Publish::parse(first, body, version).ok_or("a subscriber got a malformed PUBLISH")?;
-        let [high, low] = publish.id;
-        if first >> 1 & 3 != self.qos {
-            return Err(format!("what was published at QoS {} came with {first:02x}", self.qos));
-        }
-        match self.qos {
-            0 => {}
-            1 => answers.extend([kind::PUBACK, 2, high, low]),
-            _ => answers.extend([kind::PUBREC, 2, high, low]),
-        }
-        let stamp = Stamp::decode(publish.payload).ok_or("a subscriber got a payload that is too short")?;
-        let (many, at) =
-            (self.shape.received(), stamp.stream.wrapping_sub(self.shape.first(self.subscriber)));
-        let place = if at < many { (self.subscriber * many + at) as usize } else { usize::MAX };
-        self.sequence.take(place, stamp.stream, stamp.sequence);
-        *self.received += 1;
-        let window = stamp.stream as usize % self.windows.len();
-        self.windows[window].received += 1;
-        if let Some((now, latency)) = &mut self.latency {
-            latency.add(now.saturating_sub(stamp.due));
-        }
-        Ok(())
-    }
-}
-
-/// What a publisher is answered: how many messages that finishes, and what is answered to it.
-fn acknowledged(first: u8, body: &[u8], answers: &mut Vec<u8>) -> Result<u32, String> {
-    match (first, body) {
-        // A third byte is the reason of MQTT 5.
-        (_, &[_, _, reason, ..]) if reason >= 0x80 => Err(format!("a message is refused with {reason:#04x}")),
-        (kind::PUBREC, &[high, low, ..]) => {
-            answers.extend([kind::PUBREL, 2, high, low]);
-            Ok(0)
-        }
-        (kind::PUBACK | kind::PUBCOMP, _) => Ok(1),
-        _ => Err(format!("a publisher got {first:02x} {body:02x?}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The load: one thread, one poll, no allocation per message.
 
 mod fleet;
+mod inbox;
 mod load;
 mod pace;
 mod wire;
