@@ -105,13 +105,23 @@ fn remaining(mut bytes: &[u8]) -> (usize, &[u8]) {
     (length, bytes)
 }
 
+/// A client whose session ends with the connection.
 pub(crate) fn connect(version: Version, client_id: &str) -> Vec<u8> {
+    opening(version, client_id, true)
+}
+
+/// A client whose session stays.
+pub(crate) fn connect_to_stay(version: Version, client_id: &str) -> Vec<u8> {
+    opening(version, client_id, false)
+}
+
+fn opening(version: Version, client_id: &str, clean_start: bool) -> Vec<u8> {
     encoded(
         version,
         &Packet::Connect(Connect {
             version,
             bridge: false,
-            clean_start: true,
+            clean_start,
             keep_alive: 60,
             client_id,
             username: None,
@@ -142,13 +152,12 @@ pub(crate) fn unsubscribe(version: Version, filter: &str) -> Vec<u8> {
     encoded(version, &Packet::Unsubscribe(Unsubscribe { id: PacketId::MIN, properties, filters }))
 }
 
-pub(crate) fn publish(
-    version: Version,
-    topic: &str,
-    qos: Qos,
-    retain: bool,
-    properties: Properties<'_>,
-) -> Vec<u8> {
+/// A message of QoS 0 and MQTT 3.1.1.
+pub(crate) fn message(topic: &str, retain: bool) -> Vec<u8> {
+    publish(Version::V311, topic, Qos::AtMostOnce, retain, Properties::NONE)
+}
+
+fn publish(version: Version, topic: &str, qos: Qos, retain: bool, properties: Properties<'_>) -> Vec<u8> {
     let id = (qos > Qos::AtMostOnce).then_some(PacketId::MIN);
     let publish = Publish { duplicate: false, qos, retain, topic, id, properties, payload: &PAYLOAD };
     encoded(version, &Packet::Publish(publish))

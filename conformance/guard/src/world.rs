@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use access::AuthChain;
 use broker::{Broker, Config, Hooks, Observer};
-use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Reason, Transport};
+use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Publish, Reason, Transport};
 use lwm2m::Lwm2m;
 use mqtt::Mqtt;
 use mqtt_sn::MqttSn;
@@ -164,6 +164,13 @@ impl World {
     pub fn send(&mut self, peer: usize, input: &[u8]) {
         self.now += STEP;
         self.give(peer, input);
+        self.settle();
+    }
+
+    /// The server itself says something, below no client's name.
+    pub fn announce(&mut self, publish: Publish) {
+        self.now += STEP;
+        self.broker.announce(publish, self.now).expect("a message that the server may send");
         self.settle();
     }
 

@@ -28,9 +28,11 @@ fn no_message_asks_for_more_memory_than_its_budget() {
             "{:<26} {allocations:>12.3} ({:>9.3}) {bytes:>13.1} ({:>8.1})",
             path.name, stored.allocations, stored.bytes
         );
-        let verdict = *verdicts.iter().find(|verdict| **verdict != Verdict::Kept).unwrap_or(&Verdict::Kept);
+        let has = |verdict| verdicts.contains(&verdict);
+        let verdict = [Verdict::Exceeded, Verdict::Undercut].into_iter().find(|verdict| has(*verdict));
+        let verdict = verdict.unwrap_or(Verdict::Kept);
         println!("{row}{}", verdict.remark());
-        if verdicts.contains(&Verdict::Exceeded) {
+        if verdict == Verdict::Exceeded {
             exceeded.push(row);
         }
         budgets.paths.insert(path.name.to_owned(), Budget { allocations, bytes, ..stored });

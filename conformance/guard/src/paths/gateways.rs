@@ -1,12 +1,17 @@
 use bus::Qos;
 use coap::{Code, Message};
 use mqtt::Version;
-use mqtt_sn::{Packet, Publish, PublishQos, TopicId};
+use mqtt_sn::{Connect, Packet, Publish, PublishQos, TopicId};
 
 use super::mqtt::subscriber;
 use super::{Path, Round};
 use crate::frames::{PAYLOAD, PUBLISH};
 use crate::world::{Speaks, World};
+
+pub(crate) const STOMP_CONNECT: &[u8] = b"CONNECT\naccept-version:1.2\nhost:h\n\n\0";
+
+pub(crate) const SEND: &[u8] = b"SEND\ndestination:from/gateway\ncontent-type:text/plain\n\n\
+    xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\0";
 
 /// Each ends at an MQTT subscriber.
 pub(super) fn paths() -> Vec<Path> {
@@ -21,8 +26,7 @@ pub(super) fn paths() -> Vec<Path> {
 /// Confirmable requests, each with a message id of its own.
 fn coap() -> Round {
     let mut world = world();
-    let request = Message::request(Code::PUT).with_path(["ps", "from", "gateway"]).with_payload(PAYLOAD);
-    let mut datagram = request.encode();
+    let mut datagram = put("from/gateway");
     let peer = world.open(Speaks::Coap);
     let mut id = 0_u16;
     Box::new(move || {
@@ -35,13 +39,6 @@ fn coap() -> Round {
 
 fn mqtt_sn() -> Round {
     let mut world = world();
-    let connect = mqtt_sn::Connect {
-        will: false,
-        clean_session: true,
-        protocol_id: 1,
-        duration: 600,
-        client_id: "device",
-    };
     let register = Packet::Register { topic_id: 0, msg_id: 1, topic: "from/gateway" };
     let publish = Publish {
         dup: false,
@@ -51,16 +48,15 @@ fn mqtt_sn() -> Round {
         msg_id: 0,
         data: &PAYLOAD,
     };
-    let peer = world.open_with(Speaks::MqttSn, &encoded(&Packet::Connect(connect)));
-    world.send(peer, &encoded(&register));
-    again_and_again(world, peer, encoded(&Packet::Publish(publish)))
+    let peer = world.open_with(Speaks::MqttSn, &sn_encoded(&sn_connect("device")));
+    world.send(peer, &sn_encoded(&register));
+    again_and_again(world, peer, sn_encoded(&Packet::Publish(publish)))
 }
 
 fn stomp() -> Round {
     let mut world = world();
-    let peer = world.open_with(Speaks::Stomp, b"CONNECT\naccept-version:1.2\nhost:h\n\n\0");
-    let header = "SEND\ndestination:from/gateway\ncontent-type:text/plain\n\n";
-    again_and_again(world, peer, [header.as_bytes(), &PAYLOAD, b"\0"].concat())
+    let peer = world.open_with(Speaks::Stomp, STOMP_CONNECT);
+    again_and_again(world, peer, SEND.to_vec())
 }
 
 fn world() -> World {
@@ -76,7 +72,18 @@ fn again_and_again(mut world: World, peer: usize, bytes: Vec<u8>) -> Round {
     })
 }
 
-fn encoded(packet: &Packet<'_>) -> Vec<u8> {
+/// A confirmable PUT of a topic.
+pub(crate) fn put(topic: &str) -> Vec<u8> {
+    let path = std::iter::once("ps").chain(topic.split('/'));
+    Message::request(Code::PUT).with_path(path).with_payload(PAYLOAD).encode()
+}
+
+pub(crate) fn sn_connect(client_id: &str) -> Packet<'_> {
+    let (will, clean_session, protocol_id, duration) = (false, true, 1, 600);
+    Packet::Connect(Connect { will, clean_session, protocol_id, duration, client_id })
+}
+
+pub(crate) fn sn_encoded(packet: &Packet<'_>) -> Vec<u8> {
     let mut datagram = Vec::new();
     packet.encode(&mut datagram).expect("a short packet");
     datagram

@@ -1,6 +1,6 @@
 //! The main ways of a message through the server.
 
-mod gateways;
+pub(crate) mod gateways;
 mod mqtt;
 
 /// One way of a message, to be gone again and again.

@@ -1,9 +1,9 @@
 use bus::Qos;
-use mqtt::{Properties, Version};
+use mqtt::Version;
 
 use super::{Path, Round};
 use crate::frames::{
-    CONNACK, Message, PUBLISH, SUBACK, connect, disconnect, publish, subscribe, unsubscribe,
+    CONNACK, Message, PUBLISH, SUBACK, connect, disconnect, message, subscribe, unsubscribe,
 };
 use crate::world::{Speaks, World};
 
@@ -112,7 +112,7 @@ fn filters() -> Round {
     let publisher = world.open_with(Speaks::Mqtt, &connect(V3, "publisher"));
     // A stride that shares no factor with the number of filters comes to none of them twice.
     let topics = (0..2 * TOPICS as usize).map(|at| format!("site/{}/sensor/value", at * 37 % FILTERS));
-    each_once(world, publisher, topics.map(|topic| on(&topic, false)).collect(), PUBLISH)
+    each_once(world, publisher, topics.map(|topic| message(&topic, false)).collect(), PUBLISH)
 }
 
 fn connects() -> Round {
@@ -143,14 +143,14 @@ fn retained_set() -> Round {
     subscriber(&mut world, V3, "subscriber", "retained/#", Qos::AtMostOnce);
     let publisher = world.open_with(Speaks::Mqtt, &connect(V3, "publisher"));
     let topics = (0..2 * TOPICS).map(|number| format!("retained/{number}"));
-    each_once(world, publisher, topics.map(|topic| on(&topic, true)).collect(), PUBLISH)
+    each_once(world, publisher, topics.map(|topic| message(&topic, true)).collect(), PUBLISH)
 }
 
 fn retained_replay() -> Round {
     let mut world = World::new();
     let publisher = world.open_with(Speaks::Mqtt, &connect(V3, "publisher"));
     for number in 0..RETAINED {
-        world.send(publisher, &on(&format!("retained/{number}"), true));
+        world.send(publisher, &message(&format!("retained/{number}"), true));
     }
     let peer = world.open_with(Speaks::Mqtt, &connect(V3, "subscriber"));
     let subscribe = subscribe(V3, ["retained/#"], Qos::AtMostOnce);
@@ -197,8 +197,4 @@ fn each_once(mut world: World, peer: usize, frames: Vec<Vec<u8>>, counted: u8) -
         next += 1;
         world.sent.take(counted)
     })
-}
-
-fn on(topic: &str, retain: bool) -> Vec<u8> {
-    publish(V3, topic, Qos::AtMostOnce, retain, Properties::NONE)
 }
