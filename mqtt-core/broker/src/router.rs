@@ -13,7 +13,7 @@ use crate::here::{Group, Here};
 use crate::label::Label;
 use crate::share::{GroupRoute, Strategies};
 use crate::target::{Targets, merge};
-use crate::tree::{Tree, Vacant};
+use crate::tree::{SLACK, Tree, Vacant};
 
 /// Who is owed a message on a topic.
 #[derive(Default)]
@@ -72,9 +72,6 @@ const WIDE_KEPT: usize = 16;
 /// How long a topic is that is kept in place.
 const SHORT: usize = 38;
 
-/// How much larger than its content a table may stay.
-const SLACK: usize = 8;
-
 impl Router {
     pub(crate) fn new(strategies: Strategies) -> Self {
         Self { strategies, ..Self::default() }
@@ -119,7 +116,7 @@ impl Router {
         let tables = self.tables.read();
         let found = tables.find(topic);
         let is_few = found.iter().map(|here| here.len()).sum::<usize>() <= FEW;
-        is_few.then(|| Arc::new(Known::new(self.epochs.stamp(topic), found.into_iter())))
+        is_few.then(|| Arc::new(Known::new(self.epochs.stamp(topic), found.iter().copied())))
     }
 
     /// Many sessions take their time, in which subscriptions may change.
@@ -130,9 +127,14 @@ impl Router {
         drop(tables);
         let known = Arc::new(Known::new(stamp, found.iter()));
         let mut wide = self.wide.lock();
-        wide.retain(|(other, known)| other != topic && self.epochs.is_current(&known.stamp));
-        wide.truncate(WIDE_KEPT - 1);
-        wide.push_front((topic.clone(), known.clone()));
+        let holds =
+            |(other, known): &(Topic, Arc<Known>)| other != topic && self.epochs.is_current(&known.stamp);
+        let (mut kept, gone): (VecDeque<_>, VecDeque<_>) = wide.drain(..).partition(holds);
+        let older = kept.split_off(kept.len().min(WIDE_KEPT - 1));
+        kept.push_front((topic.clone(), known.clone()));
+        *wide = kept;
+        drop(wide);
+        drop((gone, older)); // that takes its time too
         known
     }
 
@@ -151,7 +153,7 @@ impl Router {
     /// The same without anything remembered.
     pub(crate) fn routes(&self, topic: &Topic) -> Routes {
         let tables = self.tables.read();
-        let known = Arc::new(Known::new(self.epochs.stamp(topic), tables.find(topic).into_iter()));
+        let known = Arc::new(Known::new(self.epochs.stamp(topic), tables.find(topic).iter().copied()));
         Routes { epoch: self.epochs.now(), known }
     }
 }
@@ -219,10 +221,9 @@ impl Tables {
     fn find(&self, topic: &Topic) -> SmallVec<[&Here; 8]> {
         let mut found = SmallVec::new();
         let text = topic.as_str();
-        let (hash, is) = (self.wild.hashing.of(text.as_bytes()), |exact: &Exact| {
-            exact.topic.as_bytes() == text.as_bytes()
-        });
-        found.extend(self.exact.find(hash, is).map(|exact| &exact.here));
+        let hash = self.wild.hashing.of(text.as_bytes());
+        let exact = self.exact.find(hash, |exact| exact.topic.as_bytes() == text.as_bytes());
+        found.extend(exact.map(|exact| &exact.here));
         self.wild.of_topic(text, &mut |here: &Here| {
             if !here.is_vacant() {
                 found.push(here);

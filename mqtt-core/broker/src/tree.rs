@@ -45,7 +45,7 @@ pub(crate) trait Vacant: Default {
 const SHORT: usize = 22;
 
 /// How much larger than its content a table may stay.
-const SLACK: usize = 8;
+pub(crate) const SLACK: usize = 8;
 
 impl<V: Vacant> Tree<V> {
     /// The place of a topic or filter, which is made if need be.
