@@ -124,9 +124,9 @@ impl Inflight {
     /// Ends a delivery.
     pub(crate) fn complete(&mut self, id: DeliveryId) -> Option<Entry> {
         let at = self.position(id)?;
-        let entry = self.entries.remove(at);
+        let entry = if at == 0 { self.entries.pop_front() } else { self.entries.remove(at) };
         self.handed -= usize::from(at < self.handed);
-        if let Some(entry) = &entry {
+        if let Some(entry) = entry.as_ref().filter(|_| self.has_missed()) {
             self.missed.remove(&entry.sequence);
         }
         if self.entries.is_empty() && self.entries.capacity() > 64 {

@@ -138,11 +138,14 @@ impl Queue {
         self.replay.get_or_insert_with(|| Box::new(Replay::new(total))).add(retained);
     }
 
-    /// The next message, if it is an ordinary one: at most once, not retained, and never expires.
+    /// The next message, if it is an ordinary one: it is not retained, never expires, and needs no id unless there is
+    /// `room` for it.
     #[inline]
-    pub(crate) fn pop_ordinary(&mut self) -> Option<Queued> {
-        let is_ordinary = |front: &&Queued| front.qos == Qos::AtMostOnce && front.message.expires.is_none();
-        self.live.front().filter(is_ordinary).filter(|_| self.replay.is_none())?;
+    pub(crate) fn pop_ordinary(&mut self, room: bool) -> Option<Queued> {
+        let front = self.live.front().filter(|_| self.replay.is_none())?;
+        if front.message.expires.is_some() || !(room || front.qos == Qos::AtMostOnce) {
+            return None;
+        }
         let queued = self.live.pop_front()?;
         self.bytes -= queued.message.size();
         Some(queued)

@@ -262,9 +262,13 @@ impl Record {
         let limit = room.min(BATCH);
         let is_ordinary = screen.is_none() && !state.inflight.has_again();
         while events.len() - before < limit && bytes < BATCH_BYTES {
-            if is_ordinary && let Some(queued) = state.queue.pop_ordinary() {
+            if is_ordinary && let Some(queued) = state.queue.pop_ordinary(state.inflight.handed() < window) {
                 bytes += queued.message.payload.len();
-                events.push(Event::Deliver(queued.into_delivery(None)));
+                let id = match queued.qos {
+                    Qos::AtMostOnce => None,
+                    _ => state.inflight.hand(queued.clone()),
+                };
+                events.push(Event::Deliver(queued.into_delivery(id)));
                 continue;
             }
             match next(state, screen.as_deref_mut(), window, now, &mut pulled) {
@@ -289,33 +293,39 @@ impl Record {
         pulled
     }
 
-    /// Notes what the client said of a delivery. Returns a message that came through a share group and was
-    /// given back, for another member.
-    pub(crate) fn ack(&self, epoch: u64, id: DeliveryId, ack: Ack) -> Option<Queued> {
-        let mut state = self.lock_for(epoch).ok()?;
+    /// Notes what the client said of deliveries. Returns messages that came through a share group and were given
+    /// back, for other members.
+    pub(crate) fn ack(&self, epoch: u64, acks: &[(DeliveryId, Ack)]) -> Vec<Queued> {
+        let Ok(mut state) = self.lock_for(epoch) else { return Vec::new() };
+        acks.iter().filter_map(|(id, ack)| state.ack(*id, *ack)).collect()
+    }
+}
+
+impl State {
+    fn ack(&mut self, id: DeliveryId, ack: Ack) -> Option<Queued> {
         match ack {
             Ack::Received => {
-                if let Some(entry) = state.inflight.entry(id) {
+                if let Some(entry) = self.inflight.entry(id) {
                     entry.received = true;
                     entry.queued = None;
                 }
                 None
             }
             Ack::Complete | Ack::Reject(_) => {
-                state.inflight.complete(id);
+                self.inflight.complete(id);
                 None
             }
             Ack::Resend => {
-                state.inflight.resend(id);
+                self.inflight.resend(id);
                 None
             }
             Ack::Return => {
-                let mut queued = state.inflight.complete(id)?.queued?;
+                let mut queued = self.inflight.complete(id)?.queued?;
                 queued.duplicate = true;
                 if queued.group.is_some() {
                     return Some(queued);
                 }
-                state.queue.push_front(queued);
+                self.queue.push_front(queued);
                 None
             }
         }

@@ -358,13 +358,20 @@ impl Session {
 
     /// Notes what the client said of a delivery.
     pub fn ack(&mut self, id: DeliveryId, ack: Ack) {
+        self.ack_all(&[(id, ack)]);
+    }
+
+    /// The same for several, in order.
+    pub fn ack_all(&mut self, acks: &[(DeliveryId, Ack)]) {
         if !self.open {
             return;
         }
-        if let Ack::Reject(reason) = ack {
-            self.shared.counters.drop_message(reason);
+        for (_, ack) in acks {
+            if let Ack::Reject(reason) = ack {
+                self.shared.counters.drop_message(*reason);
+            }
         }
-        if let Some(returned) = self.record.ack(self.epoch, id, ack) {
+        for returned in self.record.ack(self.epoch, acks) {
             self.shared.redispatch(returned, &self.record);
         }
     }

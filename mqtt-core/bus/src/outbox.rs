@@ -177,17 +177,33 @@ impl Outbox {
         self.actions.pop_front()
     }
 
-    /// For the driver: whether a publish is to be done next.
-    pub fn begins_with_publish(&self) -> bool {
-        matches!(self.actions.front(), Some(Action::Request(_, Request::Publish(_))))
+    /// For the driver: whether several publishes are to be done next.
+    pub fn begins_with_publishes(&self) -> bool {
+        let is_publish = |at| matches!(self.actions.get(at), Some(Action::Request(_, Request::Publish(_))));
+        is_publish(0) && is_publish(1)
     }
 
     /// For the driver: takes the publishes that are to be done next, as far as nothing else comes between them.
     pub fn take_publishes(&mut self, run: &mut VecDeque<(Ticket, Publish)>) {
-        while self.begins_with_publish()
-            && let Some(Action::Request(ticket, Request::Publish(publish))) = self.actions.pop_front()
+        let is_publish = |action: &mut Action| matches!(action, Action::Request(_, Request::Publish(_)));
+        while let Some(Action::Request(ticket, Request::Publish(publish))) =
+            self.actions.pop_front_if(is_publish)
         {
             run.push_back((ticket, publish));
+        }
+    }
+
+    /// For the driver: whether several acknowledgements are to be noted next.
+    pub fn begins_with_acks(&self) -> bool {
+        let is_ack = |at| matches!(self.actions.get(at), Some(Action::Ack(..)));
+        is_ack(0) && is_ack(1)
+    }
+
+    /// For the driver: takes the acknowledgements that are to be noted next, as far as nothing else comes between them.
+    pub fn take_acks(&mut self, run: &mut Vec<(DeliveryId, Ack)>) {
+        let is_ack = |action: &mut Action| matches!(action, Action::Ack(..));
+        while let Some(Action::Ack(id, ack)) = self.actions.pop_front_if(is_ack) {
+            run.push((id, ack));
         }
     }
 

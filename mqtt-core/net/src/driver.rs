@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use broker::{Answer, Broker, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
 use bus::{
-    Action, Address, Connection, EnhancedAuthentication, Event, Lane, Outbox, Peer, PeerName, Protocol,
-    Publish, Reason, Reply, Request, Ticket,
+    Ack, Action, Address, Connection, DeliveryId, EnhancedAuthentication, Event, Lane, Outbox, Peer,
+    PeerName, Protocol, Publish, Reason, Reply, Request, Ticket,
 };
 use tracing::debug;
 
@@ -75,6 +75,7 @@ struct Waiting {
 struct Lists {
     run: VecDeque<(Ticket, Publish)>,
     settled: Vec<Settled>,
+    acks: Vec<(DeliveryId, Ack)>,
     events: Vec<Event>,
 }
 
@@ -356,6 +357,7 @@ impl Driver {
     fn perform(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
         loop {
             self.publish_runs(now, out, names, cx);
+            self.ack_run(out);
             let Some(action) = out.next_action() else { return };
             match &mut self.waiting {
                 Some(waiting) => waiting.actions.push_back(action),
@@ -364,12 +366,28 @@ impl Driver {
         }
     }
 
+    /// Notes the acknowledgements that are next, together.
+    fn ack_run(&mut self, out: &mut Outbox) {
+        let Some(session) =
+            self.session.as_mut().filter(|_| self.waiting.is_none() && out.begins_with_acks())
+        else {
+            return;
+        };
+        let mut lists = LISTS.take();
+        out.take_acks(&mut lists.acks);
+        session.ack_all(&lists.acks);
+        lists.acks.clear();
+        LISTS.set(lists);
+    }
+
     /// Performs the publishes that are next, those that are alike together.
     fn publish_runs(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        let limited = self.quota.is_some()
-            || self.overload.as_ref().is_some_and(|overload| overload.pressure() == Pressure::Full);
-        if limited || self.waiting.is_some() || self.session.is_none() || !out.begins_with_publish() {
+        if !out.begins_with_publishes() || self.waiting.is_some() || self.session.is_none() {
             return;
+        }
+        let is_pressed = |overload: &Arc<Overload>| overload.pressure() == Pressure::Full;
+        if self.quota.is_some() || self.overload.as_ref().is_some_and(is_pressed) {
+            return; // each is to be charged
         }
         let mut lists = LISTS.take();
         out.take_publishes(&mut lists.run);

@@ -5,8 +5,8 @@ use super::packet::Kind;
 use super::property::Place;
 use super::read::{Reader, Variable, text, variable};
 use super::{
-    Ack, Auth, ConnAck, DecodeError, Disconnect, Packet, Properties, Property, Publish, ReasonCode, SubAck,
-    Subscribe, Unsubscribe, Version,
+    Ack, Auth, ConnAck, DecodeError, Disconnect, Packet, PacketId, Properties, Property, Publish, ReasonCode,
+    SubAck, Subscribe, Unsubscribe, Version,
 };
 
 /// Reads the first packet of `input` and tells how many bytes it takes; `None` if it is not complete.
@@ -60,6 +60,15 @@ impl<'a> Frame<'a> {
     ) -> Result<Publish<'a>, DecodeError> {
         self.check_length(version)?;
         publish(self.flags, &mut Reader::new(self.body), version, known)
+    }
+
+    /// What a PUBACK, PUBREC, PUBREL or PUBCOMP acknowledges that says no more than that; most do.
+    pub(crate) fn bare_ack(&self, version: Version) -> Option<(Kind, PacketId)> {
+        let is_ack = matches!(self.kind, Kind::PubAck | Kind::PubRec | Kind::PubRel | Kind::PubComp);
+        let [high, low] = self.body else { return None };
+        let is_right = is_ack && self.minimal && fixed_flags_are_right(self.kind, self.flags, version);
+        let id = PacketId::new(u16::from_be_bytes([*high, *low]))?;
+        is_right.then_some((self.kind, id))
     }
 
     pub(crate) fn packet(&self, version: Version) -> Result<Packet<'a>, DecodeError> {

@@ -180,12 +180,18 @@ impl Connected {
             self.last_topic = self.last_topic.take().or(last);
             return Ok(if is_taken { Step::Took(taken) } else { Step::Wait });
         }
+        if let Some((kind, id)) = frame.bare_ack(self.version) {
+            match kind {
+                Kind::PubRec => self.received(&Ack::success(id), out),
+                Kind::PubRel => self.ask_release(id, out),
+                _ => self.complete(DeliveryId(id), bus::Ack::Complete, out),
+            }
+            return Ok(Step::Took(taken));
+        }
         match frame.packet(self.version)? {
             Packet::PubAck(ack) => self.acknowledged(&ack, bus::Ack::Complete, out),
             Packet::PubRec(ack) => self.received(&ack, out),
-            Packet::PubRel(ack) => {
-                out.request(Asked::Release(ack.id).ticket(out.lane()), Request::Release(ack.id.get()));
-            }
+            Packet::PubRel(ack) => self.ask_release(ack.id, out),
             // A client that has no such id has nothing left to complete.
             Packet::PubComp(ack) => self.complete(DeliveryId(ack.id), bus::Ack::Complete, out),
             Packet::Subscribe(packet) => self.subscribe(&packet, shared, out)?,
@@ -249,7 +255,11 @@ impl Connected {
 
     /// Asks for the release of a delivery that an earlier connection received.
     pub(super) fn release(&mut self, id: DeliveryId, out: &mut Outbox) {
-        self.terms().answer(out, &Packet::PubRel(Ack::success(id.0)));
+        self.terms().acknowledge(out, Kind::PubRel, id.0);
+    }
+
+    fn ask_release(&self, id: PacketId, out: &mut Outbox) {
+        out.request(Asked::Release(id).ticket(out.lane()), Request::Release(id.get()));
     }
 
     fn acknowledged(&mut self, ack: &Ack<'_>, done: bus::Ack, out: &mut Outbox) {
@@ -275,7 +285,7 @@ impl Connected {
     fn received(&mut self, ack: &Ack<'_>, out: &mut Outbox) {
         self.acknowledged(ack, bus::Ack::Received, out);
         if !ack.code.is_error() {
-            self.terms().answer(out, &Packet::PubRel(Ack::success(ack.id))); // [MQTT-4.3.3-4]
+            self.terms().acknowledge(out, Kind::PubRel, ack.id); // [MQTT-4.3.3-4]
         }
     }
 

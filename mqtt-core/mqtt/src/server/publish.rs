@@ -77,11 +77,14 @@ impl Connected {
         let twice = matches!(asked, Asked::PublishTwice(_));
         match result {
             Ok(matched) => {
-                let nobody = is_v5 && matched == 0;
-                let code = if nobody { ReasonCode::NO_MATCHING_SUBSCRIBERS } else { ReasonCode::SUCCESS };
-                let ack = Ack { code, ..Ack::success(id) };
-                let packet = if twice { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
-                self.terms().answer(out, &packet);
+                if is_v5 && matched == 0 {
+                    let ack = Ack { code: ReasonCode::NO_MATCHING_SUBSCRIBERS, ..Ack::success(id) };
+                    let packet = if twice { Packet::PubRec(ack) } else { Packet::PubAck(ack) };
+                    self.terms().answer(out, &packet);
+                } else {
+                    let kind = if twice { Kind::PubRec } else { Kind::PubAck };
+                    self.terms().acknowledge(out, kind, id);
+                }
                 self.finish(!twice);
             }
             Err(reason @ (Reason::QosNotSupported | Reason::RetainNotSupported)) if is_v5 => {
@@ -97,12 +100,16 @@ impl Connected {
     }
 
     pub(super) fn released(&mut self, id: PacketId, known: bool, out: &mut Outbox) {
-        let unknown = self.version == Version::V5 && !known;
-        let code = if unknown { ReasonCode::PACKET_IDENTIFIER_NOT_FOUND } else { ReasonCode::SUCCESS };
         if let Some(lanes) = self.lanes() {
             lanes.released(id);
         }
-        self.terms().answer(out, &Packet::PubComp(Ack { code, ..Ack::success(id) })); // [MQTT-4.3.3-11]
+        // [MQTT-4.3.3-11]
+        if self.version == Version::V5 && !known {
+            let code = ReasonCode::PACKET_IDENTIFIER_NOT_FOUND;
+            self.terms().answer(out, &Packet::PubComp(Ack { code, ..Ack::success(id) }));
+        } else {
+            self.terms().acknowledge(out, Kind::PubComp, id);
+        }
         self.finish(true);
     }
 

@@ -2,7 +2,8 @@ use bus::{Outbox, ProtocolError, Reason};
 
 use super::reason::{code, return_code};
 use crate::codec::{
-    ConnAck, Disconnect, Kind, Packet, Properties, Property, PropertyBuffer, ReasonCode, Version, encode,
+    ConnAck, Disconnect, Kind, Packet, PacketId, Properties, Property, PropertyBuffer, ReasonCode, Version,
+    encode,
 };
 
 /// What the client takes.
@@ -36,6 +37,15 @@ impl Terms {
             }
         });
         sent
+    }
+
+    /// Acknowledges with success, of which nothing more is said.
+    pub(super) fn acknowledge(self, out: &mut Outbox, kind: Kind, id: PacketId) {
+        let [high, low] = id.get().to_be_bytes();
+        if self.packet_maximum >= 4 {
+            return out.send(&[(kind as u8) << 4 | kind.flags(), 2, high, low]);
+        }
+        out.close(Reason::PacketTooLarge);
     }
 
     /// Sends an answer; a client that cannot take even an answer is disconnected.
