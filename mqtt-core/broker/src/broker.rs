@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bus::{Address, ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason, Will};
+use bus::{Address, ClientId, Connect, Connected, EnhancedAuthentication, Peer, Reason};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
@@ -15,7 +15,7 @@ use crate::exclusive::Exclusive;
 use crate::mount::check_mountpoint;
 use crate::priority::Priorities;
 use crate::publish::publish_access;
-use crate::record::{Record, State};
+use crate::record::{OwnedWill, Record, State};
 use crate::retained::Retained;
 use crate::rights::{Judged, Rights};
 use crate::router::Router;
@@ -74,15 +74,12 @@ struct Attached {
     record: Arc<Record>,
     epoch: u64,
     /// The will that an earlier connection left.
-    old_will: Option<OwnedWill>,
+    old_will: Option<Box<OwnedWill>>,
     /// The session that ended for this one.
     replaced: Option<Arc<Record>>,
     /// Whether an earlier session goes on.
     resumed: bool,
 }
-
-/// A will, and the client whose rights it is published with.
-type OwnedWill = (Will, Arc<Client>);
 
 /// How often expired retained messages are looked for; a reader never sees one all the same.
 const SWEEP: Duration = Duration::from_secs(60);
@@ -285,9 +282,9 @@ impl Shared {
         let rights = judged.rights;
         let attached = self.attach(&client, connect.clean_start, window, |state| {
             state.expiry = expiry;
-            state.keep_alive = connect.keep_alive;
+            state.set_keep_alive(connect.keep_alive);
             (state.client, state.since) = (Some(client.clone()), Some(now));
-            std::mem::replace(&mut state.will, connect.will.map(|will| (will, client.clone())))
+            std::mem::replace(&mut state.will, connect.will.map(|will| Box::new((will, client.clone()))))
         });
         let attached = attached.map_err(|reason| self.refuse(attempt, reason, now))?;
         let Attached { record, epoch, old_will, replaced, resumed: session_present } = attached;
@@ -297,7 +294,9 @@ impl Shared {
         }
         // The connection that was taken over ends with its session or without a delay: its will is due
         // [MQTT-3.1.4-3], [MQTT-3.1.2-8].
-        if let Some((will, owner)) = old_will.filter(|(will, _)| will.delay.is_zero() || !session_present) {
+        if let Some((will, owner)) =
+            old_will.map(|owned| *owned).filter(|(will, _)| will.delay.is_zero() || !session_present)
+        {
             self.publish_will(will, owner, now);
         }
         if self.draining.load(Ordering::SeqCst) {
@@ -332,7 +331,7 @@ impl Shared {
         client: &Arc<Client>,
         clean_start: bool,
         window: u16,
-        prepare: impl FnOnce(&mut State) -> Option<OwnedWill>,
+        prepare: impl FnOnce(&mut State) -> Option<Box<OwnedWill>>,
     ) -> Result<Attached, Reason> {
         let full = self.sessions.len() >= self.config.max_sessions;
         let hold = |record: &Record, state: &mut State| {

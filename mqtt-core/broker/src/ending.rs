@@ -7,6 +7,7 @@ use bus::SessionExpiry;
 use crate::BrokerEvent;
 use crate::broker::Shared;
 use crate::entries::Entry;
+use crate::queue::Queued;
 use crate::record::Record;
 use crate::subscriptions::Key;
 use crate::timers::{Due, Timer};
@@ -41,8 +42,8 @@ impl Shared {
         if !self.config.queue_qos0_offline {
             state.queue.forget_at_most_once();
         }
-        let delay = state.will.as_ref().map(|(will, _)| will.delay.min(expiry));
-        let mut due = Vec::new();
+        let delay = state.will.as_ref().map(|owned| owned.0.delay.min(expiry));
+        let (mut due, mut timers) = (Vec::new(), Vec::new());
         // A session that ends before then passes on what it has when it does.
         let grace =
             Some(self.config.share_grace).filter(|grace| *grace < expiry && state.is_in_share_group());
@@ -51,9 +52,10 @@ impl Shared {
             let timer = Timer { what, record: Arc::downgrade(record), epoch };
             match at <= now {
                 true => due.push(timer),
-                false => state.timers.push(self.timers.set(at, timer)),
+                false => timers.push(self.timers.set(at, timer)),
             }
         }
+        state.timers = timers.into();
         drop(state);
         for timer in due {
             self.due(timer, now);
@@ -70,8 +72,8 @@ impl Shared {
         if timer.what == Due::Share {
             // Once more in a while: other members may have come back by then.
             let again = now.checked_add(self.config.share_grace.max(SHARE_PAUSE));
-            state.timers.retain(|(at, _)| *at > now);
-            state.timers.extend(again.map(|at| self.timers.set(at, timer)));
+            let left = std::mem::take(&mut state.timers).into_iter().filter(|(at, _)| *at > now);
+            state.timers = left.chain(again.map(|at| self.timers.set(at, timer))).collect();
             drop(state);
             return self.pass_on(&record);
         }
@@ -81,7 +83,7 @@ impl Shared {
             record.end(&mut state);
         }
         drop((state, turn));
-        if let Some((will, owner)) = will {
+        if let Some((will, owner)) = will.map(|owned| *owned) {
             self.publish_will(will, owner, now);
         }
         if timer.what == Due::End {
@@ -103,9 +105,10 @@ impl Shared {
         state.subscription_bytes = 0;
         state.received = Default::default();
         // Exactly-once messages that this client may have seen go to nobody else [MQTT-4.8.2-5].
-        let begun = state.inflight.drain().filter(|queued| queued.qos < bus::Qos::ExactlyOnce);
-        let owed: Vec<_> = begun.collect();
-        let owed: Vec<_> = owed.into_iter().chain(state.queue.drain()).collect();
+        let mut owed: Vec<_> =
+            state.inflight.take().map(|mut begun| begun.drain().collect()).unwrap_or_default();
+        owed.retain(|queued: &Queued| queued.qos < bus::Qos::ExactlyOnce);
+        owed.extend(state.queue.drain());
         drop(state);
         for subscription in subscriptions {
             self.counters.remove_subscription(&subscription.filter);

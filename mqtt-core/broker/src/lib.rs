@@ -27,6 +27,7 @@ mod permit;
 mod priority;
 mod publish;
 mod queue;
+mod received;
 mod record;
 mod replay;
 mod retained;

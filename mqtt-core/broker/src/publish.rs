@@ -229,7 +229,8 @@ impl Shared {
     /// caller holds the session's turn.
     pub(crate) fn pass_on(&self, from: &Arc<Record>) {
         let state = from.lock();
-        let waiting: Vec<_> = state.inflight.shared().chain(state.queue.shared()).cloned().collect();
+        let begun = state.inflight.iter().flat_map(|inflight| inflight.shared());
+        let waiting: Vec<_> = begun.chain(state.queue.shared()).cloned().collect();
         drop(state);
         // The messages themselves are kept for as long as their addresses tell them apart.
         let mut gone = HashMap::new();
@@ -254,7 +255,9 @@ impl Shared {
         }
         if !gone.is_empty() {
             let mut state = from.lock();
-            state.inflight.remove(|queued| gone.contains_key(&identity(queued)));
+            if let Some(inflight) = &mut state.inflight {
+                inflight.remove(|queued| gone.contains_key(&identity(queued)));
+            }
             state.queue.remove(|queued| gone.contains_key(&identity(queued)));
         }
     }

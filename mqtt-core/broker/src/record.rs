@@ -1,4 +1,3 @@
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -12,6 +11,7 @@ use crate::config::Config;
 use crate::inflight::Inflight;
 use crate::publish::Burst;
 use crate::queue::{Queue, Queued};
+use crate::received::Received;
 use crate::rights::UNJUDGED;
 use crate::screen::Screen;
 use crate::stats::Counters;
@@ -42,19 +42,20 @@ pub(crate) struct Record {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) queue: Queue,
-    pub(crate) inflight: Inflight,
+    /// There is one once something was handed over that is acknowledged.
+    pub(crate) inflight: Option<Box<Inflight>>,
     /// Ids of exactly-once publishes that were routed and not yet released.
-    pub(crate) received: HashSet<u16>,
+    pub(crate) received: Received,
     pub(crate) subscriptions: Subscriptions,
     /// What their filters hold.
     pub(crate) subscription_bytes: usize,
-    pub(crate) will: Option<(Will, Arc<Client>)>,
+    pub(crate) will: Option<Box<OwnedWill>>,
     /// Whether a subscription was allowed on the condition that each message is judged.
     pub(crate) filtered: bool,
     /// Changes with every subscription that is made.
     pub(crate) version: u64,
-    /// The rights under which its subscriptions are being judged, if that takes time.
-    pub(crate) judging: Option<u64>,
+    /// The number of the rights under which its subscriptions are being judged, if that takes time.
+    pub(crate) judging: u64,
     /// When subscriptions were last taken away: routes that were found earlier may lead here wrongly.
     pub(crate) revoked_at: u64,
     /// The client is not to come back to the session: it ends with the connection.
@@ -65,17 +66,20 @@ pub(crate) struct State {
     pub(crate) client: Option<Arc<Client>>,
     /// Since when it is held, or when it was left.
     pub(crate) since: Option<Instant>,
-    /// What was agreed on with its last connection, for operators.
-    pub(crate) keep_alive: Option<Duration>,
+    /// What was agreed on with its last connection, for operators: milliseconds, or 0.
+    keep_alive: u32,
     /// What is due while no connection holds the session.
-    pub(crate) timers: Vec<TimerKey>,
+    pub(crate) timers: Box<[TimerKey]>,
     /// The session is over; a connection that found the record a moment ago makes a new one.
     pub(crate) ended: bool,
 }
 
+/// A will, and the client whose rights it is published with.
+pub(crate) type OwnedWill = (Will, Arc<Client>);
+
 /// The connection that holds the session now.
 pub(crate) struct Holder {
-    window: usize,
+    window: u16,
     waker: Option<Waker>,
     /// Whether it waits for deliveries, and was not woken since.
     hungry: bool,
@@ -148,10 +152,12 @@ impl Record {
     /// Gives the session to a new connection, which gets the returned epoch. A connection that held it is told.
     pub(crate) fn attach(&self, state: &mut State, window: u16) -> u64 {
         let epoch = self.dislodge(state);
-        let window = usize::from(window.max(1));
+        let window = window.max(1);
         state.holder = Some(Holder { window, waker: None, hungry: false, evicted: None });
-        state.inflight.rewind();
-        state.judging = None;
+        if let Some(inflight) = &mut state.inflight {
+            inflight.rewind();
+        }
+        state.judging = UNJUDGED;
         self.set_rights(UNJUDGED);
         epoch
     }
@@ -254,19 +260,19 @@ impl Record {
             events.push(Event::Close(reason));
             return pulled;
         }
-        let window = holder.window;
+        let window = usize::from(holder.window);
         let counters = &screen.shared.counters;
         let mut screen = screen.is_needed(state.filtered).then_some(screen);
         let before = events.len();
         let mut bytes = 0;
         let limit = room.min(BATCH);
-        let is_ordinary = screen.is_none() && !state.inflight.has_again();
+        let is_ordinary = screen.is_none() && !state.has_again();
         while events.len() - before < limit && bytes < BATCH_BYTES {
-            if is_ordinary && let Some(queued) = state.queue.pop_ordinary(state.inflight.handed() < window) {
+            if is_ordinary && let Some(queued) = state.queue.pop_ordinary(state.handed() < window) {
                 bytes += queued.message.payload.len();
                 let id = match queued.qos {
                     Qos::AtMostOnce => None,
-                    _ => state.inflight.hand(queued.clone()),
+                    _ => state.inflight.get_or_insert_default().hand(queued.clone()),
                 };
                 events.push(Event::Deliver(queued.into_delivery(id)));
                 continue;
@@ -282,7 +288,7 @@ impl Record {
         let taken = events.get(before..).unwrap_or_default();
         count(counters, taken);
         let full = taken.len() == limit || bytes >= BATCH_BYTES;
-        let waiting = state.inflight.has_again() || !state.queue.is_empty();
+        let waiting = state.has_again() || !state.queue.is_empty();
         pulled.more = full && room > taken.len() && waiting;
         let Some(holder) = &mut state.holder else { return pulled };
         holder.hungry = !full && !waiting;
@@ -303,24 +309,25 @@ impl Record {
 
 impl State {
     fn ack(&mut self, id: DeliveryId, ack: Ack) -> Option<Queued> {
+        let inflight = self.inflight.as_mut()?;
         match ack {
             Ack::Received => {
-                if let Some(entry) = self.inflight.entry(id) {
+                if let Some(entry) = inflight.entry(id) {
                     entry.received = true;
                     entry.queued = None;
                 }
                 None
             }
             Ack::Complete | Ack::Reject(_) => {
-                self.inflight.complete(id);
+                inflight.complete(id);
                 None
             }
             Ack::Resend => {
-                self.inflight.resend(id);
+                inflight.resend(id);
                 None
             }
             Ack::Return => {
-                let mut queued = self.inflight.complete(id)?.queued?;
+                let mut queued = inflight.complete(id)?.queued?;
                 queued.duplicate = true;
                 if queued.group.is_some() {
                     return Some(queued);
@@ -345,6 +352,31 @@ impl State {
     /// Whether messages of this guarantee are queued now.
     fn keeps(&self, qos: Qos, config: &Config) -> bool {
         !self.ended && (self.holder.is_some() || qos > Qos::AtMostOnce || config.queue_qos0_offline)
+    }
+
+    /// Whether deliveries wait to be handed over again.
+    fn has_again(&self) -> bool {
+        self.inflight.as_ref().is_some_and(|inflight| inflight.has_again())
+    }
+
+    /// How many deliveries the connection was handed and has not completed.
+    fn handed(&self) -> usize {
+        self.inflight.as_ref().map_or(0, |inflight| inflight.handed())
+    }
+
+    /// How many deliveries are not complete.
+    pub(crate) fn unfinished(&self) -> usize {
+        self.inflight.as_ref().map_or(0, |inflight| inflight.len())
+    }
+
+    /// What was agreed on with the last connection.
+    pub(crate) fn keep_alive(&self) -> Option<Duration> {
+        (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive.into()))
+    }
+
+    pub(crate) fn set_keep_alive(&mut self, keep_alive: Option<Duration>) {
+        let millis = keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
+        self.keep_alive = u32::try_from(millis).unwrap_or(u32::MAX);
     }
 
     /// Whether a connection holds the session.
@@ -403,8 +435,8 @@ fn next(
 ) -> Option<Event> {
     let State { queue, inflight, filtered, .. } = state;
     let mut refuses = |message: &Message| screen.as_mut()?.refuses(*filtered, message);
-    let full = inflight.handed() >= window;
-    while inflight.has_again() {
+    let full = inflight.as_ref().is_some_and(|inflight| inflight.handed() >= window);
+    while let Some(inflight) = inflight.as_mut().filter(|inflight| inflight.has_again()) {
         if full && !inflight.has_missed() {
             return None;
         }
@@ -433,7 +465,7 @@ fn next(
     if queued.qos == Qos::AtMostOnce {
         return Some(Event::Deliver(queued.into_delivery(None)));
     }
-    let id = inflight.hand(queued.clone())?;
+    let id = inflight.get_or_insert_default().hand(queued.clone())?;
     Some(Event::Deliver(queued.into_delivery(Some(id))))
 }
 

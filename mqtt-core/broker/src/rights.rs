@@ -143,7 +143,7 @@ impl Shared {
         let rights = self.rights.number();
         let state = record.lock();
         let Some(client) = state.client.clone() else { return };
-        if state.ended || state.judging == Some(rights) {
+        if state.ended || state.judging == rights {
             return;
         }
         drop(state);
@@ -155,7 +155,7 @@ impl Shared {
             Answer::Later(judged) => {
                 let mut state = record.lock();
                 if state.client.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &client)) {
-                    state.judging = Some(rights);
+                    state.judging = rights;
                 }
                 drop(state);
                 let (shared, record) = (self.clone(), record.clone());
@@ -205,7 +205,7 @@ impl Shared {
         if state.ended || !same || judged.rights < record.rights() {
             return;
         }
-        state.judging = None;
+        state.judging = UNJUDGED;
         // Another session may have come in the place of the one that was looked at.
         let looked_at = std::ptr::eq(judged.record.as_ptr(), Arc::as_ptr(record)) || state.version == 0;
         let complete = looked_at && state.version == judged.version;
@@ -239,13 +239,15 @@ impl Shared {
         // Whatever was routed before this moment, and is not queued yet, is routed again.
         state.revoked_at = self.router.epoch();
         let mut left = Left::of(record, state.subscriptions.iter());
-        state.inflight.retain(&mut |queued| {
-            let keep = left.keep(queued);
-            // An exactly-once message that this client may have seen goes to nobody else [MQTT-4.8.2-5].
-            let group = queued.group.clone().filter(|_| queued.qos < Qos::ExactlyOnce);
-            lost.extend((!keep).then(|| Queued { group, ..queued.clone() }));
-            keep
-        });
+        if let Some(inflight) = &mut state.inflight {
+            inflight.retain(&mut |queued| {
+                let keep = left.keep(queued);
+                // An exactly-once message that this client may have seen goes to nobody else [MQTT-4.8.2-5].
+                let group = queued.group.clone().filter(|_| queued.qos < Qos::ExactlyOnce);
+                lost.extend((!keep).then(|| Queued { group, ..queued.clone() }));
+                keep
+            });
+        }
         state.queue.retain(&mut |queued| {
             let keep = left.keep(queued);
             lost.extend((!keep).then(|| queued.clone()));

@@ -37,16 +37,24 @@ pub struct Session {
     epoch: u64,
     /// The number of the rights under which the client was last found to be let in.
     rights: u64,
-    /// What the last topic matched.
-    routes: Last,
-    /// The last publish that the authorizer allowed, and when that was: its epoch, and the number of the rights.
-    allowed: Option<(Topic, Qos, bool, (u64, u64))>,
+    /// What helps the next publish; whoever never publishes has none.
+    memory: Option<Box<Memory>>,
     /// What it was found that the client may receive.
     seen: Option<Box<Seen>>,
     open: bool,
     /// The last time it was told.
     now: Instant,
-    course: Box<Course>,
+    /// How the connection went, once it says so.
+    course: Option<Box<Course>>,
+}
+
+/// What is remembered of the last publish, since the next is likely to be like it.
+#[derive(Default)]
+struct Memory {
+    /// What its topic matched.
+    routes: Last,
+    /// What the authorizer allowed, and when that was: its epoch, and the number of the rights.
+    allowed: Option<(Topic, Qos, bool, (u64, u64))>,
 }
 
 /// What becomes of a subscription that the session has.
@@ -86,12 +94,11 @@ impl Session {
             client,
             epoch,
             rights,
-            routes: Last::default(),
-            allowed: None,
+            memory: None,
             seen: None,
             open: true,
             now,
-            course: Box::new(Course::new(now)),
+            course: None,
         }
     }
 
@@ -108,14 +115,17 @@ impl Session {
             return self.publish_later(publish, now);
         }
         let rights = (self.shared.hooks.authorizer.epoch(), self.rights);
-        let allowed = self.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
+        let memory = self.memory.get_or_insert_default();
+        let allowed = memory.allowed.as_ref().is_some_and(|(topic, qos, retain, then)| {
             *then == rights && *qos == publish.qos && *retain == publish.retain && *topic == publish.topic
         });
         let asked = (!allowed).then(|| (publish.topic.clone(), publish.qos, publish.retain, rights));
         match self.shared.review(&self.client, publish, allowed) {
             Answer::Now(Ok(publish)) => {
-                self.allowed = asked.or_else(|| self.allowed.take());
-                let (shared, record, routes) = (&self.shared, &self.record, &mut self.routes);
+                if asked.is_some() {
+                    memory.allowed = asked;
+                }
+                let (shared, record, routes) = (&self.shared, &self.record, &mut memory.routes);
                 Answer::Now(commit(shared, record, self.epoch, publish.once, || {
                     shared.route(&self.client, Some(record), publish, routes, now)
                 }))
@@ -186,7 +196,7 @@ impl Session {
 
     /// Ends the exactly-once handling of a publish.
     pub fn release(&mut self, id: u16) -> Result<Reply, Reason> {
-        let known = self.record.lock_for(self.epoch)?.received.remove(&id);
+        let known = self.record.lock_for(self.epoch)?.received.remove(id);
         Ok(Reply::Released { known })
     }
 
@@ -291,7 +301,7 @@ impl Session {
         let (client, record, epoch) = (self.client.clone(), self.record.clone(), self.epoch);
         permission.map(move |permission| {
             permission?;
-            record.lock_for(epoch)?.will = will.map(|will| (will, client));
+            record.lock_for(epoch)?.will = will.map(|will| Box::new((will, client)));
             Ok(Reply::WillSet)
         })
     }
@@ -391,7 +401,7 @@ impl Session {
 
     /// Says how the connection went so far, for those who watch it end.
     pub fn tell(&mut self, course: &Course) {
-        (*self.course).clone_from(course);
+        self.course = Some(Box::new(course.clone()));
     }
 
     /// The connection is over, without a good-bye: the will is due.
@@ -403,9 +413,14 @@ impl Session {
         if !std::mem::take(&mut self.open) {
             return;
         }
+        let course = self.course.take().unwrap_or_else(|| Box::new(Course::new(self.since())));
         self.shared.detach(&self.record, self.epoch, publish_will, now);
-        let (client, course) = (self.client.clone(), self.course.clone());
+        let client = self.client.clone();
         self.shared.emit(|| BrokerEvent::Disconnected { client, reason, course, at: now });
+    }
+
+    fn since(&self) -> Instant {
+        self.record.lock().since.unwrap_or(self.now)
     }
 
     /// Whether the client may still ask for something.
@@ -462,7 +477,7 @@ fn commit(
     let _turn = record.hold(epoch)?;
     if let Some(id) = once {
         let state = record.lock();
-        if state.received.contains(&id) {
+        if state.received.contains(id) {
             return Ok(Reply::Published { matched: 1 }); // [MQTT-4.3.3-10]
         }
         if state.received.len() >= shared.config.max_received {

@@ -81,7 +81,7 @@ impl Broker {
             let state = record.lock();
             sum.queued += state.queue.len() as u64;
             sum.queued_bytes += state.queue.bytes() as u64;
-            sum.inflight += state.inflight.len() as u64;
+            sum.inflight += state.unfinished() as u64;
         });
         sum
     }
@@ -94,11 +94,11 @@ fn view(record: &Record) -> SessionView {
         client: state.client.clone(),
         connected: state.is_held(),
         since: state.since,
-        keep_alive: state.keep_alive,
+        keep_alive: state.keep_alive(),
         expiry: state.expiry,
         subscriptions: state.subscriptions.len(),
         queued: state.queue.len(),
         queued_bytes: state.queue.bytes(),
-        inflight: state.inflight.len(),
+        inflight: state.unfinished(),
     }
 }

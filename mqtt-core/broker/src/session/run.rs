@@ -32,7 +32,7 @@ impl Session {
         if length < 2 || self.check(now).is_err() {
             return;
         }
-        let Self { shared, record, client, routes, epoch, .. } = self;
+        let Self { shared, record, client, memory: Some(memory), epoch, .. } = self else { return };
         let Ok(_turn) = record.hold(*epoch) else { return };
         let (mut messages, mut places, mut bytes) = (Vec::with_capacity(length), Vec::new(), 0);
         for (ticket, publish) in run.drain(..length) {
@@ -47,7 +47,7 @@ impl Session {
         }
         let Some(first) = messages.first() else { return };
         shared.counters.receive(first.qos, messages.len(), bytes);
-        let found = shared.router.find(&first.topic, routes);
+        let found = shared.router.find(&first.topic, &mut memory.routes);
         shared.hand_out_all(&messages, &found, record, |at, matched| {
             if let Some((_, outcome)) = places.get(at).and_then(|place| settled.get_mut(*place)) {
                 *outcome = Ok(Reply::Published { matched });
@@ -61,7 +61,8 @@ impl Session {
         if shared.translates(&self.client) || !shared.hooks.interceptors.is_empty() {
             return 0;
         }
-        let Some((topic, qos, retain, then)) = &self.allowed else { return 0 };
+        let allowed = self.memory.as_ref().and_then(|memory| memory.allowed.as_ref());
+        let Some((topic, qos, retain, then)) = allowed else { return 0 };
         let is_valid = !retain && *then == (shared.hooks.authorizer.epoch(), self.rights);
         let is_alike =
             |publish: &Publish| publish.qos == *qos && publish.retain == *retain && publish.topic == *topic;
@@ -75,7 +76,7 @@ impl Session {
 impl State {
     /// Notes the id of an exactly-once publish; returns whether it was known.
     fn remember(&mut self, id: u16, config: &Config) -> Result<bool, Reason> {
-        if self.received.contains(&id) {
+        if self.received.contains(id) {
             return Ok(true);
         }
         if self.received.len() >= config.max_received {
