@@ -111,7 +111,8 @@ fn attempt(options: &Explain) -> anyhow::Result<Attempt> {
             transport: Transport::Stream,
             seed: 0,
             link: Link::default(),
-        },
+        }
+        .into(),
         protocol,
     })
 }

@@ -178,7 +178,7 @@ impl AuthChain {
         if policy.welcomes_anonymous(&attempt.peer) {
             return self.admit(policy, attempt, None, Shown::default());
         }
-        let Peer { address, listener, .. } = &attempt.peer;
+        let Peer { address, listener, .. } = &*attempt.peer;
         if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
             info!(%address, %listener, left_out, "A client without a user name was refused: see access.anonymous.");
         }
@@ -209,7 +209,7 @@ impl AuthChain {
                 superuser: account.is_some_and(|account| account.superuser),
                 proof: account.zip(shown.secret).and_then(|(account, secret)| account.proof(secret)),
                 username,
-                completion: shown.completion,
+                completion: shown.completion.map(Box::new),
                 client_id,
                 attributes,
                 mountpoint,
@@ -238,7 +238,7 @@ impl AuthChain {
     }
 
     fn refuse_lacking(&self, attempt: &Attempt, Lacking(cause): Lacking) -> Authentication {
-        let Peer { address, listener, .. } = &attempt.peer;
+        let Peer { address, listener, .. } = &*attempt.peer;
         if let Some(left_out) = self.shared.refusals.turn(Instant::now()) {
             let client_id = attempt.client_id.as_ref().map(ClientId::as_str);
             info!(client_id, %address, %listener, cause, left_out, "A client was refused for what it lacks.");

@@ -95,7 +95,8 @@ mod tests {
                 transport: Transport::Stream,
                 seed: 0,
                 link: Default::default(),
-            },
+            }
+            .into(),
             protocol: "MQTT 5",
         }
     }

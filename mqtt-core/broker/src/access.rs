@@ -113,7 +113,7 @@ pub struct Attempt {
     /// What else it says of itself (MQTT 5 user properties).
     pub user_properties: Arc<[UserProperty]>,
     /// Where it comes from.
-    pub peer: Peer,
+    pub peer: Arc<Peer>,
     /// The protocol and version it speaks: `MQTT 5`.
     pub protocol: &'static str,
 }
@@ -138,7 +138,7 @@ pub struct Identity {
     /// A number that stands for what the client proved itself with, and tells nothing of it; none if it proved nothing.
     pub proof: Option<u64>,
     /// What completes an enhanced authentication for the client.
-    pub completion: Option<EnhancedAuthentication>,
+    pub completion: Option<Box<EnhancedAuthentication>>,
     /// The client id that goes with the identity, whatever the client asked for.
     pub client_id: Option<ClientId>,
     /// What is known of the client beside its name: `tenant` → `acme`. Rules and mountpoints may use it.
@@ -158,7 +158,7 @@ pub struct Client {
     /// Who it is.
     pub identity: Identity,
     /// Where it comes from.
-    pub peer: Peer,
+    pub peer: Arc<Peer>,
     /// The protocol and version it speaks: `MQTT 5`.
     pub protocol: &'static str,
 }

@@ -34,7 +34,12 @@ pub(crate) fn server() -> Arc<Client> {
         seed: 0,
         link: Default::default(),
     };
-    Arc::new(Client { id: ClientId::server(), identity: Identity::default(), peer, protocol: "server" })
+    Arc::new(Client {
+        id: ClientId::server(),
+        identity: Identity::default(),
+        peer: Arc::new(peer),
+        protocol: "server",
+    })
 }
 
 /// Whether only the server itself publishes there.

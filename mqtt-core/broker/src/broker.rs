@@ -109,12 +109,17 @@ impl Broker {
     }
 
     /// Authenticates a client and opens or resumes its session.
-    pub fn connect(&self, connect: Connect, peer: Peer, now: Instant) -> Answer<Result<Opened, Reason>> {
+    pub fn connect(
+        &self,
+        connect: Connect,
+        peer: impl Into<Arc<Peer>>,
+        now: Instant,
+    ) -> Answer<Result<Opened, Reason>> {
         let attempt = Attempt {
             client_id: connect.client_id.clone(),
             credentials: connect.credentials.clone(),
             user_properties: connect.user_properties.as_slice().into(),
-            peer,
+            peer: peer.into(),
             protocol: connect.protocol,
         };
         if self.0.draining.load(Ordering::Relaxed) {
@@ -319,7 +324,7 @@ impl Shared {
             maximum_qos: self.config.max_qos(),
             retain_available: self.config.retain,
             shared_subscriptions_available: self.config.shared_subscriptions,
-            authentication: client.identity.completion.clone(),
+            authentication: client.identity.completion.as_deref().cloned(),
         };
         let session = Session::new(self, record, client, epoch, rights, now);
         Ok(Opened::Session(Box::new(session), Box::new(connected)))

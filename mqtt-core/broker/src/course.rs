@@ -34,17 +34,6 @@ pub struct Volume {
     pub messages: u64,
 }
 
-impl Volume {
-    /// What was added since an earlier time.
-    pub fn since(self, earlier: Self) -> Self {
-        Self {
-            bytes: self.bytes.saturating_sub(earlier.bytes),
-            frames: self.frames.saturating_sub(earlier.frames),
-            messages: self.messages.saturating_sub(earlier.messages),
-        }
-    }
-}
-
 impl Course {
     /// A connection of which nothing was heard yet.
     pub fn new(since: Instant) -> Self {

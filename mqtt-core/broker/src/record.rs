@@ -67,7 +67,7 @@ pub(crate) struct State {
     /// Since when it is held, or when it was left.
     pub(crate) since: Option<Instant>,
     /// What was agreed on with its last connection, for operators: milliseconds, or 0.
-    keep_alive: u32,
+    keep_alive: u64,
     /// What is due while no connection holds the session.
     pub(crate) timers: Box<[TimerKey]>,
     /// The session is over; a connection that found the record a moment ago makes a new one.
@@ -371,12 +371,12 @@ impl State {
 
     /// What was agreed on with the last connection.
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
-        (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive.into()))
+        (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive))
     }
 
     pub(crate) fn set_keep_alive(&mut self, keep_alive: Option<Duration>) {
         let millis = keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
-        self.keep_alive = u32::try_from(millis).unwrap_or(u32::MAX);
+        self.keep_alive = u64::try_from(millis).unwrap_or(u64::MAX);
     }
 
     /// Whether a connection holds the session.

@@ -400,8 +400,8 @@ impl Session {
     }
 
     /// Says how the connection went so far, for those who watch it end.
-    pub fn tell(&mut self, course: &Course) {
-        self.course = Some(Box::new(course.clone()));
+    pub fn tell(&mut self, course: Course) {
+        self.course = Some(Box::new(course));
     }
 
     /// The connection is over, without a good-bye: the will is due.
@@ -598,7 +598,7 @@ fn rejudge(judged: Authentication, client: &Client) -> Result<Reauthentication, 
     };
     match judged {
         Authentication::Accept(identity) if same(&identity) => {
-            Ok(Reauthentication::Done(identity.completion))
+            Ok(Reauthentication::Done(identity.completion.map(|completion| *completion)))
         }
         Authentication::Accept(_) => Err(Reason::NotAuthorized),
         Authentication::Challenge(step, exchange) => Ok(Reauthentication::Challenge(step, exchange)),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// Wakes a task at its next deadline; there is a timer only once there was a deadline.
+/// Wakes a task at its next deadline; there is a timer only where there was a deadline.
 #[derive(Default)]
 pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
@@ -16,7 +16,10 @@ impl Alarm {
     /// Sees to it that the task runs at `deadline`. The timer is not moved when a deadline moves away: it fires, and
     /// is set again.
     pub(crate) fn set(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) {
-        let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else { return };
+        let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else {
+            self.0.take_if(|timer| timer.is_elapsed());
+            return;
+        };
         let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() > deadline {
             timer.as_mut().reset(deadline);

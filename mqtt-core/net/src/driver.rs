@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use broker::{Answer, Broker, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
+use broker::{Answer, Broker, Course, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
 use bus::{
     Ack, Action, Address, Connection, DeliveryId, EnhancedAuthentication, Event, Lane, Outbox, Peer,
     PeerName, Protocol, Publish, Reason, Reply, Request, Ticket,
@@ -23,19 +23,29 @@ use crate::quota::Quota;
 pub struct Driver {
     connection: Box<dyn Connection>,
     broker: Broker,
-    peer: Peer,
+    peer: Arc<Peer>,
     protocol: &'static str,
     session: Option<Box<Session>>,
-    authentication: Option<Authentication>,
     /// A request whose answer is awaited. What was asked after it waits too, so that the order is kept.
     waiting: Option<Box<Waiting>>,
     closing: Option<Reason>,
+    /// Whether it got a session or was refused one, of which the observers heard.
+    told: bool,
+    overload: Option<Arc<Overload>>,
+    rare: Option<Box<Rare>>,
+    meter: Meter,
+}
+
+/// What few connections need.
+#[derive(Default)]
+struct Rare {
+    authentication: Option<Authentication>,
     /// What the peer may send in a second, if that is limited.
     quota: Option<Box<Quota>>,
-    overload: Option<Arc<Overload>>,
     /// Until when no input is taken, because the peer has sent more than it may.
     paused: Option<Instant>,
-    meter: Meter,
+    /// What exactly the peer did wrong.
+    detail: Option<Arc<str>>,
 }
 
 /// What the owner of a driver shall do next.
@@ -111,22 +121,22 @@ impl Driver {
         Self {
             connection,
             broker: broker.clone(),
-            peer,
+            peer: Arc::new(peer),
             protocol: protocol.label(),
             session: None,
-            authentication: None,
             waiting: None,
             closing: None,
-            quota: None,
+            told: false,
             overload: None,
-            paused: None,
+            rare: None,
             meter: Meter::new(now),
         }
     }
 
     /// Limits what the peer may send.
     pub(crate) fn limited(self, quota: Option<Box<Quota>>, overload: Arc<Overload>) -> Self {
-        Self { quota, overload: Some(overload), ..self }
+        let rare = quota.map(|quota| Box::new(Rare { quota: Some(quota), ..Rare::default() }));
+        Self { rare, overload: Some(overload), ..self }
     }
 
     /// Takes what the peer sent; returns how many bytes were taken. What was not taken comes again with more
@@ -157,7 +167,7 @@ impl Driver {
                 Err(error) => {
                     self.perform(now, out, names, cx);
                     self.closing.get_or_insert(error.reason);
-                    self.meter.fault(error.detail);
+                    self.blame(error.detail);
                     debug!(peer = %self.peer.address, protocol = self.protocol, detail = error.detail,
                         "The peer broke the protocol.");
                 }
@@ -199,12 +209,12 @@ impl Driver {
             // What the peer sent meanwhile tells whether it is still there; it is read before that is judged.
             return if self.is_behind() { Flow::Continue } else { Flow::More };
         }
-        let resumed = self.paused.is_some_and(|until| until <= now);
-        if resumed {
-            self.paused = None;
+        let resumed = self.paused().is_some_and(|until| until <= now);
+        if let Some(rare) = self.rare.as_mut().filter(|_| resumed) {
+            rare.paused = None;
         }
         // What a paused peer sent meanwhile is read before its silence is judged.
-        let judged = !resumed && self.paused.is_none() && self.closing.is_none();
+        let judged = !resumed && self.paused().is_none() && self.closing.is_none();
         if judged && self.connection.deadline().is_some_and(|deadline| deadline <= now) {
             // Whoever is still asking to be let in has asked in vain.
             self.waiting = None;
@@ -234,12 +244,12 @@ impl Driver {
 
     /// The peer sends from another address now.
     pub(crate) fn moved(&mut self, address: SocketAddr) {
-        self.peer.address = Address::Socket(address);
+        Arc::make_mut(&mut self.peer).address = Address::Socket(address);
     }
 
     /// When [`Driver::turn`] must be called at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.paused {
+        match self.paused() {
             _ if self.is_behind() => None,
             Some(until) => Some(until),
             None => self.connection.deadline(),
@@ -253,7 +263,16 @@ impl Driver {
 
     /// Whether no input is taken: an answer is awaited, or the peer has sent more than it may.
     pub fn is_blocked(&self) -> bool {
-        self.waiting.is_some() || self.paused.is_some()
+        self.waiting.is_some() || self.paused().is_some()
+    }
+
+    fn paused(&self) -> Option<Instant> {
+        self.rare.as_ref()?.paused
+    }
+
+    fn course(&self) -> Course {
+        let detail = self.rare.as_ref().and_then(|rare| rare.detail.clone());
+        self.meter.course(detail)
     }
 
     /// Whether the connection ends at the next turn, so that no input is taken.
@@ -263,7 +282,7 @@ impl Driver {
 
     /// Notes what the peer did wrong below its protocol.
     pub(crate) fn blame(&mut self, detail: &str) {
-        self.meter.fault(detail);
+        self.rare.get_or_insert_default().detail = Some(detail.into());
     }
 
     /// Whether the peer has a session.
@@ -284,14 +303,15 @@ impl Driver {
         self.broker.count_close(self.protocol, reason);
         debug!(peer = %self.peer.address, protocol = self.protocol, reason = reason.name(), "A connection ended.");
         self.meter.flush(&self.broker);
-        match self.session.take() {
+        let session = self.session.take();
+        match session {
             Some(mut session) => {
-                session.tell(self.meter.course());
+                session.tell(self.course());
                 session.close(reason, now);
             }
             // Whoever was refused, or has left in order, was told of already.
-            None if self.meter.is_untold() => {
-                self.broker.tell_lost(&self.peer, self.protocol, reason, self.meter.into_course(), now);
+            None if !self.told => {
+                self.broker.tell_lost(&self.peer, self.protocol, reason, self.course(), now);
             }
             None => {}
         }
@@ -386,7 +406,8 @@ impl Driver {
             return;
         }
         let is_pressed = |overload: &Arc<Overload>| overload.pressure() == Pressure::Full;
-        if self.quota.is_some() || self.overload.as_ref().is_some_and(is_pressed) {
+        let is_limited = self.rare.as_ref().is_some_and(|rare| rare.quota.is_some());
+        if is_limited || self.overload.as_ref().is_some_and(is_pressed) {
             return; // each is to be charged
         }
         let mut lists = LISTS.take();
@@ -454,11 +475,13 @@ impl Driver {
 
     /// Notes what the request costs, and performs it: what was read is never refused for its rate.
     fn charged(&mut self, request: Request, now: Instant) -> Answer<Settle> {
-        let pause = self.quota.as_mut().and_then(|quota| quota.charge(&request, now));
+        let quota = self.rare.as_mut().and_then(|rare| rare.quota.as_mut());
+        let pause = quota.and_then(|quota| quota.charge(&request, now));
         let sends = matches!(request, Request::Publish(_) | Request::PublishAll(_));
         let pressed = sends && self.overload.as_ref().is_some_and(|overload| overload.pauses());
         if let Some(pause) = pause.into_iter().chain(pressed.then_some(overload::PAUSE)).max() {
-            self.paused = self.paused.max(now.checked_add(pause));
+            let rare = self.rare.get_or_insert_default();
+            rare.paused = rare.paused.max(now.checked_add(pause));
             self.broker.count_pause();
         }
         self.request(request, now)
@@ -469,25 +492,34 @@ impl Driver {
         match request {
             Request::Connect(connect) => {
                 if let Some(mut session) = self.session.take() {
-                    session.tell(self.meter.course());
+                    session.tell(self.course());
                     session.close(Reason::Disconnected, now);
                 }
                 self.broker.connect(*connect, self.peer.clone(), now).map(Settle::Opened)
             }
             Request::Authenticate(step) => self.authenticate(step, now),
+            Request::Disconnect(_) if self.session.is_some() => self.leave(request, now),
             request => match &mut self.session {
-                Some(session) if matches!(request, Request::Disconnect(_)) => {
-                    session.tell(self.meter.course());
-                    on_session(session, request, now).map(Settle::Reply)
-                }
                 Some(session) => on_session(session, request, now).map(Settle::Reply),
                 None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
             },
         }
     }
 
+    fn leave(&mut self, request: Request, now: Instant) -> Answer<Settle> {
+        let course = self.course();
+        match &mut self.session {
+            Some(session) => {
+                session.tell(course);
+                on_session(session, request, now).map(Settle::Reply)
+            }
+            None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
+        }
+    }
+
     fn authenticate(&mut self, step: EnhancedAuthentication, now: Instant) -> Answer<Settle> {
-        match (self.authentication.take(), &self.session) {
+        let underway = self.rare.as_mut().and_then(|rare| rare.authentication.take());
+        match (underway, &self.session) {
             (Some(Authentication::First(underway)), _) => underway.proceed(step, now).map(Settle::Opened),
             (Some(Authentication::Again(exchange)), Some(session)) => {
                 session.proceed(exchange, step).map(Settle::Reauthentication)
@@ -507,15 +539,15 @@ impl Driver {
             }
             Settle::Opened(Ok(Opened::Session(session, connected))) => {
                 self.session = Some(session);
-                self.meter.settled();
+                self.told = true;
                 Ok(Reply::Connected(connected))
             }
             Settle::Opened(Ok(Opened::Challenge(step, underway))) => {
-                self.authentication = Some(Authentication::First(underway));
+                self.rare.get_or_insert_default().authentication = Some(Authentication::First(underway));
                 Ok(Reply::Challenge(Box::new(step)))
             }
             Settle::Reauthentication(Ok(Reauthentication::Challenge(step, exchange))) => {
-                self.authentication = Some(Authentication::Again(exchange));
+                self.rare.get_or_insert_default().authentication = Some(Authentication::Again(exchange));
                 Ok(Reply::Challenge(Box::new(step)))
             }
             Settle::Reauthentication(Ok(Reauthentication::Done(step))) => {
@@ -524,7 +556,7 @@ impl Driver {
             }
             Settle::Opened(Err(reason)) => {
                 self.broker.count_refusal(self.protocol, reason);
-                self.meter.settled();
+                self.told = true;
                 Err(reason)
             }
             Settle::Reauthentication(Err(reason)) => Err(reason),

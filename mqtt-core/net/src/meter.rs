@@ -1,84 +1,103 @@
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use broker::{Broker, Course, Volume};
 use bus::{Event, Outbox, Request, Transport};
 
 /// Counts what one connection carries.
 pub(crate) struct Meter {
-    course: Course,
-    /// What the broker was told of it.
-    flushed: (Volume, Volume),
-    /// Whether it neither got a session nor was refused one.
-    untold: bool,
+    since: Instant,
+    heard: Instant,
+    received: Volume,
+    sent: Volume,
+    flushed: Flushed,
+    /// The longest silence that was agreed on: milliseconds, or 0.
+    keep_alive: u64,
+}
+
+/// What the broker was told of, as far as it takes to know what is new: no turn carries as much as would need more
+/// than the low half of a number.
+#[derive(Default)]
+struct Flushed {
+    received_bytes: u32,
+    received_frames: u32,
+    sent_bytes: u32,
+    sent_frames: u32,
 }
 
 impl Meter {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { course: Course::new(now), flushed: Default::default(), untold: true }
+        let (received, sent) = (Volume::default(), Volume::default());
+        let flushed = Flushed::default();
+        Self { since: now, heard: now, received, sent, flushed, keep_alive: 0 }
     }
 
     /// So many bytes of the peer were taken.
     pub(crate) fn received(&mut self, bytes: usize, transport: Transport, now: Instant, out: &mut Outbox) {
-        self.course.heard = now;
-        self.course.received.bytes += bytes as u64;
-        self.course.received.frames += u64::from(transport == Transport::Datagram);
+        self.heard = now;
+        self.received.bytes += bytes as u64;
+        self.received.frames += u64::from(transport == Transport::Datagram);
         self.take_frames(out);
     }
 
     /// Notes what was put into the outbox since it held `before` bytes.
     pub(crate) fn sent(&mut self, before: usize, out: &mut Outbox) {
         self.take_frames(out);
-        self.course.sent.bytes += out.pending_bytes().saturating_sub(before) as u64;
+        self.sent.bytes += out.pending_bytes().saturating_sub(before) as u64;
     }
 
     fn take_frames(&mut self, out: &mut Outbox) {
         let frames = out.take_frames();
-        self.course.received.frames += u64::from(frames.received);
-        self.course.sent.frames += u64::from(frames.sent);
+        self.received.frames += u64::from(frames.received);
+        self.sent.frames += u64::from(frames.sent);
     }
 
     pub(crate) fn delivered(&mut self, event: &Event) {
-        self.course.sent.messages += u64::from(matches!(event, Event::Deliver(_)));
+        self.sent.messages += u64::from(matches!(event, Event::Deliver(_)));
     }
 
     pub(crate) fn published(&mut self, messages: usize) {
-        self.course.received.messages += messages as u64;
+        self.received.messages += messages as u64;
     }
 
     pub(crate) fn asked(&mut self, request: &Request) {
         match request {
-            Request::Publish(_) => self.course.received.messages += 1,
-            Request::PublishAll(publishes) => self.course.received.messages += publishes.len() as u64,
-            Request::Connect(connect) => self.course.keep_alive = connect.keep_alive,
+            Request::Publish(_) => self.received.messages += 1,
+            Request::PublishAll(publishes) => self.received.messages += publishes.len() as u64,
+            Request::Connect(connect) => {
+                let millis = connect.keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
+                self.keep_alive = u64::try_from(millis).unwrap_or(u64::MAX);
+            }
             _ => {}
         }
     }
 
-    pub(crate) fn fault(&mut self, detail: &str) {
-        self.course.detail = Some(detail.into());
-    }
-
-    /// It got a session or was refused one, of which the observers heard.
-    pub(crate) fn settled(&mut self) {
-        self.untold = false;
-    }
-
-    pub(crate) fn is_untold(&self) -> bool {
-        self.untold
-    }
-
     /// Adds what is new to the broker's sums.
     pub(crate) fn flush(&mut self, broker: &Broker) {
-        let (received, sent) = (self.course.received, self.course.sent);
-        let (old_received, old_sent) = std::mem::replace(&mut self.flushed, (received, sent));
-        broker.count_wire(received.since(old_received), sent.since(old_sent));
+        let Self { flushed, received, sent, .. } = self;
+        let received = Volume {
+            bytes: news(&mut flushed.received_bytes, received.bytes),
+            frames: news(&mut flushed.received_frames, received.frames),
+            messages: 0,
+        };
+        let sent = Volume {
+            bytes: news(&mut flushed.sent_bytes, sent.bytes),
+            frames: news(&mut flushed.sent_frames, sent.frames),
+            messages: 0,
+        };
+        broker.count_wire(received, sent);
     }
 
-    pub(crate) fn course(&self) -> &Course {
-        &self.course
+    /// How the connection went so far.
+    pub(crate) fn course(&self, detail: Option<Arc<str>>) -> Course {
+        let keep_alive = (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive));
+        let Self { since, heard, received, sent, .. } = *self;
+        Course { since, heard, keep_alive, received, sent, detail }
     }
+}
 
-    pub(crate) fn into_course(self) -> Course {
-        self.course
-    }
+/// What was added since it was last told.
+fn news(told: &mut u32, now: u64) -> u64 {
+    let now = now as u32;
+    u64::from(now.wrapping_sub(std::mem::replace(told, now)))
 }

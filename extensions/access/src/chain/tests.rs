@@ -40,7 +40,7 @@ fn attempt(username: Option<&str>, password: Option<&str>, address: &str) -> Att
             password: password.map(|password| password.to_owned().into()),
             enhanced: None,
         },
-        peer: peer(address),
+        peer: peer(address).into(),
         user_properties: [].into(),
         protocol: "MQTT 5",
     }
@@ -87,7 +87,7 @@ async fn a_listener_may_have_its_own_way_with_anonymous_clients() {
     let chain = AuthChain::new(&config).unwrap();
     let mut attempt = attempt(None, None, ELSEWHERE);
     assert_eq!(judge(&chain, &attempt).await, Err(Reason::NotAuthorized));
-    attempt.peer.listener = "open".into();
+    Arc::make_mut(&mut attempt.peer).listener = "open".into();
     assert_eq!(judge(&chain, &attempt).await, Ok(Identity::default()));
 }
 
@@ -201,7 +201,7 @@ async fn rules_are_asked_with_the_name_that_was_proved() {
     let client = Client {
         id: ClientId::parse("c1").unwrap(),
         identity: named("ann"),
-        peer: peer(HERE),
+        peer: peer(HERE).into(),
         protocol: "MQTT 5",
     };
     let mut permissions = Vec::new();

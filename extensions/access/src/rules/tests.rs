@@ -13,7 +13,8 @@ fn client(id: &str, username: Option<&str>, address: &str) -> Client {
             transport: Transport::Stream,
             seed: 0,
             link: Default::default(),
-        },
+        }
+        .into(),
         protocol: "MQTT 5",
     }
 }

@@ -63,7 +63,7 @@ impl World {
         let since = self.now;
         let heard = since + Duration::from_secs(heard);
         self.now = heard + Duration::from_secs(silent);
-        session.tell(&Course { heard, keep_alive: Some(Duration::from_secs(300)), ..Course::new(since) });
+        session.tell(Course { heard, keep_alive: Some(Duration::from_secs(300)), ..Course::new(since) });
         session.close(reason, self.now);
     }
 

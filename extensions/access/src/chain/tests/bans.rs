@@ -13,7 +13,7 @@ fn ban(kind: BanKind, value: &str) -> Ban {
 
 pub(super) fn client(id: &str, identity: Identity, address: &str) -> Arc<Client> {
     let id = ClientId::parse(id).unwrap();
-    Arc::new(Client { id, identity, peer: peer(address), protocol: "MQTT 5" })
+    Arc::new(Client { id, identity, peer: peer(address).into(), protocol: "MQTT 5" })
 }
 
 #[tokio::test]

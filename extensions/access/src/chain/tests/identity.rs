@@ -17,7 +17,7 @@ fn certificate(common_name: Option<&str>) -> Certificate {
 fn with_certificate(common_name: Option<&str>) -> Attempt {
     let secured = Secured { certificate: Some(certificate(common_name)), ..Secured::default() };
     let mut attempt = attempt(Some("mallory"), Some("x"), ELSEWHERE);
-    attempt.peer.link = Link { carrier: Carrier::Tls, secured: Some(secured.into()) };
+    Arc::make_mut(&mut attempt.peer).link = Link { carrier: Carrier::Tls, secured: Some(secured.into()) };
     attempt
 }
 
@@ -63,7 +63,7 @@ async fn a_certificate_counts_only_where_it_is_said_to() {
     let chain = AuthChain::new(&config).unwrap();
     let mut attempt = with_certificate(Some("device-1"));
     assert_eq!(judge(&chain, &attempt).await, Err(Reason::BadCredentials));
-    attempt.peer.listener = "tls".into();
+    Arc::make_mut(&mut attempt.peer).listener = "tls".into();
     let found = judge(&chain, &attempt).await.unwrap();
     assert_eq!((found.username.as_deref(), found.superuser), (Some("device-1"), true));
 }
@@ -125,7 +125,7 @@ async fn a_mountpoint_is_filled_in_or_the_client_is_refused() {
         }
     }
     attempt.user_properties = [("tenant".into(), "acme".into())].into();
-    attempt.peer.link.secured =
+    Arc::make_mut(&mut attempt.peer).link.secured =
         Some(Secured { certificate: Some(certificate(Some("bob"))), ..Secured::default() }.into());
     let found = judge(&chain, &attempt).await.unwrap().mountpoint;
     assert_eq!(found.as_deref(), Some("own/bob/"), "what a user has goes before what a client says");
