@@ -1,20 +1,22 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use access::AuthChain;
 use anyhow::Context;
 use broker::{Broker, Hooks, Observer};
-use net::Stop;
+use net::{Stop, Workers};
 use operators::{History, Presence};
 use rewrite::Rewrite;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::certificates::TlsProfiles;
-use crate::config::{Loaded, LogFormat};
+use crate::config::{Config, Loaded, LogFormat};
 use crate::http::{self, Operations, Phase};
 use crate::listeners::{self, Open};
 use crate::log::Logging;
@@ -37,6 +39,14 @@ pub(crate) fn serve(source: &Source, options: &cli::Serve) -> anyhow::Result<()>
     let served = runtime.block_on(run(source, options, loaded, logging));
     runtime.shutdown_background();
     served
+}
+
+/// How many threads run connections.
+fn threads(config: &Config) -> usize {
+    match config.threads {
+        0 => thread::available_parallelism().map_or(1, NonZero::get),
+        threads => threads,
+    }
 }
 
 /// Takes as many file descriptors as the system grants, since each stream connection needs one; returns how many.
@@ -85,7 +95,8 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let interval = config.operators.sys_interval;
     tokio::spawn(operators::publish_sys(broker.clone(), env!("CARGO_PKG_VERSION"), interval));
     tokio::spawn(files::watch(access.clone(), broker.clone()));
-    let stop = Stop::new();
+    let stop =
+        Stop::new().with_workers(Workers::start(threads(config)).context("the threads for connections")?);
     if config.overload.enabled {
         let (overload, config) = (stop.overload().clone(), config.overload.clone());
         tokio::spawn(async move { overload.watch(config).await });

@@ -24,6 +24,9 @@ pub(crate) trait Accept: Send + Sync + 'static {
     const CARRIER: Carrier;
 
     fn accept(&self) -> impl Future<Output = io::Result<(Self::Socket, Address)>> + Send;
+
+    /// Gives the socket to the runtime that was entered.
+    fn hand_over(socket: Self::Socket) -> io::Result<Self::Socket>;
 }
 
 /// Takes peers in until told to stop.
@@ -34,25 +37,29 @@ pub(crate) async fn accept<A: Accept>(listener: A, shared: Arc<Shared>) {
             accepted = listener.accept() => accepted,
             () = &mut stopped => return,
         };
-        match accepted {
+        let begun = match accepted {
             Ok((socket, address)) => begin::<A>(socket, address, &shared),
-            Err(error) => {
-                // Out of files or memory: what is there goes on, and a short pause lets some of it end.
-                warn!(listener = %shared.name, %error, "A connection could not be accepted.");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = begun {
+            // Out of files or memory: what is there goes on, and a short pause lets some of it end.
+            warn!(listener = %shared.name, %error, "A connection could not be accepted.");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
-fn begin<A: Accept>(socket: A::Socket, address: Address, shared: &Arc<Shared>) {
-    let Ok(place) = shared.place(address, Instant::now()) else { return };
+fn begin<A: Accept>(socket: A::Socket, address: Address, shared: &Arc<Shared>) -> io::Result<()> {
+    let Ok(place) = shared.place(address, Instant::now()) else { return Ok(()) };
+    let worker = shared.enter_worker();
+    let socket = if worker.is_some() { A::hand_over(socket)? } else { socket };
     if !shared.config.is_plain() {
         drop(tokio::spawn(prepare(socket, address, A::CARRIER, shared.clone(), place)));
-        return;
+        return Ok(());
     }
     let link = Link { carrier: A::CARRIER, secured: None };
     serve(socket, shared.peer(address, Transport::Stream, link), shared, place);
+    Ok(())
 }
 
 /// Begins the conversation on a stream whose transport is set up.
@@ -78,6 +85,10 @@ impl Accept for TcpListener {
         let _ = socket.set_nodelay(true);
         Ok((socket, Address::Socket(address)))
     }
+
+    fn hand_over(socket: TcpStream) -> io::Result<TcpStream> {
+        TcpStream::from_std(socket.into_std()?)
+    }
 }
 
 impl Accept for Path {
@@ -87,5 +98,9 @@ impl Accept for Path {
 
     async fn accept(&self) -> io::Result<(UnixStream, Address)> {
         self.listener.accept().await.map(|(socket, _)| (socket, Address::Unix))
+    }
+
+    fn hand_over(socket: UnixStream) -> io::Result<UnixStream> {
+        UnixStream::from_std(socket.into_std()?)
     }
 }

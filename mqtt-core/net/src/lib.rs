@@ -16,6 +16,7 @@ mod proxy;
 mod quota;
 mod rate;
 mod unix;
+mod workers;
 
 pub mod datagram;
 mod quic;
@@ -31,3 +32,4 @@ pub use overload::{Overload, OverloadConfig, Pressure};
 pub use proxy::{Progress, ProxyConfig, Told};
 pub use quic::QuicConfig;
 pub use quota::Rates;
+pub use workers::Workers;

@@ -10,6 +10,7 @@ use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Reason, Transp
 use parking_lot::Mutex;
 use socket2::{Domain, Type};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::runtime::EnterGuard;
 use tokio::sync::{Semaphore, watch};
 use tracing::debug;
 
@@ -22,6 +23,7 @@ use crate::quic::{self, Quic, QuicConfig};
 use crate::quota::{Quotas, Rates};
 use crate::rate::Rate;
 use crate::unix::Path;
+use crate::workers::Workers;
 use crate::{Network, web_socket};
 
 /// What a listener lets in.
@@ -67,11 +69,13 @@ pub struct Running {
     open: Arc<AtomicUsize>,
 }
 
-/// Tells listeners to take nobody in: for good, or while the server is pressed.
+/// What the listeners of a server share: it tells them to take nobody in, for good or while the server is pressed,
+/// and which threads run their stream connections.
 #[derive(Clone)]
 pub struct Stop {
     stopped: watch::Sender<bool>,
     overload: Arc<Overload>,
+    workers: Option<Arc<Workers>>,
 }
 
 /// What every connection of a listener shares.
@@ -88,6 +92,7 @@ pub(crate) struct Shared {
     taken: AtomicUsize,
     rate: Mutex<Rate>,
     stopped: watch::Receiver<bool>,
+    workers: Option<Arc<Workers>>,
     pub(crate) handshakes: Semaphore,
 }
 
@@ -189,6 +194,7 @@ impl Bound {
             seeds: std::hash::RandomState::new(),
             taken: AtomicUsize::new(0),
             stopped: stop.stopped.subscribe(),
+            workers: stop.workers.clone(),
             handshakes,
         });
         for socket in self.sockets {
@@ -212,9 +218,14 @@ impl Running {
 }
 
 impl Stop {
-    /// A signal that was not given yet.
+    /// A signal that was not given yet. Connections run where their listener does.
     pub fn new() -> Self {
-        Self { stopped: watch::Sender::new(false), overload: Arc::default() }
+        Self { stopped: watch::Sender::new(false), overload: Arc::default(), workers: None }
+    }
+
+    /// Has stream connections run on threads of their own.
+    pub fn with_workers(self, workers: Workers) -> Self {
+        Self { workers: Some(Arc::new(workers)), ..self }
     }
 
     /// How hard the server is pressed, as these listeners see it.
@@ -297,6 +308,11 @@ impl Shared {
         }
         self.open.fetch_add(1, Ordering::Relaxed);
         Ok(Place(self.open.clone()))
+    }
+
+    /// What is spawned while the guard lives runs on the thread whose turn it is, if there are such.
+    pub(crate) fn enter_worker(&self) -> Option<EnterGuard<'_>> {
+        self.workers.as_ref()?.enter_next()
     }
 
     /// Waits until nobody shall be taken in any more.

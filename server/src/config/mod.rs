@@ -37,6 +37,8 @@ use tree::Table;
 pub(crate) struct Config {
     /// Where the server keeps what it makes itself.
     pub(crate) state_directory: PathBuf,
+    /// How many threads run connections; 0 is as many as there are processors.
+    pub(crate) threads: usize,
     /// Other topics in the place of those that clients name; the first rule whose source matches decides.
     pub(crate) rewrite: Vec<rewrite::Rule>,
     /// What is logged, and how.
