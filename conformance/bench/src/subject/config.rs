@@ -35,7 +35,11 @@ pub(super) fn text(kind: Kind, address: SocketAddr, manner: Manner, directory: &
 ///   40,000 messages);
 /// - `send_window`: as many unacknowledged deliveries as the other brokers send.
 fn watersmeet(address: SocketAddr, manner: Manner, directory: &Path) -> String {
-    let mut text = format!("state_directory = {directory:?}\n[http]\nenabled = false\n");
+    let mut text = format!("state_directory = {directory:?}\n");
+    if let Some(threads) = threads(manner) {
+        text += &format!("threads = {threads}\n");
+    }
+    text += "[http]\nenabled = false\n";
     if !manner.own_limits {
         text += "[broker]\nqueue_messages = 200000\n[limits]\nsend_window = 1000\n";
     }
