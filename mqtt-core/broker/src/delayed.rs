@@ -213,7 +213,7 @@ impl Shared {
         publish: Publish,
         now: Instant,
     ) -> Waiting {
-        self.counters.receive(publish.qos, 1, publish.payload.len());
+        self.counters.wire.publish(publish.qos, 1, publish.payload.len());
         let expires = self.config.message_expiry(publish.expiry).and_then(|expiry| now.checked_add(expiry));
         let origin = origin.map(Arc::downgrade).unwrap_or_default();
         Waiting { client: client.clone(), origin, publish, expires }

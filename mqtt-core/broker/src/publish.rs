@@ -135,7 +135,7 @@ impl Shared {
 
     /// Counts a publish and makes it a message.
     fn take(&self, client: &Client, publish: Publish, now: Instant) -> Arc<Message> {
-        self.counters.receive(publish.qos, 1, publish.payload.len());
+        self.counters.wire.publish(publish.qos, 1, publish.payload.len());
         Arc::new(self.message(client, publish, now))
     }
 

@@ -486,7 +486,7 @@ fn count(counters: &Counters, events: &[Event]) {
             bytes += delivery.message.payload.len() as u64;
         }
     }
-    counters.deliver(counts, bytes);
+    counters.wire.deliver(counts, bytes);
 }
 
 impl Queued {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use bus::{Filter, Qos, Reason};
+use bus::{Filter, Reason};
 use dashmap::DashMap;
 
 use crate::Volume;
@@ -10,10 +10,6 @@ use crate::wire::Wire;
 /// Counters of one broker since it began.
 #[derive(Default)]
 pub(crate) struct Counters {
-    pub(crate) received: [AtomicU64; 3],
-    pub(crate) received_bytes: AtomicU64,
-    pub(crate) delivered: [AtomicU64; 3],
-    pub(crate) delivered_bytes: AtomicU64,
     pub(crate) unrouted: AtomicU64,
     filtered: AtomicU64,
     /// Retained messages that wait in all queues.
@@ -90,20 +86,6 @@ pub struct Stats {
 }
 
 impl Counters {
-    pub(crate) fn receive(&self, qos: Qos, messages: usize, bytes: usize) {
-        if let Some(counter) = self.received.get(usize::from(qos.level())) {
-            counter.fetch_add(messages as u64, Relaxed);
-        }
-        self.received_bytes.fetch_add(bytes as u64, Relaxed);
-    }
-
-    pub(crate) fn deliver(&self, counts: [u64; 3], bytes: u64) {
-        for (counter, count) in self.delivered.iter().zip(counts).filter(|(_, count)| *count > 0) {
-            counter.fetch_add(count, Relaxed);
-        }
-        self.delivered_bytes.fetch_add(bytes, Relaxed);
-    }
-
     pub(crate) fn add_subscription(&self, filter: &Filter) {
         self.subscriptions.fetch_add(1, Relaxed);
         self.shared_subscriptions.fetch_add(u64::from(filter.share().is_some()), Relaxed);
@@ -144,11 +126,12 @@ impl Counters {
         let mut dropped: Vec<_> = self.dropped.iter().map(|row| (*row.key(), *row.value())).collect();
         dropped.sort_unstable();
         let (wire_received, wire_sent) = self.wire.sum();
+        let [(received, received_bytes), (delivered, delivered_bytes)] = self.wire.messages();
         Stats {
-            received: self.received.each_ref().map(load),
-            received_bytes: load(&self.received_bytes),
-            delivered: self.delivered.each_ref().map(load),
-            delivered_bytes: load(&self.delivered_bytes),
+            received,
+            received_bytes,
+            delivered,
+            delivered_bytes,
             unrouted: load(&self.unrouted),
             filtered: load(&self.filtered),
             connections: load(&self.connections),

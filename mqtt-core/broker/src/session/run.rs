@@ -46,7 +46,7 @@ impl Session {
             settled.push((ticket, outcome));
         }
         let Some(first) = messages.first() else { return };
-        shared.counters.receive(first.qos, messages.len(), bytes);
+        shared.counters.wire.publish(first.qos, messages.len(), bytes);
         let found = shared.router.find(&first.topic, &mut memory.routes);
         shared.hand_out_all(&messages, &found, record, |at, matched| {
             if let Some((_, outcome)) = places.get(at).and_then(|place| settled.get_mut(*place)) {
