@@ -286,10 +286,10 @@ impl Shared {
         let assigned = connect.client_id.is_none();
         let rights = judged.rights;
         let attached = self.attach(&client, connect.clean_start, window, |state| {
-            state.expiry = expiry;
+            state.set_expiry(expiry);
             state.set_keep_alive(connect.keep_alive);
             (state.client, state.since) = (Some(client.clone()), Some(now));
-            std::mem::replace(&mut state.will, connect.will.map(|will| Box::new((will, client.clone()))))
+            state.set_will(connect.will.map(|will| Box::new((will, client.clone()))))
         });
         let attached = attached.map_err(|reason| self.refuse(attempt, reason, now))?;
         let Attached { record, epoch, old_will, replaced, resumed: session_present } = attached;
@@ -340,7 +340,7 @@ impl Shared {
     ) -> Result<Attached, Reason> {
         let full = self.sessions.len() >= self.config.max_sessions;
         let hold = |record: &Record, state: &mut State| {
-            self.timers.cancel(&std::mem::take(&mut state.timers));
+            self.timers.cancel(&state.take_timers());
             self.counters.connections.fetch_add(1, Ordering::Relaxed);
             record.attach(state, window)
         };
@@ -373,11 +373,11 @@ impl Shared {
                     drop((state, turn));
                     return Ok(Attached { record: old, epoch, old_will, replaced: None, resumed: true });
                 }
-                let old_will = state.will.take();
+                let old_will = state.set_will(None);
                 // A session that ended of itself is forgotten by whoever saw to that, and its place is free.
                 let over = std::mem::replace(&mut state.ended, true);
                 self.counters.sessions.fetch_add(u64::from(over), Ordering::Relaxed);
-                self.timers.cancel(&std::mem::take(&mut state.timers));
+                self.timers.cancel(&state.take_timers());
                 old.end(&mut state);
                 drop((state, turn));
                 let record = Arc::new(Record::new(client.id.clone()));

@@ -31,9 +31,9 @@ impl Shared {
         self.counters.connections.fetch_sub(1, Ordering::Relaxed);
         state.since = Some(now);
         if !publish_will {
-            state.will = None;
+            state.set_will(None);
         }
-        let expiry = match state.expiry {
+        let expiry = match state.expiry() {
             _ if state.dismissed => Duration::ZERO,
             SessionExpiry::AtOnce => Duration::ZERO,
             SessionExpiry::After(span) => span,
@@ -42,7 +42,7 @@ impl Shared {
         if !self.config.queue_qos0_offline {
             state.queue.forget_at_most_once();
         }
-        let delay = state.will.as_ref().map(|owned| owned.0.delay.min(expiry));
+        let delay = state.will().map(|(will, _)| will.delay.min(expiry));
         let (mut due, mut timers) = (Vec::new(), Vec::new());
         // A session that ends before then passes on what it has when it does.
         let grace =
@@ -55,7 +55,7 @@ impl Shared {
                 false => timers.push(self.timers.set(at, timer)),
             }
         }
-        state.timers = timers.into();
+        state.set_timers(timers.into());
         drop(state);
         for timer in due {
             self.due(timer, now);
@@ -72,14 +72,14 @@ impl Shared {
         if timer.what == Due::Share {
             // Once more in a while: other members may have come back by then.
             let again = now.checked_add(self.config.share_grace.max(SHARE_PAUSE));
-            let left = std::mem::take(&mut state.timers).into_iter().filter(|(at, _)| *at > now);
-            state.timers = left.chain(again.map(|at| self.timers.set(at, timer))).collect();
+            let left = state.take_timers().into_iter().filter(|(at, _)| *at > now);
+            state.set_timers(left.chain(again.map(|at| self.timers.set(at, timer))).collect());
             drop(state);
             return self.pass_on(&record);
         }
-        let will = state.will.take();
+        let will = state.set_will(None);
         if timer.what == Due::End {
-            self.timers.cancel(&std::mem::take(&mut state.timers));
+            self.timers.cancel(&state.take_timers());
             record.end(&mut state);
         }
         drop((state, turn));
@@ -124,7 +124,7 @@ impl Shared {
     pub(crate) fn unsubscribe(&self, record: &Arc<Record>, key: &Key) -> Option<bus::Subscription> {
         let mut state = record.lock();
         let subscription = state.subscriptions.remove(key)?;
-        state.subscription_bytes -= subscription.filter.as_str().len();
+        state.subscription_bytes -= subscription.filter.as_str().len() as u32;
         drop(state);
         self.router.remove(&subscription.filter, &Entry::of(record, &subscription));
         self.counters.remove_subscription(&subscription.filter);

@@ -48,19 +48,16 @@ pub(crate) struct State {
     pub(crate) received: Received,
     pub(crate) subscriptions: Subscriptions,
     /// What their filters hold.
-    pub(crate) subscription_bytes: usize,
-    pub(crate) will: Option<Box<OwnedWill>>,
+    pub(crate) subscription_bytes: u32,
     /// Whether a subscription was allowed on the condition that each message is judged.
     pub(crate) filtered: bool,
     /// Changes with every subscription that is made.
-    pub(crate) version: u64,
-    /// The number of the rights under which its subscriptions are being judged, if that takes time.
-    pub(crate) judging: u64,
+    pub(crate) version: u32,
     /// When subscriptions were last taken away: routes that were found earlier may lead here wrongly.
     pub(crate) revoked_at: u64,
     /// The client is not to come back to the session: it ends with the connection.
     pub(crate) dismissed: bool,
-    pub(crate) expiry: SessionExpiry,
+    expiry: Span,
     pub(crate) holder: Option<Holder>,
     /// Who holds it, or held it last.
     pub(crate) client: Option<Arc<Client>>,
@@ -68,11 +65,24 @@ pub(crate) struct State {
     pub(crate) since: Option<Instant>,
     /// What was agreed on with its last connection, for operators: milliseconds, or 0.
     keep_alive: u64,
-    /// What is due while no connection holds the session.
-    pub(crate) timers: Box<[TimerKey]>,
+    aside: Option<Box<Aside>>,
     /// The session is over; a connection that found the record a moment ago makes a new one.
     pub(crate) ended: bool,
 }
+
+/// What most sessions have no need of while a connection holds them.
+#[derive(Default)]
+struct Aside {
+    will: Option<Box<OwnedWill>>,
+    /// The number of the rights under which its subscriptions are being judged, if that takes time.
+    judging: u64,
+    /// What is due while no connection holds the session.
+    timers: Box<[TimerKey]>,
+}
+
+/// How long a session outlives its connection, in nanoseconds; the greatest number is for ever.
+#[derive(Clone, Copy, Default)]
+struct Span(u64);
 
 /// A will, and the client whose rights it is published with.
 pub(crate) type OwnedWill = (Will, Arc<Client>);
@@ -157,7 +167,7 @@ impl Record {
         if let Some(inflight) = &mut state.inflight {
             inflight.rewind();
         }
-        state.judging = UNJUDGED;
+        state.set_judging(UNJUDGED);
         self.set_rights(UNJUDGED);
         epoch
     }
@@ -369,6 +379,55 @@ impl State {
         self.inflight.as_ref().map_or(0, |inflight| inflight.len())
     }
 
+    pub(crate) fn will(&self) -> Option<&OwnedWill> {
+        self.aside.as_ref()?.will.as_deref()
+    }
+
+    /// Puts another will in the place of the one that was there, which is returned.
+    pub(crate) fn set_will(&mut self, will: Option<Box<OwnedWill>>) -> Option<Box<OwnedWill>> {
+        if will.is_none() && self.aside.is_none() {
+            return None;
+        }
+        std::mem::replace(&mut self.aside.get_or_insert_default().will, will)
+    }
+
+    pub(crate) fn take_timers(&mut self) -> Box<[TimerKey]> {
+        self.aside.as_mut().map(|aside| std::mem::take(&mut aside.timers)).unwrap_or_default()
+    }
+
+    pub(crate) fn set_timers(&mut self, timers: Box<[TimerKey]>) {
+        if !timers.is_empty() {
+            self.aside.get_or_insert_default().timers = timers;
+        }
+    }
+
+    /// Whether its subscriptions are being judged under these rights.
+    pub(crate) fn is_judging(&self, rights: u64) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.judging == rights)
+    }
+
+    pub(crate) fn set_judging(&mut self, rights: u64) {
+        if rights != UNJUDGED || self.aside.is_some() {
+            self.aside.get_or_insert_default().judging = rights;
+        }
+    }
+
+    pub(crate) fn expiry(&self) -> SessionExpiry {
+        match self.expiry.0 {
+            0 => SessionExpiry::AtOnce,
+            u64::MAX => SessionExpiry::Never,
+            nanos => SessionExpiry::After(Duration::from_nanos(nanos)),
+        }
+    }
+
+    pub(crate) fn set_expiry(&mut self, expiry: SessionExpiry) {
+        self.expiry = Span(match expiry {
+            SessionExpiry::AtOnce => 0,
+            SessionExpiry::After(span) => u64::try_from(span.as_nanos()).unwrap_or(u64::MAX),
+            SessionExpiry::Never => u64::MAX,
+        });
+    }
+
     /// What was agreed on with the last connection.
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
         (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive))
@@ -497,5 +556,16 @@ impl Queued {
     fn into_delivery(self, id: Option<DeliveryId>) -> Delivery {
         let Self { message, matched, qos, retain, duplicate, .. } = self;
         Delivery { id, message, matched, qos, retain, duplicate }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_session_rests_in_stays_small() {
+        let size = size_of::<Record>();
+        assert!(size <= 240, "{size}");
     }
 }

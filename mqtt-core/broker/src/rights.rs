@@ -36,7 +36,7 @@ pub(crate) struct Judged {
     /// Whose subscriptions.
     record: Weak<Record>,
     /// Which there were; [`crate::record::State::version`].
-    version: u64,
+    version: u32,
     /// Whether one is allowed on the condition that each message is judged.
     filtered: bool,
     revoked: Vec<Key>,
@@ -143,7 +143,7 @@ impl Shared {
         let rights = self.rights.number();
         let state = record.lock();
         let Some(client) = state.client.clone() else { return };
-        if state.ended || state.judging == rights {
+        if state.ended || state.is_judging(rights) {
             return;
         }
         drop(state);
@@ -155,7 +155,7 @@ impl Shared {
             Answer::Later(judged) => {
                 let mut state = record.lock();
                 if state.client.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, &client)) {
-                    state.judging = rights;
+                    state.set_judging(rights);
                 }
                 drop(state);
                 let (shared, record) = (self.clone(), record.clone());
@@ -205,7 +205,7 @@ impl Shared {
         if state.ended || !same || judged.rights < record.rights() {
             return;
         }
-        state.judging = UNJUDGED;
+        state.set_judging(UNJUDGED);
         // Another session may have come in the place of the one that was looked at.
         let looked_at = std::ptr::eq(judged.record.as_ptr(), Arc::as_ptr(record)) || state.version == 0;
         let complete = looked_at && state.version == judged.version;
@@ -295,15 +295,15 @@ impl Shared {
         if state.ended || !same {
             return;
         }
-        state.will = None;
-        state.expiry = SessionExpiry::AtOnce;
+        state.set_will(None);
+        state.set_expiry(SessionExpiry::AtOnce);
         state.dismissed = true;
         if state.is_held() {
             drop((state, turn));
             record.evict(Reason::NotAuthorized);
             return;
         }
-        self.timers.cancel(&std::mem::take(&mut state.timers));
+        self.timers.cancel(&state.take_timers());
         record.end(&mut state);
         drop((state, turn));
         self.remove(record, now);

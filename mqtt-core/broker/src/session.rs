@@ -37,24 +37,24 @@ pub struct Session {
     epoch: u64,
     /// The number of the rights under which the client was last found to be let in.
     rights: u64,
-    /// What helps the next publish; whoever never publishes has none.
+    /// Whoever never published has none.
     memory: Option<Box<Memory>>,
     /// What it was found that the client may receive.
     seen: Option<Box<Seen>>,
     open: bool,
     /// The last time it was told.
     now: Instant,
-    /// How the connection went, once it says so.
-    course: Option<Box<Course>>,
 }
 
-/// What is remembered of the last publish, since the next is likely to be like it.
+/// What few sessions remember: the last publish, since the next is likely to be like it, and at the end how the
+/// connection went.
 #[derive(Default)]
 struct Memory {
     /// What its topic matched.
     routes: Last,
     /// What the authorizer allowed, and when that was: its epoch, and the number of the rights.
     allowed: Option<(Topic, Qos, bool, (u64, u64))>,
+    course: Option<Box<Course>>,
 }
 
 /// What becomes of a subscription that the session has.
@@ -88,18 +88,7 @@ impl Session {
         rights: u64,
         now: Instant,
     ) -> Self {
-        Self {
-            shared,
-            record,
-            client,
-            epoch,
-            rights,
-            memory: None,
-            seen: None,
-            open: true,
-            now,
-            course: None,
-        }
+        Self { shared, record, client, epoch, rights, memory: None, seen: None, open: true, now }
     }
 
     /// Publishes: authorizes, intercepts, retains, routes.
@@ -301,7 +290,7 @@ impl Session {
         let (client, record, epoch) = (self.client.clone(), self.record.clone(), self.epoch);
         permission.map(move |permission| {
             permission?;
-            record.lock_for(epoch)?.will = will.map(|will| Box::new((will, client)));
+            record.lock_for(epoch)?.set_will(will.map(|will| Box::new((will, client))));
             Ok(Reply::WillSet)
         })
     }
@@ -389,7 +378,8 @@ impl Session {
     /// The client says how it leaves; the connection then ends with [`Session::close`].
     pub fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
         if let Some(expiry) = disconnect.session_expiry {
-            self.record.lock_for(self.epoch)?.expiry = self.shared.config.session_expiry(expiry);
+            let expiry = self.shared.config.session_expiry(expiry);
+            self.record.lock_for(self.epoch)?.set_expiry(expiry);
         }
         let reason = match disconnect.publish_will {
             true => Reason::DisconnectedWithWill,
@@ -401,7 +391,7 @@ impl Session {
 
     /// Says how the connection went so far, for those who watch it end.
     pub fn tell(&mut self, course: Course) {
-        self.course = Some(Box::new(course));
+        self.memory.get_or_insert_default().course = Some(Box::new(course));
     }
 
     /// The connection is over, without a good-bye: the will is due.
@@ -413,7 +403,8 @@ impl Session {
         if !std::mem::take(&mut self.open) {
             return;
         }
-        let course = self.course.take().unwrap_or_else(|| Box::new(Course::new(self.since())));
+        let told = self.memory.as_mut().and_then(|memory| memory.course.take());
+        let course = told.unwrap_or_else(|| Box::new(Course::new(self.since())));
         self.shared.detach(&self.record, self.epoch, publish_will, now);
         let client = self.client.clone();
         self.shared.emit(|| BrokerEvent::Disconnected { client, reason, course, at: now });
@@ -528,7 +519,7 @@ fn register(
     }
     let replaced = there.map(|old| old.filter.as_str().len());
     let fresh = replaced.is_none();
-    let bytes = state.subscription_bytes - replaced.unwrap_or(0) + filter.as_str().len();
+    let bytes = state.subscription_bytes as usize - replaced.unwrap_or(0) + filter.as_str().len();
     if fresh && state.subscriptions.len() >= shared.config.max_subscriptions
         || bytes > shared.config.subscription_bytes
     {
@@ -539,10 +530,11 @@ fn register(
     {
         return Err(Reason::QuotaExceeded);
     }
+    let bytes = u32::try_from(bytes).map_err(|_| Reason::QuotaExceeded)?;
     shared.exclusive.take(&filter, record)?;
     state.subscription_bytes = bytes;
     let old = state.subscriptions.insert(Subscription { options, ..subscription });
-    state.version += 1;
+    state.version = state.version.checked_add(1).unwrap_or(1);
     state.filtered |= filtered;
     if rights != shared.rights.number() {
         record.set_rights(UNJUDGED); // they were changed meanwhile

@@ -95,7 +95,7 @@ fn view(record: &Record) -> SessionView {
         connected: state.is_held(),
         since: state.since,
         keep_alive: state.keep_alive(),
-        expiry: state.expiry,
+        expiry: state.expiry(),
         subscriptions: state.subscriptions.len(),
         queued: state.queue.len(),
         queued_bytes: state.queue.bytes(),
