@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub(crate) struct Account {
     pub(crate) attributes: Attributes,
     verified: Mutex<Option<[u8; 64]>>,
     /// What stands for the password's hash, and for each of `scram`.
-    proofs: Vec<(Secret, u64)>,
+    proofs: Vec<(Secret, NonZeroU64)>,
 }
 
 /// By what a user is known.
@@ -173,8 +174,10 @@ impl Account {
     }
 
     /// A number for each secret, which is another one once the secret is, or what comes with it.
-    fn prove(&self, numbers: &RandomState) -> Vec<(Secret, u64)> {
-        let number = |secret: &str| numbers.hash_one((secret, &self.attributes));
+    fn prove(&self, numbers: &RandomState) -> Vec<(Secret, NonZeroU64)> {
+        let number = |secret: &str| {
+            NonZeroU64::new(numbers.hash_one((secret, &self.attributes))).unwrap_or(NonZeroU64::MIN)
+        };
         let password = self.hash.iter().map(|_| (Secret::Password, number(&self.text)));
         let scram = self.scram.iter();
         let scram = scram.map(|known| (Secret::Scram(known.mechanism), number(&known.to_string())));
@@ -183,12 +186,12 @@ impl Account {
     }
 
     /// What stands for the secret by which a client was known.
-    pub(crate) fn proof(&self, secret: Secret) -> Option<u64> {
+    pub(crate) fn proof(&self, secret: Secret) -> Option<NonZeroU64> {
         self.proofs.iter().find(|(other, _)| *other == secret).map(|(_, proof)| *proof)
     }
 
     /// Whether a client that was known by this would be now.
-    pub(crate) fn still_proves(&self, proof: u64) -> bool {
+    pub(crate) fn still_proves(&self, proof: NonZeroU64) -> bool {
         self.proofs.iter().any(|(_, other)| *other == proof)
     }
 

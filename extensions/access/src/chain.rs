@@ -210,7 +210,7 @@ impl AuthChain {
                 proof: account.zip(shown.secret).and_then(|(account, secret)| account.proof(secret)),
                 username,
                 completion: shown.completion.map(Box::new),
-                client_id,
+                client_id: client_id.map(Box::new),
                 attributes,
                 mountpoint,
             }),

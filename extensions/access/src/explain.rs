@@ -29,7 +29,7 @@ impl AuthChain {
             Authentication::Refuse(reason) => return Err(reason),
             Authentication::Challenge(..) => return Err(Reason::Internal),
         };
-        let id = identity.client_id.clone().or_else(|| attempt.client_id.clone());
+        let id = identity.client_id.as_deref().cloned().or_else(|| attempt.client_id.clone());
         let id = id.or_else(|| ClientId::parse("auto")).ok_or(Reason::ClientIdInvalid)?;
         Ok(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol })
     }

@@ -3,6 +3,7 @@
 //! Each trait answers at once where it can. The broker asks inside `connect`, `publish`, `subscribe` and
 //! `read`, and again for wills and resumed subscriptions; nothing else leads to a session.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use bus::{
@@ -136,11 +137,11 @@ pub struct Identity {
     /// Whether access rules do not apply.
     pub superuser: bool,
     /// A number that stands for what the client proved itself with, and tells nothing of it; none if it proved nothing.
-    pub proof: Option<u64>,
+    pub proof: Option<NonZeroU64>,
     /// What completes an enhanced authentication for the client.
     pub completion: Option<Box<EnhancedAuthentication>>,
     /// The client id that goes with the identity, whatever the client asked for.
-    pub client_id: Option<ClientId>,
+    pub client_id: Option<Box<ClientId>>,
     /// What is known of the client beside its name: `tenant` → `acme`. Rules and mountpoints may use it.
     pub attributes: Option<Arc<Attributes>>,
     /// What stands before every topic of the client, without its knowing: `acme/`.

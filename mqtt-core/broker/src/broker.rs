@@ -15,7 +15,7 @@ use crate::exclusive::Exclusive;
 use crate::mount::check_mountpoint;
 use crate::priority::Priorities;
 use crate::publish::publish_access;
-use crate::record::{OwnedWill, Record, State};
+use crate::record::{Named, OwnedWill, Record, State};
 use crate::retained::Retained;
 use crate::rights::{Judged, Rights};
 use crate::router::Router;
@@ -58,7 +58,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Whose messages [`Broker::announce`] publishes.
     pub(crate) server: Arc<Client>,
-    pub(crate) sessions: DashMap<ClientId, Arc<Record>>,
+    pub(crate) sessions: DashMap<Named, ()>,
     pub(crate) rights: Rights,
     pub(crate) timers: Timers,
     observers: Vec<Arc<dyn Observer>>,
@@ -179,14 +179,14 @@ impl Broker {
 
     /// Closes the connection of one client; false if it has none.
     pub fn kick(&self, client_id: &ClientId, reason: Reason) -> bool {
-        let record = self.0.sessions.get(client_id).map(|entry| entry.value().clone());
+        let record = self.0.record(client_id);
         record.is_some_and(|record| record.evict(reason))
     }
 
     /// Lets nobody in any more, and closes every connection.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::SeqCst);
-        let records: Vec<_> = self.0.sessions.iter().map(|entry| entry.value().clone()).collect();
+        let records: Vec<_> = self.0.sessions.iter().map(|entry| entry.key().0.clone()).collect();
         for record in records {
             record.evict(Reason::ShuttingDown);
         }
@@ -238,7 +238,7 @@ impl Shared {
             Ok(mountpoint) => mountpoint,
             Err(reason) => return Answer::Now(Err(self.refuse(&attempt, reason, now))),
         };
-        let id = identity.client_id.clone().or_else(|| connect.client_id.clone());
+        let id = identity.client_id.as_deref().cloned().or_else(|| connect.client_id.clone());
         let id = id.unwrap_or_else(|| self.assign(attempt.peer.seed));
         let client =
             Arc::new(Client { id, identity, peer: attempt.peer.clone(), protocol: attempt.protocol });
@@ -256,7 +256,7 @@ impl Shared {
         let will = will.unwrap_or(Answer::Now(Permission::Allow));
         let old = match connect.clean_start {
             true => None,
-            false => self.sessions.get(&client.id).map(|entry| entry.value().clone()),
+            false => self.record(&client.id),
         };
         let judged = self.judge_subscriptions(&client, old.as_ref(), rights);
         will.then(move |will| {
@@ -344,20 +344,20 @@ impl Shared {
             self.counters.connections.fetch_add(1, Ordering::Relaxed);
             record.attach(state, window)
         };
-        match self.sessions.entry(client.id.clone()) {
+        let record = Arc::new(Record::new(client.id.clone()));
+        match self.sessions.entry(Named(record.clone())) {
             Entry::Vacant(_) if full => Err(Reason::QuotaExceeded),
             Entry::Vacant(entry) => {
                 self.counters.sessions.fetch_add(1, Ordering::Relaxed);
-                let record = Arc::new(Record::new(client.id.clone()));
                 let mut state = record.lock();
                 let old_will = prepare(&mut state);
                 let epoch = hold(&record, &mut state);
                 drop(state);
-                entry.insert(record.clone());
+                entry.insert(());
                 Ok(Attached { record, epoch, old_will, replaced: None, resumed: false })
             }
-            Entry::Occupied(mut entry) => {
-                let old = entry.get().clone();
+            Entry::Occupied(entry) => {
+                let old = entry.key().0.clone();
                 let turn = old.interrupt();
                 let mut state = old.lock();
                 if self.config.bind_sessions && !state.may_pass_to(client) {
@@ -380,12 +380,11 @@ impl Shared {
                 self.timers.cancel(&state.take_timers());
                 old.end(&mut state);
                 drop((state, turn));
-                let record = Arc::new(Record::new(client.id.clone()));
                 let mut state = record.lock();
                 prepare(&mut state);
                 let epoch = hold(&record, &mut state);
                 drop(state);
-                entry.insert(record.clone());
+                entry.replace_entry(());
                 Ok(Attached { record, epoch, old_will, replaced: (!over).then_some(old), resumed: false })
             }
         }
@@ -408,11 +407,11 @@ impl Shared {
     }
 
     pub(crate) fn record(&self, id: &ClientId) -> Option<Arc<Record>> {
-        self.sessions.get(id).map(|entry| entry.value().clone())
+        self.sessions.get(id).map(|entry| entry.key().0.clone())
     }
 
     pub(crate) fn each_record(&self, mut look: impl FnMut(&Record)) {
-        self.sessions.iter().for_each(|entry| look(entry.value()));
+        self.sessions.iter().for_each(|entry| look(&entry.key().0));
     }
 
     fn refuse(&self, attempt: &Attempt, reason: Reason, now: Instant) -> Reason {

@@ -93,7 +93,7 @@ impl Shared {
 
     /// Takes a session that has ended from the sessions there are.
     pub(crate) fn remove(&self, record: &Arc<Record>, now: Instant) {
-        self.sessions.remove_if(&record.id, |_, kept| Arc::ptr_eq(kept, record));
+        self.sessions.remove_if(&record.id, |kept, ()| Arc::ptr_eq(&kept.0, record));
         self.counters.sessions.fetch_sub(1, Ordering::Relaxed);
         self.forget(record, now);
     }

@@ -1,3 +1,5 @@
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
@@ -38,6 +40,9 @@ pub(crate) struct Record {
     /// The number of the rights under which its subscriptions were last judged.
     rights: AtomicU64,
 }
+
+/// A record where it is found by its id.
+pub(crate) struct Named(pub(crate) Arc<Record>);
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -109,6 +114,26 @@ pub(crate) struct Pulled {
     /// So many of those that others had better have their turn before the next.
     pub(crate) tired: bool,
 }
+
+impl Borrow<ClientId> for Named {
+    fn borrow(&self) -> &ClientId {
+        &self.0.id
+    }
+}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for Named {}
 
 impl Record {
     pub(crate) fn new(id: ClientId) -> Self {

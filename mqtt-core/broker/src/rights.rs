@@ -58,7 +58,7 @@ impl Broker {
     pub fn reconsider(&self, now: Instant) {
         let shared = &self.0;
         shared.rights.number.fetch_add(1, Ordering::SeqCst);
-        let records = shared.sessions.iter().map(|entry| Arc::downgrade(entry.value())).collect();
+        let records = shared.sessions.iter().map(|entry| Arc::downgrade(&entry.key().0)).collect();
         *shared.rights.waiting.lock() = records;
         shared.reconsider_some(now);
     }

@@ -586,7 +586,7 @@ fn register(
 fn rejudge(judged: Authentication, client: &Client) -> Result<Reauthentication, Reason> {
     let same = |identity: &Identity| {
         identity.username == client.identity.username
-            && identity.client_id.as_ref().is_none_or(|id| *id == client.id)
+            && identity.client_id.as_ref().is_none_or(|id| **id == client.id)
     };
     match judged {
         Authentication::Accept(identity) if same(&identity) => {

@@ -15,7 +15,11 @@ impl Authenticator for ByName {
     fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
         let username = attempt.credentials.username.clone();
         let client_id = username.as_deref().and_then(ClientId::parse);
-        Answer::Now(Authentication::Accept(Identity { username, client_id, ..Identity::default() }))
+        Answer::Now(Authentication::Accept(Identity {
+            username,
+            client_id: client_id.map(Box::new),
+            ..Identity::default()
+        }))
     }
 }
 

@@ -71,7 +71,7 @@ async fn a_certificate_counts_only_where_it_is_said_to() {
 #[tokio::test]
 async fn the_client_id_may_come_from_the_name_or_the_certificate() {
     let mut config = identified("common-name", "username", "");
-    let id = |name| Identity { client_id: ClientId::parse(name), ..named("device-1") };
+    let id = |name| Identity { client_id: ClientId::parse(name).map(Box::new), ..named("device-1") };
     let chain = AuthChain::new(&config).unwrap();
     assert_eq!(judge(&chain, &with_certificate(Some("device-1"))).await, Ok(id("device-1")));
     config.identity.client_id_from = "alternative-name".into();
