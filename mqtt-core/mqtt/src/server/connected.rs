@@ -32,8 +32,8 @@ pub(super) struct Connected {
     pub(super) unanswered: u32,
     /// How much of an unfinished packet there was when the client was last heard.
     progress: u32,
-    /// Seconds; 0 is none.
-    keep_alive: u16,
+    /// How long the client may be silent, in milliseconds; 0 is for ever.
+    patience: u32,
     /// Publishes above QoS 0 that are not finished, of a client of MQTT 5.
     pub(super) unfinished: u16,
     pub(super) version: Version,
@@ -86,7 +86,7 @@ enum Again {
 }
 
 impl Connected {
-    pub(super) fn new(agreed: Agreed, now: Instant) -> Self {
+    pub(super) fn new(agreed: Agreed, keep_alives: f64, now: Instant) -> Self {
         let rare = Rare {
             packet_maximum: Some(agreed.terms.packet_maximum).filter(|maximum| *maximum < u32::MAX),
             outgoing: (agreed.topic_aliases > 0).then(|| Outgoing::new(agreed.topic_aliases)),
@@ -100,7 +100,7 @@ impl Connected {
             last_topic: None,
             rare: is_needed.then(|| Box::new(rare)),
             unanswered: 0,
-            keep_alive: agreed.keep_alive,
+            patience: patience(agreed.keep_alive, keep_alives),
             unfinished: 0,
             version: agreed.terms.version,
             problem_information: agreed.terms.problem_information,
@@ -145,9 +145,8 @@ impl Connected {
     }
 
     /// One and a half keep alives, or as many as configured, after the client was last heard [MQTT-3.1.2-22].
-    pub(super) fn deadline(&self, keep_alives: f64) -> Option<Instant> {
-        let keep_alive = Duration::from_secs(self.keep_alive.into()).mul_f64(keep_alives);
-        (self.keep_alive > 0).then(|| self.heard + keep_alive)
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (self.patience > 0).then(|| self.heard + Duration::from_millis(self.patience.into()))
     }
 
     /// A large packet may take longer than the keep alive, as long as enough of it comes. A few bytes now and then
@@ -330,4 +329,9 @@ impl Connected {
         out.request(Asked::Session.ticket(Lane::MAIN), Request::Authenticate(step));
         Ok(())
     }
+}
+
+/// So many keep alives, in milliseconds. It is asked for at every turn, so it is worked out once.
+fn patience(keep_alive: u16, keep_alives: f64) -> u32 {
+    (f64::from(keep_alive) * 1_000.0 * keep_alives) as u32
 }

@@ -206,7 +206,7 @@ impl Connection for MqttConnection {
         match &self.state {
             State::ExpectConnect { since } => since.map(|since| since + self.shared.limits.handshake),
             State::Opening(opening) => Some(opening.since + self.shared.limits.handshake),
-            State::Connected(connected) => connected.deadline(self.shared.config.keep_alive_multiplier),
+            State::Connected(connected) => connected.deadline(),
             State::Closed => None,
         }
     }

@@ -251,6 +251,7 @@ impl Opening {
                         topic_aliases: shared.config.topic_aliases_sent.min(clamp(self.topic_alias_maximum)),
                         method: self.method.take(),
                     },
+                    shared.config.keep_alive_multiplier,
                     now,
                 ))
             }
