@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) struct Stream<S> {
     alarm: Alarm,
     /// Whether what was written may not be on its way yet.
     flushing: bool,
+    /// Whether it has let others go first, and it is its turn now.
+    waited: bool,
     /// None while the peer has a session.
     edge: Option<Box<Edge>>,
     _place: Place,
@@ -67,6 +69,8 @@ struct Closing {
 struct Scratch {
     input: Box<[u8]>,
     out: Outbox,
+    /// Whether the peer sent something in this turn.
+    heard: bool,
 }
 
 /// How much is read at once.
@@ -88,6 +92,7 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
         input: vec![0; READ].into_boxed_slice(),
         out: Outbox::new(Transport::Stream),
+        heard: false,
     });
 }
 
@@ -117,6 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             unsent: None,
             alarm: Alarm::default(),
             flushing: true,
+            waited: false,
             edge: Some(Box::new(Edge::Stranger(Box::pin(shared.stopped())))),
             _place: place,
         };
@@ -141,6 +147,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 self.send(cx, &mut scratch.out)?;
                 continue;
             }
+            if !clogged && scratch.out.nothing_to_send() && self.lets_others_go_first(scratch.heard, cx) {
+                return Poll::Pending;
+            }
             let stopped = self.is_stopped(cx);
             if let Some(driver) = self.driver.as_mut().filter(|_| stopped) {
                 driver.close(Reason::ShuttingDown, now, &mut scratch.out);
@@ -163,6 +172,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Who was woken to hand something over, and not by its own peer, lets all sockets be looked at once more: what
+    /// other peers have sent meanwhile goes out in the same write.
+    fn lets_others_go_first(&mut self, heard: bool, cx: &mut Context<'_>) -> bool {
+        let may_wait = !heard && !self.waited && self.driver.as_ref().is_some_and(Driver::has_session);
+        // The runtime wakes whoever yields after it has looked at the sockets.
+        self.waited = may_wait && pin!(tokio::task::yield_now()).poll(cx).is_pending();
+        self.waited
     }
 
     fn end(&mut self, reason: Reason, now: Instant) {
@@ -216,6 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 let _ = Pin::new(&mut self.socket).poll_shutdown(cx);
                 return Err(Reason::PeerClosed);
             }
+            scratch.heard = true;
             if let Some(unread) = &mut self.unread {
                 unread.bytes.extend_from_slice(fresh);
                 self.take(now, cx, &mut scratch.out);
@@ -380,6 +399,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 impl Scratch {
     /// Forgets what a connection that panicked has left: the next one must not do it in its own name.
     fn clear(&mut self) {
+        self.heard = false;
         self.out.clear_sent();
         while self.out.next_action().is_some() {}
     }
