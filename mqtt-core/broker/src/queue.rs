@@ -47,10 +47,15 @@ impl Queue {
             return lost.push(queued);
         }
         self.bytes += size;
-        match self.live.back().is_some_and(|last| last.priority < queued.priority) {
+        match self.is_overtaken_by(queued.priority) {
             true => self.insert_after(queued),
             false => self.live.push_back(queued),
         }
+    }
+
+    /// Whether a message of this priority goes before some that wait.
+    pub(crate) fn is_overtaken_by(&self, priority: Priority) -> bool {
+        self.live.back().is_some_and(|last| last.priority < priority)
     }
 
     /// Adds messages that are alike, in order.
@@ -64,7 +69,7 @@ impl Queue {
         let queued = burst.messages.iter().map(|message| queued(message, hit, burst.priority));
         let has_room = self.live.len() + queued.len() <= config.queue_messages
             && self.bytes + burst.bytes <= config.queue_bytes;
-        if has_room && self.live.back().is_none_or(|last| last.priority >= burst.priority) {
+        if has_room && !self.is_overtaken_by(burst.priority) {
             self.bytes += burst.bytes;
             self.live.extend(queued);
         } else {

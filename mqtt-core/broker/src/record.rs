@@ -224,8 +224,9 @@ impl Record {
         }
         let mut lost = Vec::new();
         if state.keeps(queued.qos, config) {
+            let is_urgent = queued.qos == Qos::AtMostOnce && state.queue.is_overtaken_by(queued.priority);
             state.queue.push(queued, config, &mut lost);
-            feed(state);
+            feed(state, is_urgent);
         }
         Ok(lost)
     }
@@ -243,9 +244,11 @@ impl Record {
             return Err(Stale);
         }
         let mut lost = Vec::new();
-        if state.keeps(hit.qos.min(burst.qos), config) {
+        let qos = hit.qos.min(burst.qos);
+        if state.keeps(qos, config) {
+            let is_urgent = qos == Qos::AtMostOnce && state.queue.is_overtaken_by(burst.priority);
             state.queue.push_burst(burst, hit, config, &mut lost);
-            feed(state);
+            feed(state, is_urgent);
         }
         Ok(lost)
     }
@@ -374,9 +377,10 @@ impl State {
     }
 }
 
-/// Wakes the connection that waits for what was queued.
-fn feed(mut state: MutexGuard<'_, State>) {
-    let waker = state.holder.as_mut().and_then(Holder::feed);
+/// Wakes the connection that waits for what was queued; `is_urgent`: it goes before what waits for the window, and
+/// needs no room there.
+fn feed(mut state: MutexGuard<'_, State>, is_urgent: bool) {
+    let waker = state.holder.as_mut().and_then(|holder| holder.feed(is_urgent));
     drop(state);
     if let Some(waker) = waker {
         waker.wake();
@@ -500,8 +504,8 @@ impl State {
 
 impl Holder {
     /// Something was queued: whom to wake, unless it was woken already or cannot take anything.
-    fn feed(&mut self) -> Option<Waker> {
-        if !std::mem::take(&mut self.hungry) {
+    fn feed(&mut self, is_urgent: bool) -> Option<Waker> {
+        if !std::mem::take(&mut self.hungry) && !is_urgent {
             return None;
         }
         self.waker.clone()

@@ -28,8 +28,12 @@ impl Session {
         now: Instant,
     ) {
         self.now = now;
+        // First, since it may bring other rights than those of the last publish.
+        if self.check(now).is_err() {
+            return;
+        }
         let length = self.alike(run);
-        if length < 2 || self.check(now).is_err() {
+        if length < 2 {
             return;
         }
         let Self { shared, record, client, memory: Some(memory), epoch, .. } = self else { return };
