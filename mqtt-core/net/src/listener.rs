@@ -225,6 +225,7 @@ impl Stop {
 
     /// Has stream connections run on threads of their own.
     pub fn with_workers(self, workers: Workers) -> Self {
+        self.overload.follow(workers.beats().clone());
         Self { workers: Some(Arc::new(workers)), ..self }
     }
 

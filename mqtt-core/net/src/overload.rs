@@ -1,11 +1,14 @@
 //! Whether the server has more to do than it can: told by its memory, and by how late its tasks run.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bus::units;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
+
+use crate::workers::Beats;
 
 /// When the server protects itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +32,8 @@ pub struct Overload {
     /// Connections refused and publishers paused because of it.
     refused: AtomicU64,
     paused: AtomicU64,
+    /// Of the threads that run connections, if there are such.
+    beats: OnceLock<Arc<Beats>>,
 }
 
 /// How hard the server is pressed.
@@ -50,7 +55,7 @@ struct Reading {
 }
 
 /// How often it is looked.
-const PERIOD: Duration = Duration::from_millis(500);
+pub(crate) const PERIOD: Duration = Duration::from_millis(500);
 
 /// Pressure ends where a reading is below this part of its limit, so that it does not come and go.
 const RELIEF: f64 = 0.9;
@@ -89,6 +94,12 @@ impl Overload {
         pauses
     }
 
+    /// Looks at these threads too.
+    pub(crate) fn follow(&self, beats: Arc<Beats>) {
+        // Whoever follows some already was given the same ones: a server has its threads once.
+        let _ = self.beats.set(beats);
+    }
+
     /// Measures for as long as the server runs.
     pub async fn watch(&self, config: OverloadConfig) {
         let limit = match config.memory {
@@ -99,6 +110,7 @@ impl Overload {
             let began = Instant::now();
             tokio::time::sleep(PERIOD).await;
             let lag = began.elapsed().saturating_sub(PERIOD);
+            let lag = self.beats.get().map_or(lag, |beats| lag.max(beats.lag(Instant::now())));
             self.judge(Reading { memory: resident_memory().unwrap_or(0), lag }, limit, config.lag);
         }
     }
