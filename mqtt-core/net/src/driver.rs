@@ -86,11 +86,12 @@ struct Lists {
     run: VecDeque<(Ticket, Publish)>,
     settled: Vec<Settled>,
     acks: Vec<(DeliveryId, Ack)>,
-    events: Vec<Event>,
 }
 
 thread_local! {
     static LISTS: Cell<Lists> = Cell::default();
+    /// By itself, since what is performed in the course of a pull needs the others.
+    static EVENTS: Cell<Vec<Event>> = const { Cell::new(Vec::new()) };
 }
 
 /// How an answer changes the driver, once it is there.
@@ -326,9 +327,9 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> bool {
-        let mut lists = LISTS.take();
-        let more = self.pull_into(&mut lists.events, deliver, now, out, names, cx);
-        LISTS.set(lists);
+        let mut events = EVENTS.take();
+        let more = self.pull_into(&mut events, deliver, now, out, names, cx);
+        EVENTS.set(events);
         more
     }
 
