@@ -43,7 +43,7 @@ impl Queue {
     /// the oldest, and then those of the lowest priority.
     pub(crate) fn push(&mut self, queued: Queued, config: &Config, lost: &mut Vec<Queued>) {
         let size = queued.message.size();
-        if !self.has_room(size, config) && !self.make_room(&queued, size, config, lost) {
+        if !self.has_room(1, size, config) && !self.make_room(&queued, size, config, lost) {
             return lost.push(queued);
         }
         self.bytes += size;
@@ -67,9 +67,7 @@ impl Queue {
         lost: &mut Vec<Queued>,
     ) {
         let queued = burst.messages.iter().map(|message| queued(message, hit, burst.priority));
-        let has_room = self.live.len() + queued.len() <= config.queue_messages
-            && self.bytes + burst.bytes <= config.queue_bytes;
-        if has_room && !self.is_overtaken_by(burst.priority) {
+        if self.has_room(queued.len(), burst.bytes, config) && !self.is_overtaken_by(burst.priority) {
             self.bytes += burst.bytes;
             self.live.extend(queued);
         } else {
@@ -82,7 +80,7 @@ impl Queue {
         if self.bytes + size > config.queue_bytes && !self.can_fit(queued, config) {
             return false;
         }
-        while !self.has_room(size, config) {
+        while !self.has_room(1, size, config) {
             let Some(gone) = self.victim(queued, config).and_then(|at| self.live.remove(at)) else {
                 return false;
             };
@@ -187,9 +185,9 @@ impl Queue {
         }
     }
 
-    /// Whether a message of this size can be added without loss.
-    pub(crate) fn has_room(&self, size: usize, config: &Config) -> bool {
-        self.live.len() < config.queue_messages && self.bytes + size <= config.queue_bytes
+    /// Whether so many messages, of so many bytes together, can be added without loss.
+    pub(crate) fn has_room(&self, messages: usize, bytes: usize, config: &Config) -> bool {
+        self.live.len() + messages <= config.queue_messages && self.bytes + bytes <= config.queue_bytes
     }
 
     /// What waits and came through share groups.

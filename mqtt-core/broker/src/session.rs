@@ -466,14 +466,10 @@ fn commit(
     route: impl FnOnce() -> Result<usize, Reason>,
 ) -> Result<Reply, Reason> {
     let _turn = record.hold(epoch)?;
-    if let Some(id) = once {
-        let state = record.lock();
-        if state.received.contains(id) {
-            return Ok(Reply::Published { matched: 1 }); // [MQTT-4.3.3-10]
-        }
-        if state.received.len() >= shared.config.max_received {
-            return Err(Reason::ReceiveMaximumExceeded);
-        }
+    if let Some(id) = once
+        && record.lock().is_repeated(id, &shared.config)?
+    {
+        return Ok(Reply::Published { matched: 1 });
     }
     let matched = route()?;
     if let Some(id) = once {

@@ -78,16 +78,24 @@ impl Session {
 }
 
 impl State {
-    /// Notes the id of an exactly-once publish; returns whether it was known.
-    fn remember(&mut self, id: u16, config: &Config) -> Result<bool, Reason> {
+    /// Whether an exactly-once publish with this id was routed before [MQTT-4.3.3-10].
+    pub(super) fn is_repeated(&self, id: u16, config: &Config) -> Result<bool, Reason> {
         if self.received.contains(id) {
             return Ok(true);
         }
         if self.received.len() >= config.max_received {
             return Err(Reason::ReceiveMaximumExceeded);
         }
-        self.received.insert(id);
         Ok(false)
+    }
+
+    /// The same, and notes the id.
+    fn remember(&mut self, id: u16, config: &Config) -> Result<bool, Reason> {
+        let is_repeated = self.is_repeated(id, config)?;
+        if !is_repeated {
+            self.received.insert(id);
+        }
+        Ok(is_repeated)
     }
 }
 
