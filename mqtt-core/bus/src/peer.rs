@@ -61,6 +61,8 @@ pub struct Secured {
     pub server_name: Option<Arc<str>>,
     /// The peer's certificate, verified against the listener's CAs.
     pub certificate: Option<Certificate>,
+    /// The identity whose pre-shared key the peer has proved to have.
+    pub psk_identity: Option<Arc<str>>,
 }
 
 /// A verified X.509 certificate of a peer.
