@@ -1,13 +1,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bus::{
-    Ack, ContentFormat, Delivery, DeliveryId, Filter, Message as Published, Outbox, Qos, Reason,
-    SubscriptionId,
-};
+use bus::{Ack, Delivery, DeliveryId, Filter, Message as Published, Outbox, Qos, Reason, SubscriptionId};
 
 use super::operation::Preference;
-use crate::{Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, SendError, Token};
+use crate::content::format;
+use crate::{Code, Config, ETag, Endpoint, ExchangeId, Message, Notify, OptionNumber, SendError, Token};
 
 /// The first subscription id of observations; those below are for protocols that use [`PubSub`](crate::PubSub).
 const FIRST_ID: u32 = 0x8000_0000;
@@ -312,7 +310,8 @@ impl Sent {
 
 /// The 2.05 that carries a published message.
 pub(crate) fn representation(published: &Published, now: Instant) -> Message {
-    let mut message = Message::response(Code::CONTENT);
+    let tag = ETag::of(published);
+    let mut message = Message::response(Code::CONTENT).with_option(OptionNumber::ETAG, tag.as_slice());
     if let Some(format) = format(published) {
         message = message.with_content_format(format);
     }
@@ -321,10 +320,4 @@ pub(crate) fn representation(published: &Published, now: Instant) -> Message {
         message = message.with_uint(OptionNumber::MAX_AGE, seconds); // [RFC7252 5.10.5]
     }
     message.with_payload(published.payload.to_vec())
-}
-
-/// The format of a published message, if its publisher told.
-pub(crate) fn format(published: &Published) -> Option<ContentFormat> {
-    let metadata = published.metadata.as_deref()?;
-    metadata.format().or(metadata.utf8.then_some(ContentFormat::TEXT))
 }

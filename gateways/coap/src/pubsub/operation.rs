@@ -1,9 +1,10 @@
 use std::time::Duration;
 
-use bus::{ContentFormat, Filter, Limits, Metadata, Publish, Qos, RetainHandling, SubscribeOptions, Topic};
+use bus::{ContentFormat, Filter, Limits, Publish, Qos, RetainHandling, SubscribeOptions, Topic};
 use bytes::Bytes;
 
-use crate::{Code, Config, Kind, Message, OptionNumber};
+use crate::content::metadata;
+use crate::{Code, Config, ETag, Kind, Message};
 
 /// What a request on `ps/{topic}` asks for.
 #[derive(Debug)]
@@ -34,8 +35,8 @@ pub(crate) struct Preference {
     accept: Option<ContentFormat>,
     /// The size of the block it asks for; a larger payload would need block-wise transfer.
     pub(crate) largest: Option<usize>,
-    /// The representations it has, as far as their tags can be ours.
-    pub(crate) tags: Vec<u64>,
+    /// The representations it has.
+    pub(crate) tags: Vec<ETag>,
 }
 
 pub(crate) const METHODS: &str = "A topic takes GET, PUT, POST and DELETE.";
@@ -125,11 +126,10 @@ impl Operation {
 
 impl Preference {
     fn of(request: &Message) -> Self {
-        let tag = |value: &[u8]| Some(u64::from_be_bytes(value.try_into().ok()?));
         Self {
             accept: request.accept(),
             largest: request.block2().and_then(|block| block.size()),
-            tags: request.options(OptionNumber::ETAG).filter_map(tag).collect(),
+            tags: ETag::all(request),
         }
     }
 
@@ -197,13 +197,6 @@ impl Arguments {
             None => Ok(()),
         }
     }
-}
-
-/// What the request says of its payload, as the bus carries it.
-fn metadata(request: &Message) -> Option<Box<Metadata>> {
-    let format = request.content_format();
-    let content_type = format.and_then(ContentFormat::media_type).map(Into::into);
-    Metadata { content_type, content_format: format, ..Metadata::default() }.boxed()
 }
 
 fn parse_topic(text: &str, limits: &Limits) -> Result<Topic, Message> {

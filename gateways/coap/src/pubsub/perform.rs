@@ -1,4 +1,3 @@
-use std::hash::{DefaultHasher, Hasher};
 use std::time::Instant;
 
 use bus::{
@@ -8,10 +7,11 @@ use bus::{
 use bytes::Bytes;
 
 use super::PubSub;
-use super::observation::{format, representation};
+use super::observation::representation;
 use super::operation::{Operation, Preference};
+use crate::content::format;
 use crate::reason::refusal;
-use crate::{Code, Endpoint, Message, OptionNumber, ReplyTo, Request};
+use crate::{Code, ETag, Endpoint, Message, OptionNumber, ReplyTo, Request};
 
 /// A question to the broker, and what its answer is for.
 pub(super) enum Pending {
@@ -254,18 +254,9 @@ fn represent(published: &Published, preference: &Preference, purpose: Purpose, n
             "The message is larger than a block, and block-wise transfer is not offered; leave Block2 out.";
         return Message::diagnostic(Code::BAD_OPTION, text);
     }
-    let tag = tag(published);
-    let answer = representation(published, now).with_option(OptionNumber::ETAG, tag.to_be_bytes());
+    let answer = representation(published, now);
     match purpose {
-        Purpose::Get if preference.tags.contains(&tag) => answer.into_valid(), // [RFC7252 5.10.6.2]
+        Purpose::Get if preference.tags.contains(&ETag::of(published)) => answer.into_valid(), // [RFC7252 5.10.6.2]
         Purpose::Get | Purpose::First(_) | Purpose::Last => answer,
     }
-}
-
-/// What tells one representation of a topic from another [RFC7252 5.10.6].
-fn tag(published: &Published) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(&published.payload);
-    hasher.write_u32(format(published).map_or(u32::MAX, |format| format.0.into()));
-    hasher.finish()
 }
