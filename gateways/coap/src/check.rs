@@ -3,6 +3,7 @@
 //! The parser of `coap-lite` looks at neither version nor code class, takes an empty message with a body and
 //! a payload marker without payload, and allocates for every option, however many there are.
 
+use crate::token::token_range;
 use crate::{Code, Kind};
 
 /// As many options as the longest topic, the longest query and all others make together.
@@ -43,9 +44,6 @@ pub(crate) fn check(datagram: &[u8]) -> Result<(), DecodeError> {
 }
 
 fn check_rest(kind: Kind, code: Code, token_length: u8, rest: &[u8]) -> Result<(), &'static str> {
-    if token_length > 8 {
-        return Err("has a token longer than 8 bytes"); // [RFC7252 3]
-    }
     if code == Code::EMPTY {
         let empty = token_length == 0 && rest.is_empty();
         return if empty { Ok(()) } else { Err("is an empty message with something in it") }; // [RFC7252 4.1]
@@ -54,14 +52,19 @@ fn check_rest(kind: Kind, code: Code, token_length: u8, rest: &[u8]) -> Result<(
         _ if !code.is_request() && !code.is_response() => Err("has a code of a reserved class"), // [RFC7252 4.2]
         Kind::Acknowledgement if code.is_request() => Err("is an acknowledgement with a request"),
         Kind::Reset => Err("is a reset that is not empty"), // [RFC7252 4.2]
-        _ => check_options(rest.get(usize::from(token_length)..).ok_or("ends within its token")?),
+        _ => {
+            let (_, end) = token_range(token_length, rest)?;
+            check_options(rest.get(end..).unwrap_or_default())
+        }
     }
 }
 
 /// The numbers and values of a datagram's options, as far as their shape is right; without allocating.
 pub(crate) fn options(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
-    let token_length = datagram.first().map_or(0, |first| usize::from(first & 0x0F));
-    let mut rest = datagram.get(HEADER + token_length..).unwrap_or_default();
+    let (first, behind) = (datagram.first().map_or(0, |first| first & 0x0F), datagram.get(HEADER..));
+    let behind = behind.unwrap_or_default();
+    let token_end = token_range(first, behind).map_or(behind.len(), |(_, end)| end);
+    let mut rest = behind.get(token_end..).unwrap_or_default();
     let mut number = 0_u16;
     std::iter::from_fn(move || {
         let (delta, value, behind) = next_option(rest).ok()??;
@@ -70,7 +73,7 @@ pub(crate) fn options(datagram: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn check_options(mut rest: &[u8]) -> Result<(), &'static str> {
+pub(crate) fn check_options(mut rest: &[u8]) -> Result<(), &'static str> {
     let (mut number, mut count) = (0_u16, 0);
     while let Some((delta, _, behind)) = next_option(rest)? {
         number = number.checked_add(delta).ok_or("has an option number above 65,535")?;

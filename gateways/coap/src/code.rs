@@ -40,6 +40,7 @@ impl Code {
     pub const SERVICE_UNAVAILABLE: Self = Self::new(5, 3);
     pub const GATEWAY_TIMEOUT: Self = Self::new(5, 4);
     pub const PROXYING_NOT_SUPPORTED: Self = Self::new(5, 5);
+    pub const HOP_LIMIT_REACHED: Self = Self::new(5, 8);
 }
 
 impl Code {

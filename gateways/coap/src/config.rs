@@ -29,6 +29,8 @@ pub struct Config {
     /// most 16KB with DTLS, and 1152B where datagrams must not be fragmented.
     #[serde(with = "units::size")]
     pub largest_message: usize,
+    /// The longest token taken from a peer, 8 to 65,804 bytes (RFC 8974); a longer one is a format error.
+    pub longest_token: usize,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             observer_check: DAY,
             confirm_after: 32,
             largest_message: 64 << 10,
+            longest_token: 64,
             transmission: Transmission::default(),
         }
     }

@@ -56,9 +56,8 @@ pub(crate) struct CoapConnection {
 impl CoapConnection {
     /// The connection of a new peer, which is told these links.
     fn new(peer: &Peer, config: Arc<Config>, limits: &Limits, links: Arc<[Link]>) -> Self {
-        let transmission = config.transmission.clone();
         Self {
-            endpoint: Endpoint::new(peer.seed, transmission, limits, config.largest_message),
+            endpoint: Endpoint::accept(peer, &config, limits),
             silence: Silence::new(&config, limits),
             pubsub: PubSub::new(config, limits.clone(), links),
         }

@@ -1,5 +1,6 @@
 #[cfg(doc)]
 use crate::Endpoint;
+use crate::endpoint::Passed;
 use crate::{Message, Token};
 
 /// What came from the peer, as far as it concerns whoever uses the endpoint.
@@ -44,14 +45,25 @@ pub struct Request {
 }
 
 /// Where the answer to a request goes; small enough to be kept until the broker has spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplyTo {
     /// The token of the request.
     pub token: Token,
     /// Whether the request was confirmable.
     pub confirmable: bool,
+    /// The message id on a carrier that has them.
     pub(crate) id: u16,
+    /// What tells the request from another with the same message id.
     pub(crate) digest: u64,
+    /// What the stations noted on the way up.
+    pub(crate) passed: Passed,
+}
+
+impl ReplyTo {
+    /// Where the answer to a request goes that has passed no station yet.
+    pub(crate) fn new(token: Token, confirmable: bool, id: u16, digest: u64) -> Self {
+        Self { token, confirmable, id, digest, passed: Passed::default() }
+    }
 }
 
 /// The number of something that we sent and that the peer may answer, acknowledge or reset.

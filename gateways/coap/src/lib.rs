@@ -1,6 +1,6 @@
 //! CoAP messages, exchanges, observe and pub/sub resources on the bus.
 //!
-//! [`Message`] is what is on the wire, [`Endpoint`] is one peer's message layer, [`PubSub`] answers requests on
+//! [`Message`] is what is on the wire, [`Endpoint`] is one peer's exchanges, [`PubSub`] answers requests on
 //! topics, and [`Coap`] puts them together. A protocol on top of CoAP uses the first three.
 
 #![cfg_attr(
@@ -20,7 +20,6 @@ mod message;
 mod option;
 mod pubsub;
 mod reason;
-mod received;
 mod silence;
 mod token;
 mod transmission;

@@ -1,8 +1,11 @@
+use std::ops::Range;
+
 use bus::ContentFormat;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
-use crate::check::{DecodeError, check};
+use crate::check::{DecodeError, check, check_options};
 use crate::option::{read_uint, write_uint};
+use crate::token::token_range;
 use crate::{Block, Code, OptionNumber, Token};
 
 /// What a message is to the message layer [RFC7252 4].
@@ -23,7 +26,9 @@ pub enum Kind {
 /// The packet is that of `coap-lite`; what it lets through and RFC 7252 does not is refused before it is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
+    /// Its own token is set if it is short; the packet knows no others.
     packet: Packet,
+    token: Token,
 }
 
 impl Message {
@@ -53,27 +58,70 @@ impl Message {
         packet.header.set_version(1);
         packet.header.set_type(kind.to_type());
         packet.header.code = MessageClass::from(code.0);
-        Self { packet }
+        Self { packet, token: Token::default() }
     }
 
     /// Reads a datagram. Options are not judged here, except that their shape is right.
     pub fn decode(datagram: &[u8]) -> Result<Self, DecodeError> {
         check(datagram)?;
-        match Packet::from_bytes(datagram) {
-            Ok(packet) => Ok(Self { packet }),
-            Err(_) => Err(DecodeError::Foreign),
+        let Some((&[first, code, high, low], behind)) = datagram.split_first_chunk() else {
+            return Err(DecodeError::Foreign);
+        };
+        let Ok((start, end)) = token_range(first & 0x0F, behind) else { return Err(DecodeError::Foreign) };
+        let part = |range: Range<usize>| behind.get(range).unwrap_or_default();
+        let token = Token::new(part(start..end));
+        if usize::from(first & 0x0F) <= Token::SHORT {
+            let packet = Packet::from_bytes(datagram).map_err(|_| DecodeError::Foreign)?;
+            return Ok(Self { packet, token });
         }
+        let rest = part(end..behind.len());
+        let mut message = Self::from_parts(Code(code), token, rest).map_err(|_| DecodeError::Foreign)?;
+        message.packet.header.set_type(Kind::from_bits(first >> 4).to_type());
+        message.packet.header.message_id = u16::from_be_bytes([high, low]);
+        Ok(message)
+    }
+
+    /// A message of which only code, token, and options with payload are on the wire, as on a stream
+    /// [RFC8323 3.2]. The error says what is wrong with the options.
+    pub fn from_parts(code: Code, token: Token, options_and_payload: &[u8]) -> Result<Self, &'static str> {
+        check_options(options_and_payload)?;
+        let bytes = [&[0x40, code.0, 0, 0], options_and_payload].concat();
+        let packet = Packet::from_bytes(&bytes).map_err(|_| "cannot be read")?;
+        let mut message = Self { packet, token: Token::default() };
+        message.set_token(token);
+        Ok(message)
     }
 
     /// The bytes of the datagram.
     pub fn encode(&self) -> Vec<u8> {
-        self.packet.to_bytes_unlimited().unwrap_or_default()
+        let bytes = self.packet.to_bytes_unlimited().unwrap_or_default();
+        match bytes.split_first_chunk() {
+            Some(([first, code, high, low], rest)) if self.token.len() > Token::SHORT => {
+                let (field, extended) = self.token.length_field();
+                let header = [first & 0xF0 | field, *code, *high, *low];
+                [&header, &extended[..], self.token.as_slice(), rest].concat()
+            }
+            _ => bytes,
+        }
+    }
+
+    /// The bytes behind the token: what is on the wire beside code and token on a stream [RFC8323 3.2].
+    pub fn encode_options_and_payload(&self) -> Vec<u8> {
+        let mut bytes = self.packet.to_bytes_unlimited().unwrap_or_default();
+        bytes.drain(..bytes.len().min(4 + self.packet.get_token().len()));
+        bytes
     }
 
     pub(crate) fn address(&mut self, kind: Kind, id: u16, token: Token) {
         self.packet.header.set_type(kind.to_type());
         self.packet.header.message_id = id;
-        self.packet.set_token(token.as_slice().to_vec());
+        self.set_token(token);
+    }
+
+    fn set_token(&mut self, token: Token) {
+        let short = if token.len() <= Token::SHORT { token.as_slice() } else { &[] };
+        self.packet.set_token(short.to_vec());
+        self.token = token;
     }
 
     /// What it is to the message layer.
@@ -104,7 +152,7 @@ impl Message {
 
     /// The token.
     pub fn token(&self) -> Token {
-        Token::new(self.packet.get_token())
+        self.token.clone()
     }
 
     /// The payload, empty if there is none.
@@ -243,7 +291,7 @@ impl Message {
 
     /// The same with this token, for messages whose token the endpoint does not choose.
     pub fn with_token(mut self, token: Token) -> Self {
-        self.packet.set_token(token.as_slice().to_vec());
+        self.set_token(token);
         self
     }
 

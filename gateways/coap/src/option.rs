@@ -15,6 +15,7 @@ impl OptionNumber {
     pub const CONTENT_FORMAT: Self = Self(12);
     pub const MAX_AGE: Self = Self(14);
     pub const URI_QUERY: Self = Self(15);
+    pub const HOP_LIMIT: Self = Self(16);
     pub const ACCEPT: Self = Self(17);
     pub const LOCATION_QUERY: Self = Self(20);
     pub const BLOCK2: Self = Self(23);
@@ -39,7 +40,7 @@ const fn define(number: u16, repeatable: bool, text: bool, shortest: usize, long
 }
 
 /// The options this crate knows. OSCORE (9) is not among them, so that a protected request is refused.
-const KNOWN: [Definition; 19] = [
+const KNOWN: [Definition; 20] = [
     define(1, true, false, 0, 8),      // If-Match
     define(3, false, true, 1, 255),    // Uri-Host
     define(4, true, false, 1, 8),      // ETag
@@ -51,6 +52,7 @@ const KNOWN: [Definition; 19] = [
     define(12, false, false, 0, 2),    // Content-Format
     define(14, false, false, 0, 4),    // Max-Age
     define(15, true, true, 0, 255),    // Uri-Query
+    define(16, false, false, 1, 1),    // Hop-Limit
     define(17, false, false, 0, 2),    // Accept
     define(20, true, true, 0, 255),    // Location-Query
     define(23, false, false, 0, 3),    // Block2

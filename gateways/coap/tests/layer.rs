@@ -159,7 +159,7 @@ fn a_ping_is_answered_with_a_reset_and_what_is_broken_too() {
     let cases: [(&[u8], &[u8]); 12] = [
         (b"\x40\x00\x12\x34", b"\x70\x00\x12\x34"),     // a ping
         (b"\x40\x01\x12\x34\xFF", b"\x70\x00\x12\x34"), // CON, marker without payload
-        (b"\x49\x01\x12\x34", b"\x70\x00\x12\x34"),     // CON, token length 9
+        (b"\x4F\x01\x12\x34", b"\x70\x00\x12\x34"),     // CON, token length 15
         (b"\x41\x00\x12\x34t", b"\x70\x00\x12\x34"),    // CON, empty with a token
         (b"\x40\xE1\x12\x34", b"\x70\x00\x12\x34"),     // CON, reserved class
         (b"\x50\x01\x12\x34\xFF", b""),                 // NON, marker without payload
@@ -304,11 +304,12 @@ fn notifications_come_in_order_until_one_says_that_it_is_the_last() {
     let request = device.take();
     let token = request.token();
     let notification = |id: u16, observe: u32, kind: Kind| {
-        numbered(Message::response(Code::CONTENT).with_token(token).with_observe(observe), kind, id).encode()
+        numbered(Message::response(Code::CONTENT).with_token(token.clone()).with_observe(observe), kind, id)
+            .encode()
     };
     let first = notification(request.id(), 0xFF_FFF0, Kind::Acknowledgement);
     assert!(matches!(device.receive(&first), Some(Incoming::Response { .. })));
-    assert_eq!(device.endpoint.token(exchange), Some(token));
+    assert_eq!(device.endpoint.token(exchange), Some(token.clone()));
     // The numbers wrap round at 24 bits; what is older than the newest is acknowledged and dropped.
     for (id, number, new) in [(1, 0xFF_FFF5, true), (2, 3, true), (3, 0xFF_FFFF, false), (4, 4, true)] {
         let incoming = device.receive(&notification(id, number, Kind::Confirmable));
@@ -318,7 +319,8 @@ fn notifications_come_in_order_until_one_says_that_it_is_the_last() {
     device.advance(Duration::from_secs(129));
     let late = device.receive(&notification(5, 1, Kind::NonConfirmable));
     assert!(matches!(late, Some(Incoming::Notification { .. })), "after 128 s every number is new");
-    let last = numbered(Message::response(Code::NOT_FOUND).with_token(token), Kind::NonConfirmable, 6);
+    let last =
+        numbered(Message::response(Code::NOT_FOUND).with_token(token.clone()), Kind::NonConfirmable, 6);
     let last = device.receive(&last.encode());
     assert!(
         matches!(last, Some(Incoming::Notification { message, .. }) if message.code() == Code::NOT_FOUND)
@@ -365,7 +367,7 @@ fn requests_beyond_the_limit_are_lost_and_may_come_again() {
         }
     }
     assert_eq!((requests.len(), device.sent.len()), (2, 0));
-    let reply_to = requests[0].reply_to;
+    let reply_to = requests[0].reply_to.clone();
     device.act(|endpoint, now, out| endpoint.respond(&reply_to, Message::response(Code::CONTENT), now, out));
     assert!(matches!(device.receive(&con(Code::GET, 3, b"t", "x")), Some(Incoming::Request(_))));
 }

@@ -30,7 +30,10 @@ fn a_response_is_built_option_by_option() {
 #[test]
 fn what_breaks_the_format_is_refused() {
     let confirmable: &[(&[u8], &str)] = &[
-        (b"\x49\x01\x12\x34123456789", "has a token longer than 8 bytes"),
+        (b"\x4F\x01\x12\x34123456789", "has a reserved token length"),
+        (b"\x4D\x01\x12\x34", "ends within the length of its token"),
+        (b"\x4E\x01\x12\x34\x00", "ends within the length of its token"),
+        (b"\x4D\x01\x12\x34\x00123456789012", "ends within its token"),
         (b"\x42\x01\x12\x34a", "ends within its token"),
         (b"\x40\x00\x12\x34\xFFx", "is an empty message with something in it"),
         (b"\x41\x00\x12\x34t", "is an empty message with something in it"),
@@ -59,4 +62,26 @@ fn what_breaks_the_format_is_refused() {
         Message::decode(&many),
         Err(DecodeError::Format { detail: "has too many options", .. })
     ));
+}
+
+/// 13 bytes are said by one more byte, 269 by two [RFC8974 2.1].
+#[test]
+fn an_extended_token_is_read_as_it_was_written() {
+    let cases: [(usize, &[u8]); 6] = [
+        (9, b"\x49\x01\x12\x34"),
+        (12, b"\x4C\x01\x12\x34"),
+        (13, b"\x4D\x01\x12\x34\x00"),
+        (268, b"\x4D\x01\x12\x34\xFF"),
+        (269, b"\x4E\x01\x12\x34\x00\x00"),
+        (65_804, b"\x4E\x01\x12\x34\xFF\xFF"),
+    ];
+    for (length, header) in cases {
+        let token = vec![0xAB; length];
+        let datagram = [header, &token, b"\xB2ps\x01a\xFFx"].concat();
+        let message = Message::decode(&datagram).unwrap();
+        assert_eq!((message.token().as_slice(), message.id()), (&token[..], 0x1234));
+        assert_eq!((message.uri_path(), message.payload()), (vec!["ps", "a"], &b"x"[..]));
+        assert_eq!(message.encode(), datagram);
+        assert_eq!(message.encode_options_and_payload(), b"\xB2ps\x01a\xFFx");
+    }
 }

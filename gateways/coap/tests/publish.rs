@@ -152,7 +152,7 @@ fn a_request_that_means_nothing_is_refused_before_a_session_is_opened() {
         (Code::DELETE, "ps/a?retain=false", Code::BAD_REQUEST),
         (Code::PUT, "ps/a?c=", Code::BAD_REQUEST),
         (Code::FETCH, "ps/a", Code::METHOD_NOT_ALLOWED),
-        (Code::IPATCH, "nowhere", Code::METHOD_NOT_ALLOWED),
+        (Code::IPATCH, "nowhere", Code::NOT_FOUND),
         (Code(0x1F), "ps/a", Code::METHOD_NOT_ALLOWED),
         (Code::PUT, ".well-known/core", Code::METHOD_NOT_ALLOWED),
     ];

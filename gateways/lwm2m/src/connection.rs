@@ -47,7 +47,7 @@ enum State {
 }
 
 /// Whom a registration is answered to.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Asker {
     reply_to: ReplyTo,
     /// The last block of the request, if it came in blocks.
@@ -63,7 +63,7 @@ impl Lwm2mConnection {
     pub(crate) fn new(peer: &Peer, shared: Arc<Shared>) -> Self {
         let Shared { coap, limits, links, .. } = &*shared;
         Self {
-            endpoint: Endpoint::new(peer.seed, coap.transmission.clone(), limits, coap.largest_message),
+            endpoint: Endpoint::accept(peer, coap, limits),
             pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone()),
             silence: Silence::new(coap, limits),
             state: State::Unregistered,
@@ -164,7 +164,8 @@ impl Connection for Lwm2mConnection {
             Event::Close(reason) => {
                 self.pubsub.close(reason, &mut self.endpoint, now, out);
                 if let State::Connecting { asker, .. } | State::Subscribing { asker, .. } = &self.state {
-                    self.respond(*asker, coap::refusal(reason), now, out);
+                    let asker = asker.clone();
+                    self.respond(&asker, coap::refusal(reason), now, out);
                 }
                 self.state = State::Unregistered;
                 out.close(reason);

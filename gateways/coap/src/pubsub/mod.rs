@@ -1,8 +1,8 @@
 mod identity;
-mod link;
 mod observation;
 mod operation;
 mod perform;
+mod resources;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,12 +17,11 @@ use bus::{
 use crate::reason::refusal;
 use crate::{Block, Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request};
 pub use identity::peer_name;
-use identity::{Admission, Identity, Session};
-pub use link::Link;
-use link::answer_discovery;
+use identity::{Identity, Session};
 use observation::Observations;
-use operation::{METHODS, Operation};
 use perform::Pending;
+pub use resources::Link;
+use resources::{Family, answer_discovery, route};
 
 /// The tickets of this crate; those below are for protocols that use [`PubSub`].
 const TICKETS: Range<u64> = 1 << 48..1 << 49;
@@ -74,7 +73,7 @@ impl PubSub {
 
     /// The links of this crate's own resources.
     pub fn links() -> Vec<Link> {
-        vec![Link::new("/ps").with("rt", "core.ps")]
+        resources::links()
     }
 
     /// Whether the reply to this ticket is for [`PubSub::handle_reply`].
@@ -130,105 +129,21 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let Err(answer) = self.route(&request.message) else {
-            return self.handle_topic(request, endpoint, now, out);
-        };
-        match answer {
-            Routed::Answer(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
-            Routed::Connection => self.handle_connection(request, endpoint, now, out),
-        }
-    }
-
-    /// Whether the request is for a topic; the error is where else it goes.
-    fn route(&self, request: &Message) -> Result<(), Routed> {
-        let has = |number| request.option(number).is_some();
-        let answer = |code, text| Err(Routed::Answer(Message::diagnostic(code, text)));
-        if has(OptionNumber::PROXY_URI) || has(OptionNumber::PROXY_SCHEME) {
-            return answer(Code::PROXYING_NOT_SUPPORTED, "This is no proxy."); // [RFC7252 5.10.2]
-        }
-        if request.code() > Code::DELETE {
-            return answer(Code::METHOD_NOT_ALLOWED, METHODS); // [RFC7252 5.8]
-        }
-        if has(OptionNumber::IF_MATCH) || has(OptionNumber::IF_NONE_MATCH) {
-            return answer(Code::BAD_OPTION, "Conditional requests are not offered.");
-        }
-        let whole = |block: Block| block.number == 0 && !block.more && block.size().is_some();
-        if request.block1().is_some_and(|block| !whole(block))
-            || request.block2().is_some_and(|block| block.number > 0 || block.size().is_none())
-        {
-            return answer(Code::BAD_OPTION, "Block-wise transfer is not offered; use one datagram.");
-        }
-        match request.uri_path().as_slice() {
-            [".well-known", "core"] => Err(Routed::Answer(answer_discovery(&self.links, request))),
-            ["mqtt", "connection"] => Err(Routed::Connection),
-            ["ps", ..] => match request.payload().len() > self.limits.packet {
-                true => Err(Routed::Answer(self.too_large(self.limits.packet))),
-                false => Ok(()),
-            },
-            _ => answer(Code::NOT_FOUND, "There is no such resource; topics are at ps/{topic}."),
-        }
-    }
-
-    fn handle_topic(&mut self, request: Request, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        let parsed = Operation::parse(&request.message, &self.config, &self.limits)
-            .and_then(|operation| Ok((operation, Identity::parse(&request.message)?)));
-        match parsed {
-            Ok((operation, identity)) => match self.session.admit(&identity) {
-                Admission::Proceed => self.perform(operation, request, endpoint, now, out),
-                Admission::Wait => self.wait(request, endpoint, now, out),
-                Admission::Open => {
-                    self.connect(identity, None, endpoint, now, out);
-                    self.wait(request, endpoint, now, out);
-                }
-                Admission::Refuse(why) => {
-                    let answer = Message::diagnostic(Code::UNAUTHORIZED, why);
-                    endpoint.respond(&request.reply_to, answer, now, out);
-                }
-            },
-            Err(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
-        }
-    }
-
-    /// Connection mode: POST opens a session and gives a token, PUT keeps it, DELETE ends it.
-    fn handle_connection(
-        &mut self,
-        request: Request,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        let message = &request.message;
-        let answer = match (message.code(), Identity::parse(message)) {
-            (_, Err(answer)) => answer,
-            (Code::POST, Ok(identity)) if identity.client_id.is_none() => {
-                Message::diagnostic(Code::BAD_REQUEST, "A connection needs a clientid.")
-            }
-            (Code::POST, Ok(_)) if matches!(self.session, Session::Lent(_)) => {
-                Message::diagnostic(Code::CONFLICT, "The session of this peer is that of its registration.")
-            }
-            (Code::POST, Ok(_)) if matches!(self.session, Session::Opening(_)) => {
-                return self.wait(request, endpoint, now, out);
-            }
-            (Code::POST, Ok(identity)) => {
-                return self.connect(identity.without_token(), Some(request.reply_to), endpoint, now, out);
-            }
-            (Code::PUT | Code::DELETE, Ok(identity)) => match self.session.admit(&identity) {
-                Admission::Wait => return self.wait(request, endpoint, now, out),
-                Admission::Proceed if message.code() == Code::PUT => Message::response(Code::CHANGED),
-                Admission::Proceed if matches!(self.session, Session::Open(..)) => {
-                    self.leave(endpoint, now, out);
-                    Message::response(Code::DELETED)
-                }
-                Admission::Proceed | Admission::Open => {
-                    Message::diagnostic(Code::UNAUTHORIZED, "There is no such connection.")
-                }
-                Admission::Refuse(why) => Message::diagnostic(Code::UNAUTHORIZED, why),
-            },
-            (_, Ok(_)) => {
-                Message::diagnostic(Code::METHOD_NOT_ALLOWED, "A connection takes POST, PUT and DELETE.")
+        let family = match check_blocks(&request.message).map_or_else(|| route(&request.message), Err) {
+            Ok(family) => family,
+            Err(answer) => {
+                endpoint.respond(&request.reply_to, answer, now, out);
+                return;
             }
         };
-        endpoint.respond(&request.reply_to, answer, now, out);
+        match family {
+            Family::Discovery => {
+                let answer = answer_discovery(&self.links, &request.message);
+                endpoint.respond(&request.reply_to, answer, now, out);
+            }
+            Family::Connection => self.handle_connection(request, endpoint, now, out),
+            Family::Topic => self.handle_topic(request, endpoint, now, out),
+        }
     }
 
     /// Opens a session, in place of the one there may be.
@@ -304,11 +219,11 @@ impl PubSub {
         self.waiting_bytes = 0;
         let refused = match reply {
             Ok(Reply::Connected(_)) => {
-                let token = login.map(|_| Box::from(draw_token(endpoint)));
-                if let (Some(reply_to), Some(token)) = (login, token.as_deref()) {
+                let token = login.as_ref().map(|_| Box::from(draw_token(endpoint)));
+                if let (Some(reply_to), Some(token)) = (&login, token.as_deref()) {
                     out.claim(identity.name(token));
                     endpoint.respond(
-                        &reply_to,
+                        reply_to,
                         Message::response(Code::CREATED).with_payload(token),
                         now,
                         out,
@@ -388,12 +303,12 @@ impl PubSub {
         }
         for pending in std::mem::take(&mut self.pending).into_values() {
             if let Some(reply_to) = pending.reply_to() {
-                endpoint.respond(&reply_to, refusal(reason), now, out);
+                endpoint.respond(reply_to, refusal(reason), now, out);
             }
         }
         for id in self.observations.ids() {
             if let Some(observation) = self.observations.get(id) {
-                let _ = endpoint.notify(observation.token, refusal(reason), false, now, out); // [RFC7641 4.2]
+                let _ = endpoint.notify(observation.token.clone(), refusal(reason), false, now, out); // [RFC7641 4.2]
             }
             self.observations.remove(id, endpoint, out);
         }
@@ -445,7 +360,11 @@ fn unsubscribe(ids: Vec<SubscriptionId>, out: &mut Outbox) {
     }
 }
 
-enum Routed {
-    Answer(Message),
-    Connection,
+/// The answer to a request that needs block-wise transfer.
+fn check_blocks(request: &Message) -> Option<Message> {
+    let whole = |block: Block| block.number == 0 && !block.more && block.size().is_some();
+    let refused = request.block1().is_some_and(|block| !whole(block))
+        || request.block2().is_some_and(|block| block.number > 0 || block.size().is_none());
+    let text = "Block-wise transfer is not offered; use one datagram.";
+    refused.then(|| Message::diagnostic(Code::BAD_OPTION, text))
 }

@@ -96,19 +96,22 @@ impl Observations {
     /// many.
     pub(crate) fn register(
         &mut self,
-        token: Token,
+        token: &Token,
         filter: &Filter,
         preference: Preference,
         now: Instant,
     ) -> Option<SubscriptionId> {
-        let id = match self.by_token.get(&token) {
+        let id = match self.by_token.get(token) {
             Some(id) => *id,
             None if self.by_id.len() >= self.most => return None,
             None => self.unused_id(),
         };
-        self.by_token.insert(token, id);
+        self.by_token.insert(token.clone(), id);
         let (names_topic, shared) = (filter.as_topic().is_none(), filter.share().is_some());
-        self.by_id.insert(id, Observation { token, names_topic, shared, preference, confirmed: now });
+        self.by_id.insert(
+            id,
+            Observation { token: token.clone(), names_topic, shared, preference, confirmed: now },
+        );
         Some(id)
     }
 
@@ -116,8 +119,8 @@ impl Observations {
         self.by_id.get(&id)
     }
 
-    pub(crate) fn find(&self, token: Token) -> Option<SubscriptionId> {
-        self.by_token.get(&token).copied()
+    pub(crate) fn find(&self, token: &Token) -> Option<SubscriptionId> {
+        self.by_token.get(token).copied()
     }
 
     /// The number of the next notification [RFC7641 4.4]; one count for all observations of the peer.
@@ -177,7 +180,7 @@ impl Observations {
         let Some(observation) = self.by_id.get_mut(&id) else {
             return Outcome::Failed(Reason::NoSubscription);
         };
-        let (token, published) = (observation.token, &*delivery.message);
+        let (token, published) = (observation.token.clone(), &*delivery.message);
         let confirmable = match self.notify {
             Notify::Con => true,
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,

@@ -39,8 +39,6 @@ pub(crate) struct Preference {
     pub(crate) tags: Vec<ETag>,
 }
 
-pub(crate) const METHODS: &str = "A topic takes GET, PUT, POST and DELETE.";
-
 /// Query names that say who asks; see [`Identity`](super::identity::Identity).
 const IDENTITY: [&str; 8] = ["clientid", "c", "username", "u", "password", "p", "token", "t"];
 
@@ -80,10 +78,7 @@ impl Operation {
                 let publish = Publish::new(topic, Bytes::new(), qos).retained();
                 Ok(Self::Publish { publish, answer: Code::DELETED })
             }
-            Code::GET => Self::parse_get(request, levels, &arguments, config, limits),
-            _ => {
-                Err(Message::diagnostic(Code::METHOD_NOT_ALLOWED, "A topic takes GET, PUT, POST and DELETE."))
-            }
+            _ => Self::parse_get(request, levels, &arguments, config, limits),
         }
     }
 

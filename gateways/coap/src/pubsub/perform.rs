@@ -34,13 +34,13 @@ pub(super) enum Purpose {
 }
 
 impl Pending {
-    pub(super) fn reply_to(&self) -> Option<ReplyTo> {
+    pub(super) fn reply_to(&self) -> Option<&ReplyTo> {
         match self {
-            Self::Connect { login } => *login,
+            Self::Connect { login } => login.as_ref(),
             Self::Publish { reply_to, .. }
             | Self::Subscribe { reply_to, .. }
             | Self::Unsubscribe { reply_to, .. }
-            | Self::Read { reply_to, .. } => Some(*reply_to),
+            | Self::Read { reply_to, .. } => Some(reply_to),
         }
     }
 }
@@ -66,8 +66,8 @@ impl PubSub {
             }
             Operation::Cancel { filter, preference } => {
                 let ids: Vec<Unsubscribe> =
-                    self.observations.find(reply_to.token).map(Unsubscribe::Id).into_iter().collect();
-                if let Some(id) = self.observations.find(reply_to.token) {
+                    self.observations.find(&reply_to.token).map(Unsubscribe::Id).into_iter().collect();
+                if let Some(id) = self.observations.find(&reply_to.token) {
                     self.observations.remove(id, endpoint, out);
                 }
                 let pending = Pending::Unsubscribe { reply_to, last: filter.as_topic(), preference };
@@ -122,8 +122,8 @@ impl PubSub {
         out: &mut Outbox,
     ) {
         let topic = filter.as_topic();
-        let known = self.observations.find(reply_to.token).is_some();
-        let Some(id) = self.observations.register(reply_to.token, &filter, preference.clone(), now) else {
+        let known = self.observations.find(&reply_to.token).is_some();
+        let Some(id) = self.observations.register(&reply_to.token, &filter, preference.clone(), now) else {
             // [RFC7641 4.1]: an answer without Observe says that there will be no notifications
             return match topic {
                 Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, out),
@@ -201,7 +201,7 @@ impl PubSub {
             (pending, reply) => {
                 let reason = reply.err().unwrap_or(Reason::Internal);
                 if let Some(reply_to) = pending.reply_to() {
-                    endpoint.respond(&reply_to, refusal(reason), now, out);
+                    endpoint.respond(reply_to, refusal(reason), now, out);
                 }
             }
         }
@@ -234,7 +234,7 @@ impl PubSub {
             Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
             _ => answer,
         };
-        let established = answer.observe().is_some() && endpoint.fits(&answer);
+        let established = answer.observe().is_some() && endpoint.fits(&reply_to.token, &answer);
         let exchange = endpoint.respond(&reply_to, answer, now, out);
         match exchange {
             _ if !established => self.end_observation(id, endpoint, out), // [RFC7641 4.1]

@@ -21,7 +21,7 @@ impl Lwm2mConnection {
         let message = match self.upload.receive(message, self.shared.limits.packet_before_connect) {
             Received::Whole(message) => message,
             Received::Answer(answer) => {
-                self.endpoint.respond(&reply_to, answer, now, out);
+                self.endpoint.respond(&asker.reply_to, answer, now, out);
                 return;
             }
         };
@@ -29,7 +29,7 @@ impl Lwm2mConnection {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let refused = |code, text| Some(Message::diagnostic(code, text));
         let answer = match (message.code(), path.as_slice()) {
-            (Code::POST, ["rd"]) => self.register(&message, asker, now, out),
+            (Code::POST, ["rd"]) => self.register(&message, &asker, now, out),
             (Code::POST, ["rd", location]) => self.update(location, &message, now, out),
             (Code::DELETE, ["rd", location]) => self.deregister(location, now, out),
             (_, ["rd"]) => refused(Code::METHOD_NOT_ALLOWED, "A registration is a POST."),
@@ -39,11 +39,11 @@ impl Lwm2mConnection {
             _ => refused(Code::NOT_FOUND, "There is no such resource; registrations are at rd."),
         };
         if let Some(answer) = answer {
-            self.respond(asker, answer, now, out);
+            self.respond(&asker, answer, now, out);
         }
     }
 
-    pub(super) fn respond(&mut self, asker: Asker, answer: Message, now: Instant, out: &mut Outbox) {
+    pub(super) fn respond(&mut self, asker: &Asker, answer: Message, now: Instant, out: &mut Outbox) {
         self.endpoint.respond(&asker.reply_to, acknowledged(answer, asker.block), now, out);
     }
 
@@ -51,7 +51,7 @@ impl Lwm2mConnection {
     fn register(
         &mut self,
         message: &Message,
-        asker: Asker,
+        asker: &Asker,
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Message> {
@@ -78,7 +78,7 @@ impl Lwm2mConnection {
         self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
         let connect = self.connect(client_id, identity, version, &device.registration);
         out.request(CONNECT, Request::Connect(Box::new(connect)));
-        self.state = State::Connecting { device: Box::new(device), asker };
+        self.state = State::Connecting { device: Box::new(device), asker: asker.clone() };
         None
     }
 
@@ -174,7 +174,7 @@ impl Lwm2mConnection {
             .fold(Message::response(Code::CREATED), |answer, segment| {
                 answer.with_option(OptionNumber::LOCATION_PATH, segment)
             });
-        self.respond(asker, created, now, out);
+        self.respond(&asker, created, now, out);
         device.heard(now);
         device.registered(&mut turn(&mut self.endpoint, now, out));
         self.state = State::Registered(device);
@@ -182,7 +182,7 @@ impl Lwm2mConnection {
 
     fn refuse(&mut self, asker: Asker, reason: Reason, now: Instant, out: &mut Outbox) {
         self.pubsub.lend_session(None, &mut self.endpoint, now, out);
-        self.respond(asker, coap::refusal(reason), now, out);
+        self.respond(&asker, coap::refusal(reason), now, out);
     }
 
     fn update(

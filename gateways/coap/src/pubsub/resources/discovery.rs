@@ -56,10 +56,7 @@ impl Link {
 }
 
 /// Answers `GET /.well-known/core` with the links that the query selects.
-pub(crate) fn answer_discovery(links: &[Link], request: &Message) -> Message {
-    if request.code() != Code::GET {
-        return Message::diagnostic(Code::METHOD_NOT_ALLOWED, "Discovery is a GET.");
-    }
+pub(in crate::pubsub) fn answer_discovery(links: &[Link], request: &Message) -> Message {
     if request.accept().is_some_and(|accept| accept != ContentFormat::LINK_FORMAT) {
         return Message::diagnostic(Code::NOT_ACCEPTABLE, "Links come as application/link-format (40).");
     }

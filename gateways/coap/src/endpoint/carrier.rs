@@ -1,0 +1,113 @@
+use std::time::Instant;
+
+use super::Turn;
+use super::datagram::Datagram;
+use crate::{ExchangeId, Incoming, Message, ReplyTo, SendError, Token};
+
+/// What carries a peer's messages. Another carrier is another variant, in a file of its own.
+///
+/// A carrier owes this:
+///
+/// - It reads what arrives and never panics. What is no message, what is said twice, and what only concerns the
+///   carrier (acknowledgements of nothing, pings, signals) it deals with alone.
+/// - A request goes up once, with a [`ReplyTo`] by which [`Carrier::respond`] finds where its answer goes. A
+///   critical option that is unknown is refused here, since how depends on the carrier.
+/// - An answer is given to [`Matching::answered`](super::matching::Matching::answered), which finds the exchange;
+///   of an answer to nothing the carrier tells the peer as its standard says.
+/// - A request of ours is entered by [`Matching::begin`](super::matching::Matching::begin). What the peer leaves
+///   unacknowledged for good is told by [`Carrier::expire`], and is nobody's any more.
+/// - A message that is larger than [`Carrier::largest`] is refused, or, if it is an answer, becomes 5.00.
+/// - What waits to be sent has a bound; beyond it [`SendError::Full`] is the answer.
+#[derive(Debug)]
+pub(crate) enum Carrier {
+    /// RFC 7252 over UDP or DTLS.
+    Datagram(Box<Datagram>),
+}
+
+impl Carrier {
+    /// Answers a request; the exchange is that of an answer which the peer can acknowledge or reset by itself.
+    pub(crate) fn respond(
+        &mut self,
+        to: &ReplyTo,
+        response: Message,
+        turn: &mut Turn<'_>,
+    ) -> Option<ExchangeId> {
+        match self {
+            Self::Datagram(datagram) => datagram.respond(to, response, turn),
+        }
+    }
+
+    /// Sends a request that has its token.
+    pub(crate) fn request(
+        &mut self,
+        exchange: ExchangeId,
+        message: Message,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), SendError> {
+        match self {
+            Self::Datagram(datagram) => datagram.request(exchange, message, turn),
+        }
+    }
+
+    /// Sends a notification to the peer, which observes with `token`.
+    pub(crate) fn notify(
+        &mut self,
+        token: Token,
+        message: Message,
+        confirmable: bool,
+        turn: &mut Turn<'_>,
+    ) -> Result<ExchangeId, SendError> {
+        match self {
+            Self::Datagram(datagram) => datagram.notify(token, message, confirmable, turn),
+        }
+    }
+
+    /// Asks whether the peer is there; that it is comes as [`Incoming::Reset`].
+    pub(crate) fn ping(&mut self, turn: &mut Turn<'_>) -> ExchangeId {
+        match self {
+            Self::Datagram(datagram) => datagram.ping(turn),
+        }
+    }
+
+    /// Sends a message of ours no more, where that is still possible.
+    pub(crate) fn forget(&mut self, exchange: ExchangeId) {
+        match self {
+            Self::Datagram(datagram) => datagram.forget(exchange),
+        }
+    }
+
+    /// How large a message may be, header and token included.
+    pub(crate) fn largest(&self) -> usize {
+        match self {
+            Self::Datagram(datagram) => datagram.largest(),
+        }
+    }
+
+    /// Whether a message that must arrive would be sent at once.
+    pub(crate) fn can_send(&self) -> bool {
+        match self {
+            Self::Datagram(datagram) => datagram.can_send(),
+        }
+    }
+
+    /// When [`Carrier::expire`] is next due.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Datagram(datagram) => datagram.deadline(),
+        }
+    }
+
+    /// Does what is due; returns what the peer left unacknowledged for good.
+    pub(crate) fn expire(&mut self, turn: &mut Turn<'_>) -> Option<ExchangeId> {
+        match self {
+            Self::Datagram(datagram) => datagram.expire(turn),
+        }
+    }
+
+    /// Takes one datagram.
+    pub(crate) fn receive(&mut self, datagram: &[u8], turn: &mut Turn<'_>) -> Option<Incoming> {
+        match self {
+            Self::Datagram(carrier) => carrier.receive(datagram, turn),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! `mqtt/connection`: a session with a token, as EMQX has it.
+
+use std::time::Instant;
+
+use bus::Outbox;
+
+use crate::pubsub::PubSub;
+use crate::pubsub::identity::{Admission, Identity, Session};
+use crate::{Code, Endpoint, Message, Request};
+
+impl PubSub {
+    /// Connection mode: POST opens a session and gives a token, PUT keeps it, DELETE ends it.
+    pub(in crate::pubsub) fn handle_connection(
+        &mut self,
+        request: Request,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let message = &request.message;
+        let answer = match (message.code(), Identity::parse(message)) {
+            (_, Err(answer)) => answer,
+            (Code::POST, Ok(identity)) if identity.client_id.is_none() => {
+                Message::diagnostic(Code::BAD_REQUEST, "A connection needs a clientid.")
+            }
+            (Code::POST, Ok(_)) if matches!(self.session, Session::Lent(_)) => {
+                Message::diagnostic(Code::CONFLICT, "The session of this peer is that of its registration.")
+            }
+            (Code::POST, Ok(_)) if matches!(self.session, Session::Opening(_)) => {
+                return self.wait(request, endpoint, now, out);
+            }
+            (Code::POST, Ok(identity)) => {
+                return self.connect(identity.without_token(), Some(request.reply_to), endpoint, now, out);
+            }
+            (_, Ok(identity)) => match self.session.admit(&identity) {
+                Admission::Wait => return self.wait(request, endpoint, now, out),
+                Admission::Proceed if message.code() == Code::PUT => Message::response(Code::CHANGED),
+                Admission::Proceed if matches!(self.session, Session::Open(..)) => {
+                    self.leave(endpoint, now, out);
+                    Message::response(Code::DELETED)
+                }
+                Admission::Proceed | Admission::Open => {
+                    Message::diagnostic(Code::UNAUTHORIZED, "There is no such connection.")
+                }
+                Admission::Refuse(why) => Message::diagnostic(Code::UNAUTHORIZED, why),
+            },
+        };
+        endpoint.respond(&request.reply_to, answer, now, out);
+    }
+}

@@ -1,0 +1,94 @@
+//! The resources, family by family: which paths are whose, which methods and conditions they take, and which links
+//! tell of them. What answers the requests of a family is in a file of its own, beside this one.
+
+mod connection;
+mod discovery;
+mod topic;
+
+use crate::{Code, Message, OptionNumber};
+pub use discovery::Link;
+pub(super) use discovery::answer_discovery;
+
+/// Resources that are alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
+    /// `/.well-known/core`
+    Discovery,
+    /// `mqtt/connection`
+    Connection,
+    /// `ps/{topic}`
+    Topic,
+}
+
+impl Family {
+    const ALL: [Self; 3] = [Self::Discovery, Self::Connection, Self::Topic];
+
+    /// Whose a path is.
+    fn of(path: &[&str]) -> Option<Self> {
+        match path {
+            [".well-known", "core"] => Some(Self::Discovery),
+            ["mqtt", "connection"] => Some(Self::Connection),
+            ["ps", ..] => Some(Self::Topic),
+            _ => None,
+        }
+    }
+
+    /// The methods it takes, and how that is said.
+    fn methods(self) -> (&'static [Code], &'static str) {
+        match self {
+            Self::Discovery => (&[Code::GET], "Discovery is a GET."),
+            Self::Connection => {
+                (&[Code::POST, Code::PUT, Code::DELETE], "A connection takes POST, PUT and DELETE.")
+            }
+            Self::Topic => (
+                &[Code::GET, Code::PUT, Code::POST, Code::DELETE],
+                "A topic takes GET, PUT, POST and DELETE.",
+            ),
+        }
+    }
+
+    /// Whether it takes If-Match and If-None-Match.
+    fn is_conditional(self) -> bool {
+        match self {
+            Self::Discovery | Self::Connection | Self::Topic => false,
+        }
+    }
+
+    /// What `/.well-known/core` tells of it.
+    fn links(self) -> Vec<Link> {
+        match self {
+            Self::Discovery | Self::Connection => Vec::new(),
+            Self::Topic => vec![Link::new("/ps").with("rt", "core.ps")],
+        }
+    }
+}
+
+/// The links of all families.
+pub(super) fn links() -> Vec<Link> {
+    Family::ALL.into_iter().flat_map(Family::links).collect()
+}
+
+/// Whose a request is; the error is the answer to one that is nobody's.
+pub(super) fn route(request: &Message) -> Result<Family, Message> {
+    let has = |number| request.option(number).is_some();
+    let refuse = |code, text| Err(Message::diagnostic(code, text));
+    if has(OptionNumber::PROXY_URI) || has(OptionNumber::PROXY_SCHEME) {
+        return refuse(Code::PROXYING_NOT_SUPPORTED, "This is no proxy."); // [RFC7252 5.10.2]
+    }
+    if request.code() > Code::IPATCH {
+        return refuse(Code::METHOD_NOT_ALLOWED, "There is no such method."); // [RFC7252 5.8]
+    }
+    let family = Family::of(&request.uri_path());
+    let conditional = has(OptionNumber::IF_MATCH) || has(OptionNumber::IF_NONE_MATCH);
+    if conditional && !family.is_some_and(Family::is_conditional) {
+        return refuse(Code::BAD_OPTION, "Conditional requests are not offered.");
+    }
+    let Some(family) = family else {
+        return refuse(Code::NOT_FOUND, "There is no such resource; topics are at ps/{topic}.");
+    };
+    let (methods, text) = family.methods();
+    if !methods.contains(&request.code()) {
+        return refuse(Code::METHOD_NOT_ALLOWED, text); // [RFC7252 5.8]
+    }
+    Ok(family)
+}

@@ -1,0 +1,41 @@
+//! What the stations between the carrier and the resources make of single options.
+
+mod common;
+
+use coap::{Code, Config, Kind, Message, OptionNumber};
+use common::*;
+
+fn get(id: u16) -> Message {
+    request(Kind::Confirmable, Code::GET, id, b"t", ".well-known/core")
+}
+
+#[test]
+fn a_hop_limit_from_1_to_255_is_taken_and_any_other_is_a_bad_request() {
+    let mut bench = bench();
+    let cases: [(&[u8], Code); 5] = [
+        (&[1], Code::CONTENT),
+        (&[255], Code::CONTENT),
+        (&[0], Code::BAD_REQUEST),
+        (&[], Code::BAD_REQUEST),
+        (&[1, 0], Code::BAD_REQUEST),
+    ];
+    for (id, (value, code)) in (1..).zip(cases) {
+        bench.receive(&get(id).with_option(OptionNumber::HOP_LIMIT, value).encode());
+        assert_eq!(sent(&mut bench).code(), code, "{value:?}");
+    }
+}
+
+#[test]
+fn an_extended_token_comes_back_and_one_above_the_limit_is_a_format_error() {
+    let mut bench = bench_with(Config { longest_token: 300, ..Config::default() });
+    for (id, length) in (1..).zip([9, 12, 13, 268, 269, 300]) {
+        let token = vec![0xAB; length];
+        bench.receive(&con(Code::GET, id, &token, ".well-known/core"));
+        let answer = sent(&mut bench);
+        assert_eq!((answer.code(), answer.token().as_slice()), (Code::CONTENT, &token[..]));
+    }
+    bench.receive(&con(Code::GET, 7, &[0xAB; 301], ".well-known/core"));
+    assert_eq!(bench.take_sent(), reset(7)); // [RFC8974 2.2.2]
+    bench.receive(&non(Code::GET, 8, &[0xAB; 301], ".well-known/core"));
+    assert!(bench.sent.is_empty());
+}
