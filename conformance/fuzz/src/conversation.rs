@@ -187,6 +187,15 @@ impl OtherSide {
                 let found = message(topic.as_str(), "21.5", Qos::AtLeastOnce, self.bench.now);
                 Reply::Read((self.draw(2) == 0).then_some(found))
             }
+            Request::Judge(rights) => {
+                let judge = |right| {
+                    let (bus::Right::Publish(topic) | bus::Right::Read(topic)) = right;
+                    let allowed = if self.draw(4) == 0 { Err(self.draw_reason()) } else { Ok(()) };
+                    bus::Judgement { topic, allowed, retained: self.draw(2) == 0 }
+                };
+                let time = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+                Reply::Judged { judgements: rights.into_iter().map(judge).collect(), time }
+            }
             Request::SetWill(_) => Reply::WillSet,
             Request::Disconnect(_) => Reply::Disconnected,
         })

@@ -91,7 +91,7 @@ fn play(bench: &mut Bench, chance: &mut Chance) {
             }
             Request::Read(_) => bench.reply(ticket, Reply::Read(None)),
             Request::Disconnect(_) => bench.reply(ticket, Reply::Disconnected),
-            Request::Authenticate(_) | Request::Release(_) | Request::SetWill(_) => {
+            Request::Authenticate(_) | Request::Release(_) | Request::SetWill(_) | Request::Judge(_) => {
                 panic!("nobody asks for {request:?}")
             }
         }

@@ -57,7 +57,8 @@ pub trait Authorizer: Send + Sync + 'static {
 /// means: rewritten, and with its mountpoint.
 ///
 /// A message on `$delayed/{seconds}/{topic}` is given when it comes, on the topic behind the delay, and not again when
-/// it is due; a will when it is published.
+/// it is due; a will when it is published. A retained publish without a payload and of no guarantee may be one that only
+/// might be made: a connection asks whether it may before it does what depends on it.
 pub trait Interceptor: Send + Sync + 'static {
     /// Returns what shall be published instead, or why nothing shall.
     fn publish(&self, _client: &Client, publish: Publish) -> Answer<Result<Publish, Reason>> {

@@ -142,13 +142,18 @@ impl Delayed {
         due
     }
 
+    /// What time it is, if anybody has told.
+    pub(crate) fn time_of_day(&self, now: Instant) -> Option<SystemTime> {
+        let (then, time) = (*self.clock.lock())?;
+        time.checked_add(now.saturating_duration_since(then))
+    }
+
     /// When a message with this number is due. A time that is over is due at once: clocks differ.
     fn due(&self, number: u64, now: Instant) -> Result<Instant, Reason> {
         let delay = if number < LIMIT {
             Duration::from_secs(number)
         } else {
-            let (then, time) = self.clock.lock().ok_or(Reason::TopicInvalid)?;
-            let time = time + now.saturating_duration_since(then);
+            let time = self.time_of_day(now).ok_or(Reason::TopicInvalid)?;
             let at = SystemTime::UNIX_EPOCH
                 .checked_add(Duration::from_secs(number))
                 .ok_or(Reason::TopicInvalid)?;

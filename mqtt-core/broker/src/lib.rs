@@ -21,6 +21,7 @@ mod exclusive;
 mod hashing;
 mod here;
 mod inflight;
+mod judge;
 mod label;
 mod mount;
 mod permit;

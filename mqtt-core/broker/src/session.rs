@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use bus::{
     Ack, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Filter, Publish, Qos, Reason,
-    Reply, RetainHandling, Subscription, Topic, Unsubscribe, Will,
+    Reply, RetainHandling, Right, Subscription, Topic, Unsubscribe, Will,
 };
 
 use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor, Permission};
@@ -268,6 +268,18 @@ impl Session {
                 None => found,
             }))
         })
+    }
+
+    /// What the client may do, without doing it.
+    pub fn judge(&mut self, rights: Vec<Right>, now: Instant) -> Answer<Result<Reply, Reason>> {
+        self.now = now;
+        if let Err(reason) = self.check(now) {
+            return Answer::Now(Err(reason));
+        }
+        let judgements =
+            rights.into_iter().map(|right| self.shared.judge_right(&self.client, right, now)).collect();
+        let time = self.shared.delayed.time_of_day(now);
+        Answer::all(judgements).map(move |judgements| Ok(Reply::Judged { judgements, time }))
     }
 
     /// Sets or removes the will.

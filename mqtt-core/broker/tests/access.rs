@@ -9,7 +9,7 @@ use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Config, Hooks, Identity,
     Interceptor, Permission,
 };
-use bus::{Connect, Publish, Qos, Reason, Reply, Topic};
+use bus::{Connect, Judgement, Publish, Qos, Reason, Reply, Right, Topic};
 use common::{Secretive, World, durable, secretive, will};
 
 use Qos::AtLeastOnce;
@@ -61,6 +61,72 @@ fn of_several_messages_none_is_published_if_one_is_refused() {
         (world.read(&mut reader), world.broker.stats().retained),
         (vec!["new".into(), "new".into()], 2)
     );
+}
+
+/// What the client may do, asked without doing it.
+fn judge(world: &World, guest: &mut common::Guest, rights: &[Right]) -> Vec<Judgement> {
+    match common::now(guest.session.judge(rights.to_vec(), world.now)).unwrap() {
+        Reply::Judged { judgements, .. } => judgements,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_client_may_do_is_told_without_doing_it() {
+    let world = World::with(Config::default(), secretive());
+    let mut guest = world.connect("c");
+    world.send(&mut guest, harness::publish("open/x", "x", AtLeastOnce).retained()).unwrap();
+    let topic = |name: &str| Topic::parse(name).unwrap();
+    let rights = [
+        Right::Publish(topic("open/x")),
+        Right::Publish(topic("open/y")),
+        Right::Publish(topic("secret/x")),
+        Right::Read(topic("open/x")),
+        Right::Read(topic("secret/x")),
+        Right::Publish(topic("$SYS/x")),
+        Right::Publish(topic("$delayed/5/open/x")),
+    ];
+    let denied = Err(Reason::NotAuthorized);
+    let expected = [
+        ("open/x", Ok(()), true),
+        ("open/y", Ok(()), false),
+        ("secret/x", denied, false),
+        ("open/x", Ok(()), true),
+        ("secret/x", denied, false),
+        ("$SYS/x", denied, false),
+        ("$delayed/5/open/x", Err(Reason::TopicInvalid), false),
+    ];
+    let before = world.broker.stats();
+    let judged = judge(&world, &mut guest, &rights);
+    let judged: Vec<_> =
+        judged.iter().map(|judged| (judged.topic.as_str(), judged.allowed, judged.retained)).collect();
+    assert_eq!(judged, expected);
+    assert_eq!((world.broker.stats().received, world.broker.stats().retained), (before.received, 1));
+    let world = World::with(Config { retain: false, ..Config::default() }, Hooks::open());
+    let mut guest = world.connect("c");
+    let judged = judge(&world, &mut guest, &rights[..1]);
+    assert_eq!(judged[0].allowed, Err(Reason::RetainNotSupported));
+}
+
+/// Stops whatever is published below `frozen/`.
+struct Frost;
+
+impl Interceptor for Frost {
+    fn publish(&self, _client: &Client, publish: Publish) -> Answer<Result<Publish, Reason>> {
+        let frozen = publish.topic.as_str().starts_with("frozen/");
+        Answer::Now(if frozen { Err(Reason::QuotaExceeded) } else { Ok(publish) })
+    }
+}
+
+#[test]
+fn interceptors_have_their_say_on_what_may_be_published() {
+    let hooks = Hooks { rewriter: None, interceptors: vec![Arc::new(Frost)], ..Hooks::open() };
+    let world = World::with(Config::default(), hooks);
+    let mut guest = world.connect("c");
+    let rights = ["frozen/x", "t"].map(|topic| Right::Publish(Topic::parse(topic).unwrap()));
+    let judged = judge(&world, &mut guest, &rights);
+    let allowed: Vec<_> = judged.iter().map(|judged| judged.allowed).collect();
+    assert_eq!(allowed, [Err(Reason::QuotaExceeded), Ok(())]);
 }
 
 /// Denies everything once the switch is thrown, and says that it changed its mind.

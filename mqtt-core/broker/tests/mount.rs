@@ -8,7 +8,7 @@ use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Config, Hooks, Identity,
     Permission, Rewriter,
 };
-use bus::{Connect, Credentials, Filter, Metadata, Publish, Qos, Reason, Reply, Topic, Unsubscribe};
+use bus::{Connect, Credentials, Filter, Metadata, Publish, Qos, Reason, Reply, Right, Topic, Unsubscribe};
 use common::{Guest, World, will};
 
 use Qos::{AtLeastOnce, AtMostOnce};
@@ -94,6 +94,18 @@ fn tenants_publish_subscribe_and_read_the_same_names_and_do_not_meet() {
             other => panic!("{other:?}"),
         };
     assert_eq!((read(&mut acme), read(&mut other), read(&mut all)), (Some("t".to_owned()), None, None));
+    let judged = |guest: &mut Guest| {
+        let rights = [Right::Publish, Right::Read].map(|right| right(Topic::parse("t").unwrap()));
+        match common::now(guest.session.judge(rights.to_vec(), world.now)) {
+            Ok(Reply::Judged { judgements, .. }) => judgements
+                .iter()
+                .map(|judged| (judged.topic.to_string(), judged.retained))
+                .collect::<Vec<_>>(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(judged(&mut acme), [("acme/t".to_owned(), true), ("acme/t".to_owned(), true)]);
+    assert_eq!(judged(&mut all), [("t".to_owned(), false), ("t".to_owned(), false)]);
     world.publish(&mut all, "acme/down", "x", AtMostOnce).unwrap();
     assert_eq!((topics(&world, &mut acme), topics(&world, &mut other).len()), (vec!["down".to_owned()], 0));
 }

@@ -30,8 +30,8 @@ pub use peer::{Address, Carrier, Certificate, ClientId, Lane, Link, Peer, PeerNa
 pub use protocol::{Connection, Event, Protocol, ProtocolError};
 pub use reason::{Reason, Side};
 pub use request::{
-    Connect, Connected, Credentials, Disconnect, EnhancedAuthentication, Reply, Request, SessionExpiry,
-    Ticket,
+    Connect, Connected, Credentials, Disconnect, EnhancedAuthentication, Judgement, Reply, Request, Right,
+    SessionExpiry, Ticket,
 };
 pub use subscription::{Keyed, RetainHandling, SubscribeOptions, Subscription, SubscriptionId, Unsubscribe};
 pub use topic::{Filter, Topic, TopicError};

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
@@ -37,6 +37,8 @@ pub enum Request {
     Unsubscribe(Vec<Unsubscribe>),
     /// Asks for the retained message of one topic; answered [`Reply::Read`].
     Read(Topic),
+    /// Asks what the client may do, without doing it; answered [`Reply::Judged`] with as many judgements.
+    Judge(Vec<Right>),
     /// Sets or removes the will; answered [`Reply::WillSet`].
     SetWill(Option<Box<Will>>),
     /// Leaves the session; answered [`Reply::Disconnected`]. The session itself ends or stays as its expiry says.
@@ -89,6 +91,27 @@ pub struct EnhancedAuthentication {
     pub data: Bytes,
 }
 
+/// What a client may or may not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Right {
+    /// Publish retained messages on the topic.
+    Publish(Topic),
+    /// Read the retained message of the topic.
+    Read(Topic),
+}
+
+/// What is to be said of a right, and of its topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// The topic as the bus knows it, with the client's mountpoint: two clients may call one topic by different
+    /// names, and two topics by the same.
+    pub topic: Topic,
+    /// Whether the client has the right, or why not.
+    pub allowed: Result<(), Reason>,
+    /// Whether the topic has a retained message.
+    pub retained: bool,
+}
+
 /// How long a session outlives its connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SessionExpiry {
@@ -135,6 +158,13 @@ pub enum Reply {
     Unsubscribed(Vec<Result<(), Reason>>),
     /// The retained message, if there is one.
     Read(Option<Arc<Message>>),
+    /// What the client may do.
+    Judged {
+        /// One judgement for each right.
+        judgements: Vec<Judgement>,
+        /// The time of day, for who lets rights depend on it; `None` where nobody has told it.
+        time: Option<SystemTime>,
+    },
     /// The will is set or removed.
     WillSet,
     /// The session is left.

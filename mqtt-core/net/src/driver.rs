@@ -582,6 +582,7 @@ fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<R
         Request::Subscribe(subscriptions) => session.subscribe(subscriptions, now),
         Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),
         Request::Read(topic) => session.read(topic, now),
+        Request::Judge(rights) => session.judge(rights, now),
         Request::SetWill(will) => session.set_will(will.map(|will| *will)),
         Request::Disconnect(disconnect) => Answer::Now(session.leave(disconnect, now)),
         Request::Connect(_) | Request::Authenticate(_) => Answer::Now(Err(Reason::ProtocolViolation)),

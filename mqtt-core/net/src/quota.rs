@@ -129,6 +129,7 @@ impl Cost {
             | Request::Release(_)
             | Request::Unsubscribe(_)
             | Request::Read(_)
+            | Request::Judge(_)
             | Request::SetWill(_)
             | Request::Disconnect(_) => return None,
         })

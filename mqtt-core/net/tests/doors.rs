@@ -10,8 +10,8 @@ use broker::{
 };
 use bus::{
     Address, Connection, Disconnect, EnhancedAuthentication, Event, Filter, Outbox, Peer, Protocol,
-    ProtocolError, Qos, Reason, Reply, Request, Subscription, SubscriptionId, Ticket, Topic, Transport,
-    Unsubscribe, Will,
+    ProtocolError, Qos, Reason, Reply, Request, Right, Subscription, SubscriptionId, Ticket, Topic,
+    Transport, Unsubscribe, Will,
 };
 use net::Driver;
 
@@ -98,6 +98,7 @@ fn every_request() -> Vec<Request> {
         }]),
         Request::Unsubscribe(vec![Unsubscribe::Id(SubscriptionId(1))]),
         Request::Read(topic()),
+        Request::Judge(vec![Right::Publish(topic())]),
         Request::SetWill(Some(Box::new(will()))),
         Request::Disconnect(Disconnect { publish_will: true, session_expiry: None }),
     ];
@@ -117,8 +118,9 @@ fn kind(request: &Request) -> usize {
         Request::Subscribe(_) => 5,
         Request::Unsubscribe(_) => 6,
         Request::Read(_) => 7,
-        Request::SetWill(_) => 8,
-        Request::Disconnect(_) => 9,
+        Request::Judge(_) => 8,
+        Request::SetWill(_) => 9,
+        Request::Disconnect(_) => 10,
     }
 }
 
@@ -133,6 +135,7 @@ fn outcome(reply: &Reply) -> Result<&'static str, Reason> {
         Reply::Subscribed(results) => results[0].map(|_| "subscribed"),
         Reply::Unsubscribed(results) => results[0].map(|()| "unsubscribed"),
         Reply::Read(_) => Ok("read"),
+        Reply::Judged { judgements, .. } => judgements[0].allowed.map(|()| "allowed"),
         Reply::WillSet => Ok("will set"),
         Reply::Disconnected => Ok("disconnected"),
     }
@@ -207,6 +210,7 @@ fn who_may_do_nothing_publishes_subscribes_and_reads_nothing() {
         denied,                      // subscribe
         Err(Reason::NoSubscription), // of its own subscriptions
         denied,                      // read
+        denied,                      // ask for a right
         denied,                      // set the will
         Ok("disconnected"),
     ];
