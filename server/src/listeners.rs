@@ -12,8 +12,7 @@ use tracing::info;
 
 use crate::certificates::TlsProfiles;
 use crate::config::{
-    Bind, Config, Listener, MAX_FRAME, MAX_HANDSHAKES, PATHS, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE,
-    Transport,
+    Bind, Config, Listener, MAX_FRAME, MAX_HANDSHAKES, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE, Transport,
 };
 use crate::registry::Entry;
 
@@ -136,14 +135,15 @@ fn proxy(listener: &Listener) -> Option<net::ProxyConfig> {
     })
 }
 
-fn web_socket(listener: &Listener, protocol: &Entry) -> net::web_socket::Config {
+fn web_socket(listener: &Listener, protocol: &Entry, limits: &bus::Limits) -> net::web_socket::Config {
     let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     net::web_socket::Config {
-        paths: listener.path.clone().unwrap_or_else(|| all(&PATHS)),
+        paths: listener.path.clone().unwrap_or_else(|| all(protocol.paths)),
         subprotocols: listener.subprotocols.clone().unwrap_or_else(|| all(protocol.subprotocols)),
         origins: listener.origins.clone().unwrap_or_default(),
         max_frame: listener.max_frame.unwrap_or(MAX_FRAME).0,
         takes_text: protocol.takes_text,
+        max_message: protocol.by_message.then_some(limits.packet),
     }
 }
 
@@ -204,7 +204,7 @@ impl Open {
     pub(crate) fn serve(self, config: &Config, broker: &Broker, stop: &Stop) -> Served {
         let listener = &config.listeners.0[&*self.name];
         let limits = listener.limits.as_ref().unwrap_or(&config.limits);
-        let web_socket = self.transport.is_web_socket().then(|| web_socket(listener, self.protocol));
+        let web_socket = self.transport.is_web_socket().then(|| web_socket(listener, self.protocol, limits));
         let offered = net::ListenerConfig {
             max_connections: listener.max_connections,
             connect_rate: listener.connect_rate,
@@ -213,6 +213,7 @@ impl Open {
             max_handshakes: listener.max_handshakes.unwrap_or(MAX_HANDSHAKES),
             proxy: proxy(listener),
             tls: self.certificates,
+            alpn: self.protocol.alpn,
             web_socket,
             forwarders: listener.proxy_sources.clone().unwrap_or_default(),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bus::{Limits, Protocol};
 
-use crate::config::{Config, Transport};
+use crate::config::{Config, PATHS, Transport};
 
 /// One protocol.
 pub(crate) struct Entry {
@@ -14,8 +14,14 @@ pub(crate) struct Entry {
     pub(crate) transports: &'static [Transport],
     /// Its WebSocket sub-protocols, the best first; an empty one stands for clients that ask for none.
     pub(crate) subprotocols: &'static [&'static str],
+    /// The paths of a WebSocket's URL, where the listener names none.
+    pub(crate) paths: &'static [&'static str],
     /// Whether its data may come in text frames of a WebSocket.
     pub(crate) takes_text: bool,
+    /// Whether each message of a WebSocket is one of its own.
+    pub(crate) by_message: bool,
+    /// The names by which a client of TLS may ask for it (ALPN); none where it is not asked for by name.
+    pub(crate) alpn: &'static [&'static [u8]],
     /// Makes it as configured, with the listener's limits.
     pub(crate) new: fn(&Config, Limits) -> Arc<dyn Protocol>,
     /// Lines of well-known clients to try it with, by transport. `HOST`, `PORT`, `ADDRESS` and `PATH` stand for the
@@ -36,7 +42,10 @@ const PROTOCOLS: [Entry; 4] = [
         names: &["mqtt"],
         transports: &STREAMS_AND_QUIC,
         subprotocols: &["mqtt", "mqttv3.1"],
+        paths: &PATHS,
         takes_text: false,
+        by_message: false,
+        alpn: &[],
         new: |config, limits| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), limits)),
         examples: &[
             (Transport::Tcp, "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v"),
@@ -52,7 +61,10 @@ const PROTOCOLS: [Entry; 4] = [
         names: &["mqtt-sn"],
         transports: &[Transport::Udp],
         subprotocols: &[],
+        paths: &PATHS,
         takes_text: false,
+        by_message: false,
+        alpn: &[],
         new: |config, limits| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), limits)),
         examples: &[(Transport::Udp, "mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5")],
     },
@@ -60,7 +72,10 @@ const PROTOCOLS: [Entry; 4] = [
         names: &["coap", "lwm2m"],
         transports: &[Transport::Udp],
         subprotocols: &[],
+        paths: &PATHS,
         takes_text: false,
+        by_message: false,
+        alpn: &[],
         new: |config, limits| {
             let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
             Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, limits))
@@ -77,7 +92,10 @@ const PROTOCOLS: [Entry; 4] = [
         names: &["stomp"],
         transports: &STREAMS,
         subprotocols: &["v12.stomp", "v11.stomp", "v10.stomp", ""],
+        paths: &PATHS,
         takes_text: true,
+        by_message: false,
+        alpn: &[],
         new: |config, limits| Arc::new(stomp::Stomp::new(config.stomp.clone(), limits)),
         examples: &[(Transport::Tcp, "stomp -H HOST -P PORT -L demo/temperature")],
     },

@@ -44,6 +44,9 @@ pub struct ListenerConfig {
     pub proxy: Option<ProxyConfig>,
     /// What secures the connections, if anything does.
     pub tls: Option<Arc<tls::Certificates>>,
+    /// The names of the protocol that TLS offers (ALPN), where it carries the protocol itself; a client that names only
+    /// others is refused. None leaves the choice to nobody.
+    pub alpn: &'static [&'static [u8]],
     /// What is offered, where connections are WebSockets.
     pub web_socket: Option<web_socket::Config>,
     /// The proxies that are believed when they say of a WebSocket where its client is.
@@ -256,6 +259,7 @@ impl Default for ListenerConfig {
             max_handshakes: 1_000,
             proxy: None,
             tls: None,
+            alpn: &[],
             web_socket: None,
             forwarders: Vec::new(),
         }

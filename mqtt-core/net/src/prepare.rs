@@ -75,7 +75,7 @@ where
     match (&config.tls, &config.web_socket) {
         (None, None) => converse(socket, *address, link, shared, place),
         (Some(tls), None) => {
-            let socket = secure(socket, tls, link).await?;
+            let socket = secure(socket, tls, config.alpn, link).await?;
             converse(socket, *address, link, shared, place);
         }
         (None, Some(offered)) => {
@@ -83,7 +83,7 @@ where
             converse(socket, told, link, shared, place);
         }
         (Some(tls), Some(offered)) => {
-            let socket = secure(socket, tls, link).await?;
+            let socket = secure(socket, tls, &[], link).await?;
             let (socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
             converse(socket, told, link, shared, place);
         }
@@ -96,9 +96,10 @@ where
 async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     socket: S,
     certificates: &tls::Certificates,
+    alpn: &[&[u8]],
     link: &mut Link,
 ) -> Result<TlsStream<S>, Failure> {
-    let acceptor = TlsAcceptor::from(certificates.server_config(&[]));
+    let acceptor = TlsAcceptor::from(certificates.server_config(alpn));
     let socket = acceptor.accept(socket).await.map_err(|error| {
         let (reason, detail) = tls::refusal(&error);
         Failure { reason, detail }

@@ -7,8 +7,9 @@ use net::{Progress, ProxyConfig};
 use crate::Target;
 use crate::target::owned;
 
-pub(crate) const TARGETS: [Target; 3] = [
+pub(crate) const TARGETS: [Target; 4] = [
     Target { name: "net_web_socket_frames", run: frames, seeds: frame_seeds },
+    Target { name: "net_web_socket_messages", run: messages, seeds: frame_seeds },
     Target { name: "net_web_socket_handshake", run: requests, seeds: request_seeds },
     Target { name: "net_proxy_header", run: header, seeds: header_seeds },
 ];
@@ -30,6 +31,33 @@ fn frames(input: &[u8]) {
 }
 
 /// The payload, what was said, and whether there was a fault.
+/// Messages end where they end however the bytes are cut, and none is longer than the limit.
+fn messages(input: &[u8]) {
+    const MOST: usize = 100;
+    let lengths = |step: usize| {
+        let mut decoder = Decoder::new(false, FRAME).by_message(MOST as u64);
+        let (mut lengths, mut begun) = (Vec::new(), 0);
+        for piece in input.chunks(step) {
+            let mut piece = piece.to_vec();
+            let decoded = decoder.decode(&mut piece);
+            let mut start = 0;
+            for end in decoded.ends {
+                assert!(start <= end && end <= decoded.payload, "a message ends outside of the payload");
+                lengths.push(begun + end - start);
+                (start, begun) = (end, 0);
+            }
+            begun += decoded.payload - start;
+            if decoded.fault.is_some() || decoded.said.last() == Some(&Said::Close) {
+                break;
+            }
+            assert!(begun <= MOST, "more than a message is kept");
+        }
+        assert!(lengths.iter().all(|length| *length <= MOST), "a message is too long");
+        lengths
+    };
+    assert_eq!(lengths(input.len().max(1)), lengths(1));
+}
+
 fn decoded(input: &[u8], step: usize, takes_text: bool) -> (Vec<u8>, Vec<Said>, Option<u16>) {
     let mut decoder = Decoder::new(takes_text, FRAME);
     let (mut payload, mut said) = (Vec::new(), Vec::new());
@@ -64,6 +92,7 @@ fn requests(input: &[u8]) {
         origins: Vec::new(),
         max_frame: 4096,
         takes_text: false,
+        max_message: None,
     };
     let proxies = ["10.0.0.0/8".parse().expect("a network")];
     for address in ["127.0.0.1:1", "10.0.0.1:1", "192.0.2.7:1"] {

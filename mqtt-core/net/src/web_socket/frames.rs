@@ -14,6 +14,10 @@ use super::text::Utf8;
 pub struct Decoder {
     takes_text: bool,
     max_frame: u64,
+    /// How long a message may be, if they must be told apart.
+    max_message: Option<u64>,
+    /// How long the message is as far as its frames have announced it.
+    message_length: u64,
     /// The beginning of a header.
     head: [u8; HEADER],
     head_length: u8,
@@ -52,6 +56,8 @@ pub struct Fault {
 pub struct Decoded {
     /// How many bytes of payload stand at the front now.
     pub payload: usize,
+    /// Where in there messages end, if they are told apart.
+    pub ends: Vec<usize>,
     /// What else the client said.
     pub said: Vec<Said>,
     /// Why nothing behind it can be read.
@@ -92,6 +98,8 @@ impl Decoder {
         Self {
             takes_text,
             max_frame,
+            max_message: None,
+            message_length: 0,
             head: [0; HEADER],
             head_length: 0,
             frame: None,
@@ -99,6 +107,16 @@ impl Decoder {
             is_text: false,
             control: Vec::new(),
         }
+    }
+
+    /// The same, which tells messages apart and takes such up to a length.
+    pub fn by_message(self, max_message: u64) -> Self {
+        Self { max_message: Some(max_message), ..self }
+    }
+
+    /// How long the last message is, as far as its frames have announced it.
+    pub fn announced(&self) -> u64 {
+        self.message_length
     }
 
     /// Whether the client's last message was text.
@@ -177,9 +195,13 @@ impl Decoder {
 
     /// Begins or goes on with a message.
     fn data(&mut self, data: Data, length: u64) -> Result<(), Fault> {
+        let before = if data == Data::Continue { self.message_length } else { 0 };
+        self.message_length = before.saturating_add(length);
         if length > self.max_frame {
-            let detail = "a frame is longer than max_frame of the listener";
-            return Err(Fault { code: u16::from(CloseCode::Size), reason: Reason::PacketTooLarge, detail });
+            return Err(Fault::size("a frame is longer than max_frame of the listener"));
+        }
+        if self.max_message.is_some_and(|most| self.message_length > most) {
+            return Err(Fault::size("a message is longer than the listener takes"));
         }
         match (data, &self.message) {
             (Data::Continue, Some(_)) => {}
@@ -230,6 +252,7 @@ impl Decoder {
         match frame.kind {
             Kind::Data if frame.is_final => match self.message.take() {
                 Some(Message::Text(utf8)) if !utf8.is_whole() => return Err(Fault::text()),
+                _ if self.max_message.is_some() => decoded.ends.push(decoded.payload),
                 _ => {}
             },
             Kind::Data | Kind::Pong => {}
@@ -248,6 +271,10 @@ impl Decoder {
 impl Fault {
     fn protocol(detail: &'static str) -> Self {
         Self { code: u16::from(CloseCode::Protocol), reason: Reason::Malformed, detail }
+    }
+
+    fn size(detail: &'static str) -> Self {
+        Self { code: u16::from(CloseCode::Size), reason: Reason::PacketTooLarge, detail }
     }
 
     fn text() -> Self {

@@ -1,8 +1,9 @@
 //! WebSocket, as the byte stream that protocols read: what its frames hold, in the order they came. Packets may span
-//! frames and share them. [MQTT-6.0.0-2]
+//! frames and share them [MQTT-6.0.0-2]; where each message is one of the protocol, it stands behind its length.
 
 mod frames;
 mod handshake;
+mod messages;
 mod text;
 pub(crate) mod upgrade;
 
@@ -10,6 +11,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bus::Reason;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 
@@ -17,6 +19,7 @@ pub use frames::{Decoded, Decoder, Fault, Said};
 pub use handshake::{Accepted, Refusal, handshake};
 
 use crate::fault;
+use messages::Messages;
 
 /// What a WebSocket listener offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +34,17 @@ pub struct Config {
     pub max_frame: usize,
     /// Whether data may come as text too; it is answered in kind.
     pub takes_text: bool,
+    /// The longest message, where each is one of the protocol: in the stream it stands behind its length, in four
+    /// bytes, both ways. One that is longer is announced by its length, and does not follow.
+    pub max_message: Option<usize>,
 }
 
 /// A WebSocket whose handshake is done.
 pub(crate) struct WebSocket<S> {
     socket: S,
     decoder: Decoder,
+    /// Where messages are told apart.
+    messages: Option<Box<Messages>>,
     /// What the client sent together with its handshake.
     early: Vec<u8>,
     /// What the socket did not take yet.
@@ -69,9 +77,14 @@ const SLICES: usize = 65;
 
 impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) fn new(socket: S, config: &Config, early: Vec<u8>) -> Self {
+        let decoder = Decoder::new(config.takes_text, config.max_frame as u64);
         Self {
             socket,
-            decoder: Decoder::new(config.takes_text, config.max_frame as u64),
+            decoder: match config.max_message {
+                Some(most) => decoder.by_message(most as u64),
+                None => decoder,
+            },
+            messages: config.max_message.map(|_| Box::default()),
             early,
             output: Vec::new(),
             sent: 0,
@@ -94,9 +107,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Poll::Ready(Ok(raw.filled().len()))
     }
 
-    /// Takes what was read; returns how much data is at the front.
+    /// Takes what was read; returns how much data is at the front for the protocol.
     fn take(&mut self, raw: &mut [u8]) -> usize {
-        let decoded = self.decoder.decode(raw);
+        let mut decoded = self.decoder.decode(raw);
         for said in decoded.said {
             match said {
                 Said::Ping(payload) if !self.closed && self.output.len() < CLOGGED => {
@@ -109,10 +122,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 }
             }
         }
-        if let Some(fault) = decoded.fault {
-            self.input = Input::Faulty(fault);
+        let Some(messages) = &mut self.messages else {
+            self.input = decoded.fault.map_or(self.input, Input::Faulty);
+            return decoded.payload;
+        };
+        messages.take(raw.get(..decoded.payload).unwrap_or_default(), &decoded.ends);
+        match decoded.fault.take() {
+            Some(fault) if fault.reason == Reason::PacketTooLarge => {
+                messages.announce(self.decoder.announced());
+                self.input = Input::Deaf(fault.code);
+            }
+            fault => self.input = fault.map_or(self.input, Input::Faulty),
         }
-        decoded.payload
+        0
     }
 
     fn queue(&mut self, control: Control, payload: &[u8]) {
@@ -160,6 +182,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             // Nothing is said behind a good-bye. [RFC6455 5.5.1]
             return Poll::Ready(Ok(length));
         }
+        if let Some(messages) = &mut self.messages {
+            messages.write(parts, &mut self.output);
+            self.try_send(cx)?;
+            return Poll::Ready(Ok(length));
+        }
         let is_text = self.decoder.is_text() && parts.iter().all(|part| std::str::from_utf8(part).is_ok());
         let header = frames::header(OpCode::Data(if is_text { Data::Text } else { Data::Binary }), length);
         let mut slices = [IoSlice::new(&[]); SLICES];
@@ -191,6 +218,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WebSocket<S> {
     ) -> Poll<io::Result<()>> {
         let me = &mut *self;
         for _ in 0..READS {
+            if me.messages.as_mut().is_some_and(|messages| messages.read(buffer)) {
+                return Poll::Ready(Ok(()));
+            }
             match me.input {
                 Input::Ended => return Poll::Ready(me.try_send(cx)),
                 Input::Faulty(fault) => {

@@ -17,7 +17,7 @@ use crate::server::{CONNACK, CONNECT, Server, read, read_to_end};
 pub(crate) struct Secured {
     pub(crate) server: Server,
     connector: TlsConnector,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Secured {
@@ -28,7 +28,7 @@ impl Secured {
         std::fs::write(&ca, certificates.local_ca().unwrap().0).unwrap();
         let client = ClientConfig { ca, ..ClientConfig::default() }.load(&[]).unwrap();
         let config = ListenerConfig { tls: Some(Arc::new(certificates)), ..config };
-        Self { server: Server::mqtt(config, limits), connector: client.into(), _folder: folder }
+        Self { server: Server::mqtt(config, limits), connector: client.into(), folder }
     }
 
     pub(crate) async fn raw(&self) -> TcpStream {
@@ -37,6 +37,15 @@ impl Secured {
 
     pub(crate) async fn open(&self) -> TlsStream<TcpStream> {
         self.over(self.raw().await).await
+    }
+
+    /// The protocol that is agreed on with a client that asks for one of these, or why there is none.
+    pub(crate) async fn asked_for(&self, alpn: &[&[u8]]) -> std::io::Result<Option<Vec<u8>>> {
+        let ca = self.folder.path().join("ca.pem");
+        let client = ClientConfig { ca, ..ClientConfig::default() }.load(alpn).unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        let peer = TlsConnector::from(client).connect(name, self.raw().await).await?;
+        Ok(peer.get_ref().1.alpn_protocol().map(<[u8]>::to_vec))
     }
 
     /// Speaks TLS on a connection that is there.

@@ -25,6 +25,7 @@ fn config() -> ListenerConfig {
         origins: Vec::new(),
         max_frame: 1 << 20,
         takes_text: false,
+        max_message: None,
     };
     ListenerConfig { web_socket: Some(web_socket), ..ListenerConfig::default() }
 }
@@ -48,7 +49,7 @@ async fn head(peer: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn upgraded<S: AsyncRead + AsyncWrite + Unpin>(mut peer: S, more: &str) -> S {
+pub(crate) async fn upgraded<S: AsyncRead + AsyncWrite + Unpin>(mut peer: S, more: &str) -> S {
     let request = format!("{HEAD}Sec-WebSocket-Protocol: mqtt\r\n{more}\r\n");
     peer.write_all(request.as_bytes()).await.unwrap();
     let answer = head(&mut peer).await;
@@ -61,7 +62,7 @@ async fn open(server: &Server) -> TcpStream {
 }
 
 /// A client's frame, masked; the first byte is given.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mask = [1, 2, 3, 4];
     let length = payload.len();
     let mut bytes = match length {
@@ -74,7 +75,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-const BINARY: u8 = 0x82;
+pub(crate) const BINARY: u8 = 0x82;
 const TEXT: u8 = 0x81;
 
 #[tokio::test]
