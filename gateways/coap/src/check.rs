@@ -10,7 +10,7 @@ use crate::{Code, Kind};
 const MOST_OPTIONS: usize = 400;
 
 const HEADER: usize = 4;
-const PAYLOAD_MARKER: u8 = 0xFF;
+pub(crate) const PAYLOAD_MARKER: u8 = 0xFF;
 
 /// Why a datagram is no message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,9 +1,10 @@
 use std::ops::Range;
 
 use bus::ContentFormat;
+use bytes::Bytes;
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
-use crate::check::{DecodeError, check, check_options};
+use crate::check::{DecodeError, PAYLOAD_MARKER, check, check_options};
 use crate::option::{read_uint, write_uint};
 use crate::token::token_range;
 use crate::{Block, Code, OptionNumber, Token};
@@ -26,9 +27,10 @@ pub enum Kind {
 /// The packet is that of `coap-lite`; what it lets through and RFC 7252 does not is refused before it is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Its own token is set if it is short; the packet knows no others.
+    /// Its own token is set if it is short, since it knows no others; its own payload is always empty.
     packet: Packet,
     token: Token,
+    payload: Bytes,
 }
 
 impl Message {
@@ -58,7 +60,12 @@ impl Message {
         packet.header.set_version(1);
         packet.header.set_type(kind.to_type());
         packet.header.code = MessageClass::from(code.0);
-        Self { packet, token: Token::default() }
+        Self { packet, token: Token::default(), payload: Bytes::new() }
+    }
+
+    fn from_packet(mut packet: Packet) -> Self {
+        let payload = std::mem::take(&mut packet.payload).into();
+        Self { token: Token::new(packet.get_token()), packet, payload }
     }
 
     /// Reads a datagram. Options are not judged here, except that their shape is right.
@@ -69,12 +76,10 @@ impl Message {
         };
         let Ok((start, end)) = token_range(first & 0x0F, behind) else { return Err(DecodeError::Foreign) };
         let part = |range: Range<usize>| behind.get(range).unwrap_or_default();
-        let token = Token::new(part(start..end));
         if usize::from(first & 0x0F) <= Token::SHORT {
-            let packet = Packet::from_bytes(datagram).map_err(|_| DecodeError::Foreign)?;
-            return Ok(Self { packet, token });
+            return Packet::from_bytes(datagram).map(Self::from_packet).map_err(|_| DecodeError::Foreign);
         }
-        let rest = part(end..behind.len());
+        let (token, rest) = (Token::new(part(start..end)), part(end..behind.len()));
         let mut message = Self::from_parts(Code(code), token, rest).map_err(|_| DecodeError::Foreign)?;
         message.packet.header.set_type(Kind::from_bits(first >> 4).to_type());
         message.packet.header.message_id = u16::from_be_bytes([high, low]);
@@ -87,29 +92,40 @@ impl Message {
         check_options(options_and_payload)?;
         let bytes = [&[0x40, code.0, 0, 0], options_and_payload].concat();
         let packet = Packet::from_bytes(&bytes).map_err(|_| "cannot be read")?;
-        let mut message = Self { packet, token: Token::default() };
+        let mut message = Self::from_packet(packet);
         message.set_token(token);
         Ok(message)
     }
 
     /// The bytes of the datagram.
     pub fn encode(&self) -> Vec<u8> {
-        let bytes = self.packet.to_bytes_unlimited().unwrap_or_default();
-        match bytes.split_first_chunk() {
-            Some(([first, code, high, low], rest)) if self.token.len() > Token::SHORT => {
-                let (field, extended) = self.token.length_field();
-                let header = [first & 0xF0 | field, *code, *high, *low];
-                [&header, &extended[..], self.token.as_slice(), rest].concat()
+        let mut bytes = self.packet.to_bytes_unlimited().unwrap_or_default();
+        if self.token.len() > Token::SHORT {
+            let (field, extended) = self.token.length_field();
+            if let Some(first) = bytes.first_mut() {
+                *first = *first & 0xF0 | field;
             }
-            _ => bytes,
+            let header = bytes.len().min(4);
+            bytes.splice(header..header, extended.into_iter().chain(self.token.as_slice().iter().copied()));
         }
+        self.write_payload(&mut bytes);
+        bytes
     }
 
     /// The bytes behind the token: what is on the wire beside code and token on a stream [RFC8323 3.2].
     pub fn encode_options_and_payload(&self) -> Vec<u8> {
         let mut bytes = self.packet.to_bytes_unlimited().unwrap_or_default();
         bytes.drain(..bytes.len().min(4 + self.packet.get_token().len()));
+        self.write_payload(&mut bytes);
         bytes
+    }
+
+    fn write_payload(&self, bytes: &mut Vec<u8>) {
+        if !self.payload.is_empty() {
+            bytes.reserve_exact(1 + self.payload.len());
+            bytes.push(PAYLOAD_MARKER);
+            bytes.extend_from_slice(&self.payload);
+        }
     }
 
     pub(crate) fn address(&mut self, kind: Kind, id: u16, token: Token) {
@@ -157,12 +173,12 @@ impl Message {
 
     /// The payload, empty if there is none.
     pub fn payload(&self) -> &[u8] {
-        &self.packet.payload
+        &self.payload
     }
 
     /// The payload, taken out of the message.
-    pub fn into_payload(self) -> Vec<u8> {
-        self.packet.payload
+    pub fn into_payload(self) -> Bytes {
+        self.payload
     }
 
     /// The values of all options with this number, in order.
@@ -277,8 +293,13 @@ impl Message {
     }
 
     /// The same with this payload.
-    pub fn with_payload(mut self, payload: impl Into<Vec<u8>>) -> Self {
-        self.packet.payload = payload.into();
+    pub fn with_payload(self, payload: impl Into<Vec<u8>>) -> Self {
+        self.with_shared_payload(payload.into().into())
+    }
+
+    /// The same with this payload, which is not copied.
+    pub fn with_shared_payload(mut self, payload: Bytes) -> Self {
+        self.payload = payload;
         self
     }
 
@@ -299,7 +320,7 @@ impl Message {
     pub(crate) fn size(&self) -> usize {
         const PER_OPTION: usize = 64;
         let values = self.packet.options().flat_map(|(_, values)| values);
-        self.packet.payload.len() + values.map(|value| value.len() + PER_OPTION).sum::<usize>()
+        self.payload.len() + values.map(|value| value.len() + PER_OPTION).sum::<usize>()
     }
 
     fn texts(&self, number: OptionNumber) -> impl Iterator<Item = &str> {

@@ -2,7 +2,7 @@ use std::time::Instant;
 
 use super::Turn;
 use super::datagram::Datagram;
-use crate::{ExchangeId, Incoming, Message, ReplyTo, SendError, Token};
+use crate::{ExchangeId, Incoming, Message, ReplyTo, SendError};
 
 /// What carries a peer's messages. Another carrier is another variant, in a file of its own.
 ///
@@ -49,16 +49,16 @@ impl Carrier {
         }
     }
 
-    /// Sends a notification to the peer, which observes with `token`.
+    /// Sends a notification to the peer, which observes by the request `to`.
     pub(crate) fn notify(
         &mut self,
-        token: Token,
+        to: &ReplyTo,
         message: Message,
         confirmable: bool,
         turn: &mut Turn<'_>,
     ) -> Result<ExchangeId, SendError> {
         match self {
-            Self::Datagram(datagram) => datagram.notify(token, message, confirmable, turn),
+            Self::Datagram(datagram) => datagram.notify(to, message, confirmable, turn),
         }
     }
 

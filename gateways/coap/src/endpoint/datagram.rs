@@ -199,7 +199,7 @@ impl Datagram {
 
     pub(crate) fn notify(
         &mut self,
-        token: Token,
+        to: &ReplyTo,
         mut message: Message,
         confirmable: bool,
         turn: &mut Turn<'_>,
@@ -209,7 +209,7 @@ impl Datagram {
         }
         let id = self.take_id();
         let kind = if confirmable { Kind::Confirmable } else { Kind::NonConfirmable };
-        message.address(kind, id, token);
+        message.address(kind, id, to.token.clone());
         let datagram = message.encode();
         if datagram.len() > self.largest {
             return Err(SendError::TooLarge);

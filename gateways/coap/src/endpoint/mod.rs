@@ -116,17 +116,17 @@ impl Endpoint {
         carrier.request(exchange, message, &mut turn).map(|()| exchange)
     }
 
-    /// Sends a notification to the peer, which observes with `token` [RFC7641 4.5].
+    /// Sends a notification to the peer, which observes by the request `to` [RFC7641 4.5].
     pub fn notify(
         &mut self,
-        token: Token,
+        to: &ReplyTo,
         message: Message,
         confirmable: bool,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<ExchangeId, SendError> {
         let (carrier, mut turn) = self.turn(now, out);
-        carrier.notify(token, message, confirmable, &mut turn)
+        carrier.notify(to, message, confirmable, &mut turn)
     }
 
     /// Asks whether the peer is there; [`Incoming::Reset`] says that it is.

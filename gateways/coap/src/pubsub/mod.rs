@@ -308,7 +308,7 @@ impl PubSub {
         }
         for id in self.observations.ids() {
             if let Some(observation) = self.observations.get(id) {
-                let _ = endpoint.notify(observation.token.clone(), refusal(reason), false, now, out); // [RFC7641 4.2]
+                let _ = endpoint.notify(&observation.reply_to, refusal(reason), false, now, out); // [RFC7641 4.2]
             }
             self.observations.remove(id, endpoint, out);
         }

@@ -5,7 +5,9 @@ use bus::{Ack, Delivery, DeliveryId, Filter, Message as Published, Outbox, Qos, 
 
 use super::operation::Preference;
 use crate::content::format;
-use crate::{Code, Config, ETag, Endpoint, ExchangeId, Message, Notify, OptionNumber, SendError, Token};
+use crate::{
+    Code, Config, ETag, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, SendError, Token,
+};
 
 /// The first subscription id of observations; those below are for protocols that use [`PubSub`](crate::PubSub).
 const FIRST_ID: u32 = 0x8000_0000;
@@ -34,7 +36,8 @@ pub(crate) struct Observations {
 /// A topic or filter that the peer observes with a token.
 #[derive(Debug)]
 pub(crate) struct Observation {
-    pub(crate) token: Token,
+    /// The request that began it, or the last that renewed it.
+    pub(crate) reply_to: ReplyTo,
     /// Whether notifications must say which topic they are of.
     names_topic: bool,
     /// Whether what it does not take is for another member of its share group.
@@ -96,21 +99,21 @@ impl Observations {
     /// many.
     pub(crate) fn register(
         &mut self,
-        token: &Token,
+        reply_to: &ReplyTo,
         filter: &Filter,
         preference: Preference,
         now: Instant,
     ) -> Option<SubscriptionId> {
-        let id = match self.by_token.get(token) {
+        let id = match self.by_token.get(&reply_to.token) {
             Some(id) => *id,
             None if self.by_id.len() >= self.most => return None,
             None => self.unused_id(),
         };
-        self.by_token.insert(token.clone(), id);
+        self.by_token.insert(reply_to.token.clone(), id);
         let (names_topic, shared) = (filter.as_topic().is_none(), filter.share().is_some());
         self.by_id.insert(
             id,
-            Observation { token: token.clone(), names_topic, shared, preference, confirmed: now },
+            Observation { reply_to: reply_to.clone(), names_topic, shared, preference, confirmed: now },
         );
         Some(id)
     }
@@ -180,7 +183,7 @@ impl Observations {
         let Some(observation) = self.by_id.get_mut(&id) else {
             return Outcome::Failed(Reason::NoSubscription);
         };
-        let (token, published) = (observation.token.clone(), &*delivery.message);
+        let (reply_to, published) = (&observation.reply_to, &*delivery.message);
         let confirmable = match self.notify {
             Notify::Con => true,
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
@@ -195,7 +198,7 @@ impl Observations {
         if !observation.preference.accepts(format(published)) {
             let text = "The topic's messages no longer have the format that was asked for.";
             let message = Message::diagnostic(Code::NOT_ACCEPTABLE, text); // [RFC7641 4.2]
-            let _ = endpoint.notify(token, message, confirmable, now, out);
+            let _ = endpoint.notify(reply_to, message, confirmable, now, out);
             return Outcome::Ended(Reason::UnsupportedFeature);
         }
         if observation.preference.largest.is_some_and(|largest| published.payload.len() > largest) {
@@ -212,7 +215,7 @@ impl Observations {
             message =
                 path.fold(message, |message, level| message.with_option(OptionNumber::LOCATION_PATH, level));
         }
-        match endpoint.notify(token, message, confirmable, now, out) {
+        match endpoint.notify(reply_to, message, confirmable, now, out) {
             Ok(exchange) if confirmable => {
                 // Asked once, not for each message until it answers.
                 observation.confirmed = now;
@@ -257,7 +260,7 @@ impl Observations {
     /// Ends an observation here, with what of it still waits in the endpoint; returns whether there was one.
     pub(crate) fn remove(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
         let Some(observation) = self.by_id.remove(&id) else { return false };
-        self.by_token.remove(&observation.token);
+        self.by_token.remove(&observation.reply_to.token);
         self.unconfirmed.retain(|(_, sent)| *sent != id);
         let of_it = |(exchange, sent): (&ExchangeId, &Sent)| (sent.observation == id).then_some(*exchange);
         let mut exchanges: Vec<ExchangeId> = self.unacknowledged.iter().filter_map(of_it).collect();
@@ -322,5 +325,5 @@ pub(crate) fn representation(published: &Published, now: Instant) -> Message {
         let seconds = u32::try_from(remaining.as_secs()).unwrap_or(u32::MAX);
         message = message.with_uint(OptionNumber::MAX_AGE, seconds); // [RFC7252 5.10.5]
     }
-    message.with_payload(published.payload.to_vec())
+    message.with_shared_payload(published.payload.clone())
 }

@@ -4,7 +4,6 @@ use bus::{
     Filter, Keyed, Message as Published, Outbox, Publish, Qos, Reason, Reply, RetainHandling,
     SubscribeOptions, Subscription, SubscriptionId, Ticket, Topic, Unsubscribe,
 };
-use bytes::Bytes;
 
 use super::PubSub;
 use super::observation::representation;
@@ -89,7 +88,7 @@ impl PubSub {
             None => Message::response(answer),
         };
         if answer == Code::CHANGED {
-            publish.payload = Bytes::from(message.into_payload());
+            publish.payload = message.into_payload();
         }
         if publish.qos == Qos::ExactlyOnce {
             self.next_once = self.next_once.checked_add(1).unwrap_or(1);
@@ -123,7 +122,7 @@ impl PubSub {
     ) {
         let topic = filter.as_topic();
         let known = self.observations.find(&reply_to.token).is_some();
-        let Some(id) = self.observations.register(&reply_to.token, &filter, preference.clone(), now) else {
+        let Some(id) = self.observations.register(&reply_to, &filter, preference.clone(), now) else {
             // [RFC7641 4.1]: an answer without Observe says that there will be no notifications
             return match topic {
                 Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, out),
