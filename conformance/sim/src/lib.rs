@@ -4,13 +4,13 @@
 //! [`Device`]s, and between them lies a network that loses, doubles, delays and reorders datagrams, and cuts
 //! and fragments streams. The same seed gives the same run.
 
-mod coap_device;
+mod coap_client;
 mod device;
 mod mqtt_device;
 mod sn_device;
 mod world;
 
-pub use coap_device::{CoapObserver, CoapSensor};
+pub use coap_client::{CoapDownloader, CoapObserver, CoapSensor, CoapUploader, Outcome};
 pub use device::{Device, Shared};
 pub use mqtt_device::MqttDevice;
 pub use sn_device::SnDevice;

@@ -83,6 +83,9 @@ impl Faults {
 
     /// A fifth is lost, a fifth doubled, and anything may overtake anything within half a second.
     pub const HEAVY: Self = Self { loss: 0.2, duplication: 0.2, delay: Duration::from_millis(500) };
+
+    /// Nearly a third is lost, as much doubled, and anything may overtake anything within a second.
+    pub const HEAVIER: Self = Self { loss: 0.3, duplication: 0.3, delay: Duration::from_secs(1) };
 }
 
 impl World {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{Limits, Protocol, Qos, Transport};
-use coap::Coap;
 use mqtt::{Mqtt, Version};
 use mqtt_sn::MqttSn;
-use sim::{CoapObserver, CoapSensor, Faults, MqttDevice, SnDevice, World};
+use sim::{Faults, MqttDevice, SnDevice, World};
 
 use Qos::{AtLeastOnce, ExactlyOnce};
 use Transport::{Datagram, Stream};
@@ -47,54 +46,6 @@ fn mqtt_exactly_once_loses_nothing_doubles_nothing_and_keeps_the_order_over_stre
         let (sent, received, cuts) = mqtt(seed, version, ExactlyOnce);
         assert_eq!(received, sent, "seed {seed}, {cuts} cuts");
         assert!(cuts > 0, "seed {seed} cut nothing, so that it shows nothing");
-    }
-}
-
-#[test]
-fn a_confirmable_coap_post_is_published_once_however_often_it_arrives() {
-    for seed in SEEDS {
-        let sent = payloads(20);
-        let mut world = World::new(seed, Faults::NONE);
-        let reader = MqttDevice::subscriber(Version::V5, "reader", "t", AtLeastOnce);
-        let reader = world.add(mqtt_protocol(), Stream, reader);
-        assert!(world.run_until(HOUR, || reader.borrow().subscribed));
-        world.set_faults(Faults::HEAVY);
-        world.spare_streams();
-        let sensor = world.add(coap_protocol(), Datagram, CoapSensor::new(seed, "t", sent.clone()));
-        world.run_until(24 * HOUR, || {
-            let sensor = sensor.borrow();
-            sensor.published + sensor.failed == sent.len()
-        });
-        world.set_faults(Faults::NONE);
-        world.run(HOUR);
-        let (published, failed) = (sensor.borrow().published, sensor.borrow().failed);
-        let received = reader.borrow().received.clone();
-        assert_eq!(published + failed, sent.len(), "seed {seed}");
-        assert_eq!(distinct(&received).len(), received.len(), "seed {seed}: something was published twice");
-        assert!(
-            received.len() >= published,
-            "seed {seed}: {published} were confirmed, {} arrived",
-            received.len()
-        );
-    }
-}
-
-#[test]
-fn a_coap_observer_gets_every_confirmable_notification_once() {
-    for seed in SEEDS {
-        let sent = payloads(20);
-        let mut world = World::new(seed, Faults::NONE);
-        let observer = world.add(coap_protocol(), Datagram, CoapObserver::new(seed, "t"));
-        assert!(world.run_until(HOUR, || observer.borrow().registered));
-        world.set_faults(Faults { loss: 0.1, ..Faults::HEAVY });
-        world.spare_streams();
-        let writer = MqttDevice::publisher(Version::V5, "writer", "t", AtLeastOnce, sent.clone());
-        let writer = world.add(mqtt_protocol(), Stream, writer);
-        world.run_until(24 * HOUR, || {
-            writer.borrow().published == sent.len() && observer.borrow().received.len() >= sent.len()
-        });
-        let received = observer.borrow().received.clone();
-        assert_eq!(received, sent, "seed {seed}");
     }
 }
 
@@ -142,10 +93,6 @@ fn patient() -> mqtt_sn::Config {
 
 fn mqtt_protocol() -> Arc<dyn Protocol> {
     Arc::new(Mqtt::new(mqtt::Config::default(), Limits::default()))
-}
-
-fn coap_protocol() -> Arc<dyn Protocol> {
-    Arc::new(Coap::new(coap::Config::default(), Limits::default()))
 }
 
 fn payloads(count: usize) -> Vec<String> {
