@@ -29,7 +29,8 @@ pub struct Config {
     /// most 16KB with DTLS, and 1152B where datagrams must not be fragmented.
     #[serde(with = "units::size")]
     pub largest_message: usize,
-    /// The longest token taken from a peer, 8 to 65,804 bytes (RFC 8974); a longer one is a format error.
+    /// The longest token taken from a peer, 8 to 65,804 bytes (RFC 8974); a longer one is 4.00, and with 8 a format
+    /// error.
     pub longest_token: usize,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,

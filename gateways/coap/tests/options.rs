@@ -26,7 +26,7 @@ fn a_hop_limit_from_1_to_255_is_taken_and_any_other_is_a_bad_request() {
 }
 
 #[test]
-fn an_extended_token_comes_back_and_one_above_the_limit_is_a_format_error() {
+fn an_extended_token_comes_back_and_one_above_the_limit_is_a_bad_request() {
     let mut bench = bench_with(Config { longest_token: 300, ..Config::default() });
     for (id, length) in (1..).zip([9, 12, 13, 268, 269, 300]) {
         let token = vec![0xAB; length];
@@ -35,7 +35,21 @@ fn an_extended_token_comes_back_and_one_above_the_limit_is_a_format_error() {
         assert_eq!((answer.code(), answer.token().as_slice()), (Code::CONTENT, &token[..]));
     }
     bench.receive(&con(Code::GET, 7, &[0xAB; 301], ".well-known/core"));
-    assert_eq!(bench.take_sent(), reset(7)); // [RFC8974 2.2.2]
+    let answer = sent(&mut bench);
+    assert_eq!((answer.kind(), answer.id(), answer.code()), (Kind::Acknowledgement, 7, Code::BAD_REQUEST));
+    assert_eq!(answer.token().as_slice(), [0xAB; 301]); // [RFC8974 2.2.2]
     bench.receive(&non(Code::GET, 8, &[0xAB; 301], ".well-known/core"));
+    let answer = sent(&mut bench);
+    assert_eq!((answer.kind(), answer.code()), (Kind::NonConfirmable, Code::BAD_REQUEST));
+    assert_eq!(answer.token().as_slice(), [0xAB; 301]);
+}
+
+/// Who takes no extended tokens is taken for a server that knows nothing of them, which clients try out.
+#[test]
+fn an_extended_token_is_a_format_error_where_none_are_taken() {
+    let mut bench = bench_with(Config { longest_token: 8, ..Config::default() });
+    bench.receive(&con(Code::GET, 7, &[0xAB; 9], ".well-known/core"));
+    assert_eq!(bench.take_sent(), reset(7)); // [RFC8974 2.2.2]
+    bench.receive(&non(Code::GET, 8, &[0xAB; 9], ".well-known/core"));
     assert!(bench.sent.is_empty());
 }

@@ -84,7 +84,7 @@ impl Datagram {
     }
 
     pub(crate) fn receive(&mut self, datagram: &[u8], turn: &mut Turn<'_>) -> Option<Incoming> {
-        let message = match Message::decode(datagram).and_then(|message| self.judge_token(message)) {
+        let message = match Message::decode(datagram) {
             Ok(message) => message,
             Err(DecodeError::Format { kind: Kind::Confirmable, id, .. }) => {
                 send_empty(Kind::Reset, id, turn.out); // [RFC7252 4.2]
@@ -92,6 +92,10 @@ impl Datagram {
             }
             Err(DecodeError::Format { .. } | DecodeError::Foreign) => return None, // [RFC7252 4.3]
         };
+        if message.token().len() > self.longest_token {
+            self.refuse_token(&message, turn);
+            return None;
+        }
         let (kind, code) = (message.kind(), message.code());
         match kind {
             Kind::Confirmable if code == Code::EMPTY => {
@@ -111,14 +115,21 @@ impl Datagram {
         }
     }
 
-    /// A longer token than is taken is a format error, as it is to those who know no extended tokens
-    /// [RFC8974 2.2.2].
-    fn judge_token(&self, message: Message) -> Result<Message, DecodeError> {
-        if message.token().len() <= self.longest_token {
-            return Ok(message);
+    /// A longer token than is taken is a bad request to who takes extended ones, and a format error to who knows
+    /// none [RFC8974 2.2.2]. Nothing of it is kept.
+    fn refuse_token(&mut self, message: &Message, turn: &mut Turn<'_>) {
+        if self.longest_token <= Token::SHORT || !message.code().is_request() {
+            if message.kind() == Kind::Confirmable {
+                send_empty(Kind::Reset, message.id(), turn.out); // [RFC7252 4.2]
+            }
+            return;
         }
-        let detail = "has a token longer than is taken";
-        Err(DecodeError::Format { kind: message.kind(), id: message.id(), detail })
+        let mut answer = Message::diagnostic(Code::BAD_REQUEST, "The token is longer than is taken here.");
+        match message.kind() {
+            Kind::Confirmable => answer.address(Kind::Acknowledgement, message.id(), message.token()),
+            _ => answer.address(Kind::NonConfirmable, self.take_id(), message.token()),
+        }
+        turn.out.send(&answer.encode());
     }
 
     /// Answers in the acknowledgement if that is still due, else in a message of its own. An answer that does not
