@@ -79,14 +79,14 @@ impl Caller {
         self.requests = self.requests.wrapping_add(1);
         let token = Token::new(&self.requests.to_be_bytes());
         if message.observe() == Some(0) {
-            self.observed = Some(token);
+            self.observed = Some(token.clone());
         }
         self.post(message, token, false, now, send);
     }
 
     fn post(&mut self, message: Message, token: Token, echoed: bool, now: Instant, send: &mut Vec<Vec<u8>>) {
         self.next_id = self.next_id.wrapping_add(1);
-        let mut sent = message.clone().with_token(token);
+        let mut sent = message.clone().with_token(token.clone());
         if let Some(echo) = &self.echo {
             sent = sent.with_option(ECHO, echo.clone());
         }

@@ -9,9 +9,6 @@ use crate::Device;
 /// The number of the Request-Tag option [RFC9175 3.2].
 const REQUEST_TAG: OptionNumber = OptionNumber(292);
 
-const CONTINUE: Code = Code(0x5F);
-const INCOMPLETE: Code = Code(0x88);
-
 /// How often a body is begun anew that the server could not put together.
 const MOST_STARTS: u32 = 4;
 
@@ -85,7 +82,7 @@ impl CoapUploader {
         let length = self.to_upload.front().map_or(0, Vec::len);
         let is_last = self.offset + self.size() >= length;
         match message.code() {
-            CONTINUE => {
+            Code::CONTINUE => {
                 assert!(!is_last, "the last block is not asked to go on");
                 let block = message.block1().expect("a 2.31 has Block1");
                 let asked = self.offset / self.size();
@@ -97,7 +94,7 @@ impl CoapUploader {
                 assert!(is_last, "an upload is not done before its last block");
                 self.finish(Outcome::Done);
             }
-            INCOMPLETE if self.starts < MOST_STARTS => {
+            Code::REQUEST_ENTITY_INCOMPLETE if self.starts < MOST_STARTS => {
                 (self.offset, self.starts) = (0, self.starts + 1);
             }
             code => self.finish(Outcome::Refused(code)),
