@@ -21,6 +21,7 @@ impl Target {
             &targets::mqtt::TARGETS,
             &targets::mqtt_sn::TARGETS,
             &targets::coap::TARGETS,
+            &targets::directory::TARGETS,
             &targets::lwm2m::TARGETS,
             &targets::stomp::TARGETS,
             &targets::net::TARGETS,

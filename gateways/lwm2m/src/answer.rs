@@ -5,10 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use bus::ContentFormat;
 use bytes::Bytes;
 use coap::{Code, Message};
+use directory::{Link, LinkBounds};
 use serde_json::{Map, Value as Json};
 
 use crate::command::{BadCommand, DownlinkRequest, Envelope, Operation};
-use crate::{Link, Lwm2mPath, ObjectModel, decode};
+use crate::{Lwm2mPath, ObjectModel, decode};
 
 /// The longest diagnostic text of a device that is passed on.
 const LONGEST_REASON: usize = 1_024;
@@ -131,10 +132,11 @@ fn insert_values(data: &mut Map<String, Json>, path: Lwm2mPath, message: &Messag
 }
 
 fn insert_links(data: &mut Map<String, Json>, message: &Message) {
-    let links = std::str::from_utf8(message.payload()).ok().and_then(|text| Link::parse_list(text).ok());
+    let text = std::str::from_utf8(message.payload()).ok();
+    let links = text.and_then(|text| Link::parse_list(text, LinkBounds::default()).ok());
     match links {
         Some(links) => {
-            let content: Vec<Json> = links.into_iter().map(|link| link.text.into()).collect();
+            let content: Vec<Json> = links.iter().map(|link| link.to_string().into()).collect();
             data.insert("content".to_owned(), content.into());
         }
         None => insert_payload(data, message, &crate::DecodeError::Links.to_string()),

@@ -14,7 +14,6 @@ mod config;
 mod connection;
 mod device;
 mod format;
-mod link;
 mod model;
 mod path;
 mod protocol;
@@ -25,7 +24,6 @@ mod value;
 
 pub use config::{Config, Topics};
 pub use format::{DecodeError, Node, WriteFormat, decode};
-pub use link::Link;
 pub use model::{Object, ObjectModel, Resource};
 pub use path::Lwm2mPath;
 pub use protocol::Lwm2m;

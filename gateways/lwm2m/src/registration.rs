@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use bus::ContentFormat;
 use bytes::Bytes;
 use coap::{Code, Message};
+use directory::{Link, LinkBounds};
 use serde_json::{Map, Value as Json};
 
-use crate::{Config, Link, Lwm2mPath};
+use crate::{Config, Lwm2mPath};
 
 /// One device's registration.
 #[derive(Clone, Debug)]
@@ -147,7 +148,7 @@ impl Registration {
         }
         let bad = (Code::BAD_REQUEST, "The list of objects is missing or not in link format.");
         let text = std::str::from_utf8(message.payload()).map_err(|_| bad)?;
-        let links = Link::parse_list(text).map_err(|_| bad)?;
+        let links = Link::parse_list(text, LinkBounds::default()).map_err(|_| bad)?;
         if links.is_empty() {
             return Err(bad);
         }

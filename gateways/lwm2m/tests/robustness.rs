@@ -6,7 +6,7 @@ use bus::{Chance, ContentFormat, Event, Qos, Reason, Reply, Request};
 use coap::{Block, Code, Kind, Message, OptionNumber, Token};
 use common::*;
 use harness::{Bench, delivery};
-use lwm2m::{Config, Link, Lwm2mPath, ObjectModel, decode};
+use lwm2m::{Config, Lwm2mPath, ObjectModel, decode};
 use serde_json::json;
 
 /// The bytes with a few of them changed, left out, doubled or cut off.
@@ -51,9 +51,6 @@ fn every_prefix_and_every_mutation_of_a_payload_is_read_or_refused() {
                 assert!(nodes.len() <= bytes.len().max(1));
                 nodes.iter().for_each(|node| drop(node.to_json().to_string()));
             }
-        }
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            let _ = Link::parse_list(text);
         }
     };
     for (format, payload) in PAYLOADS {
