@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{self, IoSlice};
+use std::num::NonZeroU32;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -35,8 +36,8 @@ pub(crate) struct Stream<S> {
     alarm: Alarm,
     /// Whether what was written may not be on its way yet.
     flushing: bool,
-    /// Whether it has let others go first, and it is its turn now.
-    waited: bool,
+    /// Set once it has let others go first and it is its turn now: how many turns with input the thread had seen then.
+    waited: Option<NonZeroU32>,
     /// None while the peer has a session.
     edge: Option<Box<Edge>>,
     _place: Place,
@@ -71,6 +72,12 @@ struct Scratch {
     out: Outbox,
     /// Whether the peer sent something in this turn.
     heard: bool,
+    /// How many turns brought input, of all connections of the thread.
+    inputs: u32,
+    /// How much hope there is that letting others go first brings more to hand over, and for how many turns there was
+    /// none.
+    hope: u8,
+    hopeless: u8,
 }
 
 /// How much is read at once.
@@ -85,6 +92,9 @@ const ROUNDS: usize = 16;
 /// How long a peer has to read the last words, before the connection is cut.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// How much oftener than not others may be let go first in vain. From then on it is tried once in so many times.
+const HOPE: u8 = 16;
+
 /// How many pieces are gathered for one write.
 const SLICES: usize = 64;
 
@@ -93,6 +103,9 @@ thread_local! {
         input: vec![0; READ].into_boxed_slice(),
         out: Outbox::new(Transport::Stream),
         heard: false,
+        inputs: 1,
+        hope: HOPE,
+        hopeless: 0,
     });
 }
 
@@ -122,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             unsent: None,
             alarm: Alarm::default(),
             flushing: true,
-            waited: false,
+            waited: None,
             edge: Some(Box::new(Edge::Stranger(Box::pin(shared.stopped())))),
             _place: place,
         };
@@ -147,7 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 self.send(cx, &mut scratch.out)?;
                 continue;
             }
-            if !clogged && scratch.out.nothing_to_send() && self.lets_others_go_first(scratch.heard, cx) {
+            if !clogged && scratch.out.nothing_to_send() && self.lets_others_go_first(cx, scratch) {
                 return Poll::Pending;
             }
             let stopped = self.is_stopped(cx);
@@ -175,12 +188,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     }
 
     /// Who was woken to hand something over, and not by its own peer, lets all sockets be looked at once more: what
-    /// other peers have sent meanwhile goes out in the same write.
-    fn lets_others_go_first(&mut self, heard: bool, cx: &mut Context<'_>) -> bool {
-        let may_wait = !heard && !self.waited && self.driver.as_ref().is_some_and(Driver::has_session);
+    /// other peers have sent meanwhile goes out in the same write. Where that is seldom so, it would only come later.
+    fn lets_others_go_first(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> bool {
+        if let Some(inputs) = self.waited.take() {
+            scratch.learn(Some(inputs) != NonZeroU32::new(scratch.inputs));
+            return false;
+        }
+        let may_wait = !scratch.heard && self.driver.as_ref().is_some_and(Driver::has_session);
         // The runtime wakes whoever yields after it has looked at the sockets.
-        self.waited = may_wait && pin!(tokio::task::yield_now()).poll(cx).is_pending();
-        self.waited
+        let waits = may_wait && scratch.is_hopeful() && pin!(tokio::task::yield_now()).poll(cx).is_pending();
+        self.waited = NonZeroU32::new(scratch.inputs).filter(|_| waits);
+        waits
     }
 
     fn end(&mut self, reason: Reason, now: Instant) {
@@ -235,6 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 return Err(Reason::PeerClosed);
             }
             scratch.heard = true;
+            scratch.inputs = scratch.inputs.checked_add(1).unwrap_or(1);
             if let Some(unread) = &mut self.unread {
                 unread.bytes.extend_from_slice(fresh);
                 self.take(now, cx, &mut scratch.out);
@@ -397,6 +416,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
 }
 
 impl Scratch {
+    /// Whether to let others go first.
+    fn is_hopeful(&mut self) -> bool {
+        self.hopeless = if self.hope > 0 { 0 } else { (self.hopeless + 1) % HOPE };
+        self.hopeless == 0
+    }
+
+    /// Notes whether somebody was heard while others went first.
+    fn learn(&mut self, heard: bool) {
+        self.hope = if heard { HOPE.min(self.hope + 1) } else { self.hope.saturating_sub(1) };
+    }
+
     /// Forgets what a connection that panicked has left: the next one must not do it in its own name.
     fn clear(&mut self) {
         self.heard = false;
