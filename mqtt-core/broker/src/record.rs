@@ -1,7 +1,7 @@
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -39,6 +39,8 @@ pub(crate) struct Record {
     state: Mutex<State>,
     /// The number of the rights under which its subscriptions were last judged.
     rights: AtomicU64,
+    /// Nothing waits for the connection, which is known to whoever feeds it, and nobody has locked the state since.
+    at_rest: AtomicBool,
 }
 
 /// A record where it is found by its id.
@@ -143,11 +145,20 @@ impl Record {
             turn: Mutex::default(),
             state: Mutex::default(),
             rights: AtomicU64::new(UNJUDGED),
+            at_rest: AtomicBool::new(false),
         }
     }
 
+    /// The state, of which the connection then looks whether it concerns it.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock()
+        let state = self.state.lock();
+        self.at_rest.store(false, Ordering::Release);
+        state
+    }
+
+    /// Whether a pull would find what the last one found: nothing, with the waker in place.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.at_rest.load(Ordering::Acquire)
     }
 
     /// Keeps the session with the connection `epoch` for as long as the guard lives.
@@ -158,7 +169,7 @@ impl Record {
 
     /// The state, for the connection `epoch`.
     pub(crate) fn lock_for(&self, epoch: u64) -> Result<MutexGuard<'_, State>, Reason> {
-        let state = self.state.lock();
+        let state = self.lock();
         self.check(epoch).map(|()| state)
     }
 
@@ -218,7 +229,7 @@ impl Record {
         epoch: u64,
         config: &Config,
     ) -> Result<Vec<Queued>, Box<Queued>> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if epoch < state.revoked_at {
             return Err(Box::new(queued));
         }
@@ -239,7 +250,7 @@ impl Record {
         epoch: u64,
         config: &Config,
     ) -> Result<Vec<Queued>, Stale> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         if epoch < state.revoked_at {
             return Err(Stale);
         }
@@ -255,12 +266,12 @@ impl Record {
 
     /// Tells the connection that holds the session to close.
     pub(crate) fn evict(&self, reason: Reason) -> bool {
-        self.evict_from(self.state.lock(), reason)
+        self.evict_from(self.lock(), reason)
     }
 
     /// The same, if it is this client's.
     pub(crate) fn evict_client(&self, client: &Arc<Client>, reason: Reason) -> bool {
-        let state = self.state.lock();
+        let state = self.lock();
         let same = state.client.as_ref().is_some_and(|owner| Arc::ptr_eq(owner, client));
         same && self.evict_from(state, reason)
     }
@@ -287,7 +298,7 @@ impl Record {
         events: &mut Vec<Event>,
     ) -> Pulled {
         let mut pulled = Pulled::default();
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let state = &mut *state;
         if self.epoch() != epoch {
             events.push(Event::Close(Reason::TakenOver));
@@ -333,7 +344,9 @@ impl Record {
         if !holder.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
             holder.waker = Some(waker.clone());
         }
+        let is_hungry = holder.hungry;
         state.queue.relax();
+        self.at_rest.store(is_hungry, Ordering::Release);
         pulled
     }
 

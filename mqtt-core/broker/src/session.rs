@@ -55,6 +55,8 @@ struct Memory {
     /// What the authorizer allowed, and when that was: its epoch, and the number of the rights.
     allowed: Option<(Topic, Qos, bool, (u64, u64))>,
     course: Option<Box<Course>>,
+    /// The waker that the last pull gave the record.
+    waker: usize,
 }
 
 /// What becomes of a subscription that the session has.
@@ -335,7 +337,11 @@ impl Session {
     /// session is lost. Returns whether more can be had at once.
     pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
         self.now = now;
-        let room = if self.shared.is_judged(&self.record, now) { room } else { 0 };
+        let is_judged = self.shared.is_judged(&self.record, now);
+        if is_judged && self.is_at_rest(waker) {
+            return false;
+        }
+        let room = if is_judged { room } else { 0 };
         let before = events.len();
         let more = loop {
             let screen = &mut Screen { shared: &self.shared, client: &self.client, seen: &mut self.seen };
@@ -351,7 +357,18 @@ impl Session {
         if let Some(prefix) = &self.client.identity.mountpoint {
             unmount(prefix, events.get_mut(before..).unwrap_or_default());
         }
+        if let Some(memory) = &mut self.memory {
+            memory.waker = waker.data().addr();
+        }
         more
+    }
+
+    /// Whether nothing can have come since the last pull. The record keeps the waker that it was given, so that no
+    /// other can have its address. Only who publishes has turns in which nothing comes.
+    fn is_at_rest(&self, waker: &Waker) -> bool {
+        self.memory.as_ref().is_some_and(|memory| memory.waker != 0 && memory.waker == waker.data().addr())
+            && self.record.is_at_rest()
+            && self.record.epoch() == self.epoch
     }
 
     #[cold]
