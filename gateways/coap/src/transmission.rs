@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 /// How long a datagram may be on its way [RFC7252 4.8.2].
 const MAX_LATENCY: Duration = Duration::from_secs(100);
 
+/// The least `ack_timeout`: nothing else here keeps a lower one from congesting the network [RFC7252 4.8.1].
+const ACK_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The transmission parameters of RFC 7252 4.8. NSTART is always 1.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transmission {
-    /// The shortest wait for an acknowledgement before the first retransmission.
+    /// The shortest wait for an acknowledgement before the first retransmission; at least 2 s.
     #[serde(with = "units::duration")]
     pub ack_timeout: Duration,
     /// The first wait is a chance value between `ack_timeout` and so many times that; at least 1.
@@ -25,7 +28,7 @@ pub struct Transmission {
 impl Default for Transmission {
     fn default() -> Self {
         Self {
-            ack_timeout: Duration::from_secs(2),
+            ack_timeout: ACK_TIMEOUT,
             ack_random_factor: 1.5,
             max_retransmit: 4,
             response_timeout: Duration::from_secs(247),
@@ -37,7 +40,7 @@ impl Transmission {
     /// The span after which a request that could not be answered yet gets an empty acknowledgement: well before
     /// the peer's first retransmission, which is due after its ACK_TIMEOUT [RFC7252 5.2.2].
     pub(crate) fn acknowledge_within(&self) -> Duration {
-        self.ack_timeout / 2
+        self.ack_timeout() / 2
     }
 
     pub(crate) fn retransmissions(&self) -> u32 {
@@ -46,12 +49,12 @@ impl Transmission {
 
     /// The first wait for an acknowledgement; `chance` is between 0 and 1.
     pub(crate) fn first_timeout(&self, chance: f64) -> Duration {
-        self.ack_timeout.mul_f64(1.0 + chance * (self.random_factor() - 1.0))
+        self.ack_timeout().mul_f64(1.0 + chance * (self.random_factor() - 1.0))
     }
 
     /// The span in which a confirmable message's id means that message [RFC7252 4.8.2]: 247 s by default.
     pub(crate) fn exchange_lifetime(&self) -> Duration {
-        let processing_delay = self.ack_timeout;
+        let processing_delay = self.ack_timeout();
         self.max_transmit_span() + 2 * MAX_LATENCY + processing_delay
     }
 
@@ -61,7 +64,11 @@ impl Transmission {
     }
 
     fn max_transmit_span(&self) -> Duration {
-        (self.ack_timeout * ((1 << self.retransmissions()) - 1)).mul_f64(self.random_factor())
+        (self.ack_timeout() * ((1 << self.retransmissions()) - 1)).mul_f64(self.random_factor())
+    }
+
+    fn ack_timeout(&self) -> Duration {
+        self.ack_timeout.max(ACK_TIMEOUT)
     }
 
     fn random_factor(&self) -> f64 {
@@ -79,6 +86,17 @@ mod tests {
         assert_eq!(transmission.exchange_lifetime(), Duration::from_secs(247));
         assert_eq!(transmission.non_lifetime(), Duration::from_secs(145));
         assert_eq!(transmission.first_timeout(1.0), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn no_configuration_makes_the_first_wait_shorter_than_the_standard_has_it() {
+        for ack_timeout in [Duration::ZERO, Duration::from_millis(500), ACK_TIMEOUT] {
+            let transmission = Transmission { ack_timeout, ..Transmission::default() };
+            assert_eq!(transmission.first_timeout(0.0), ACK_TIMEOUT);
+            assert_eq!(transmission.exchange_lifetime(), Duration::from_secs(247));
+        }
+        let patient = Transmission { ack_timeout: 2 * ACK_TIMEOUT, ..Transmission::default() };
+        assert_eq!(patient.first_timeout(0.0), 2 * ACK_TIMEOUT);
     }
 
     #[test]
