@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, watch};
 use tracing::debug;
 
 use crate::accept::accept;
-use crate::datagram::Datagrams;
+use crate::datagram::{Datagrams, Plain, Way};
 use crate::driver::Driver;
 use crate::overload::Overload;
 use crate::proxy::ProxyConfig;
@@ -205,7 +205,9 @@ impl Bound {
             match socket {
                 Socket::Tcp(listener) => tokio::spawn(accept(listener, shared)),
                 Socket::Unix(listener) => tokio::spawn(accept(listener, shared)),
-                Socket::Udp(socket) => tokio::spawn(carry(socket, shared)),
+                Socket::Udp(socket) => {
+                    tokio::spawn(carry(Datagrams::new(socket, Plain, shared.clone()), shared))
+                }
                 Socket::Quic(socket, quic) => tokio::spawn(quic::serve(socket, quic, shared)),
             };
         }
@@ -341,9 +343,8 @@ impl Drop for Place {
     }
 }
 
-async fn carry(socket: UdpSocket, shared: Arc<Shared>) {
+async fn carry<W: Way>(mut datagrams: Datagrams<W>, shared: Arc<Shared>) {
     let stopped = shared.stopped();
-    let mut datagrams = Datagrams::new(socket, shared);
     tokio::select! {
         () = &mut datagrams => return,
         () = stopped => {}

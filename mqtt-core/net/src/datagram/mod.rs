@@ -1,51 +1,60 @@
-//! Connections on a datagram socket: one task holds them all, and finds each by name or by address.
+//! Connections on a datagram socket: one task holds them all, and finds each by name or by its source.
 //!
-//! A named datagram finds its connection wherever it comes from, if the listener rebinds, and moves it there;
-//! an unnamed one goes to the connection last heard from its address; else a new connection begins.
+//! The source is the peer's address, or its session where one secures the socket. A named datagram finds its
+//! connection wherever it comes from, if the listener rebinds, and moves it there; an unnamed one goes to the
+//! connection last heard from its source; else a new connection begins.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::future::Future;
-use std::io;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use bus::{Address, Carrier, Link, Outbox, PeerName, Reason, Transport};
-use parking_lot::Mutex;
+use bus::{Address, Outbox, PeerName, Reason, Transport};
 use slab::Slab;
-use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
 use crate::driver::{Driver, Flow, Names};
 use crate::listener::{Place, Shared};
 
+use index::{Claims, Index, Known};
+use outlet::Outlet;
+use ready::Ready;
+
+mod index;
+mod outlet;
+mod plain;
+mod ready;
+mod way;
+
+pub(crate) use plain::Plain;
+pub(crate) use way::Way;
+
 /// All connections of a datagram socket, as a task.
-pub(crate) struct Datagrams {
-    socket: UdpSocket,
+pub(crate) struct Datagrams<W: Way> {
+    outlet: Outlet,
+    way: W,
     shared: Arc<Shared>,
     /// Nobody is taken in any more.
     stopping: bool,
-    peers: Slab<Remote>,
-    index: Index,
+    peers: Slab<Remote<W>>,
+    index: Index<W>,
     /// When each connection wants to be called, in order.
     deadlines: BTreeSet<(Instant, usize)>,
     ready: Arc<Ready>,
     timer: Option<Pin<Box<Sleep>>>,
     input: Box<[u8]>,
     out: Outbox,
-    /// What the socket did not take yet.
-    unsent: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
 /// One peer.
-struct Remote {
+struct Remote<W: Way> {
     driver: Driver,
-    address: SocketAddr,
-    names: Vec<Known>,
+    source: W::Source,
+    names: Vec<Known<W>>,
     waker: Waker,
     deadline: Option<Instant>,
     /// What came while an answer of the broker was awaited.
@@ -53,36 +62,6 @@ struct Remote {
     /// Since when it has no session; it is forgotten if it opens none in time.
     stranger: Instant,
     _place: Place,
-}
-
-/// A name, and the address it is bound to.
-type Known = (PeerName, Option<SocketAddr>);
-
-/// Which connection a datagram goes to.
-#[derive(Default)]
-struct Index {
-    by_address: HashMap<SocketAddr, usize>,
-    by_name: HashMap<Known, usize>,
-}
-
-/// The connections that were woken since the task last ran.
-#[derive(Default)]
-struct Ready {
-    state: Mutex<(Vec<usize>, Option<Waker>)>,
-}
-
-struct WakePeer {
-    ready: Arc<Ready>,
-    key: usize,
-}
-
-/// What one connection may change of the index.
-struct Claims<'a> {
-    key: usize,
-    /// Where a name counts; `None` is everywhere.
-    address: Option<SocketAddr>,
-    names: &'a mut Vec<Known>,
-    index: &'a mut Index,
 }
 
 /// The largest datagram there is.
@@ -94,19 +73,14 @@ const BURST: usize = 64;
 /// How many rounds of deliveries and output one peer may make before others have their turn.
 const ROUNDS: usize = 16;
 
-/// How many datagrams may wait for a full socket; further ones are lost, as on any network.
-const UNSENT: usize = 4_096;
-
 /// How many datagrams of one peer may wait for the broker's answer to an earlier one.
 const WAITING: usize = 16;
 
-/// How many names one peer may claim.
-const NAMES: usize = 16;
-
-impl Datagrams {
-    pub(crate) fn new(socket: UdpSocket, shared: Arc<Shared>) -> Self {
+impl<W: Way> Datagrams<W> {
+    pub(crate) fn new(socket: UdpSocket, way: W, shared: Arc<Shared>) -> Self {
         Self {
-            socket,
+            outlet: Outlet::new(socket),
+            way,
             shared,
             stopping: false,
             peers: Slab::new(),
@@ -116,7 +90,6 @@ impl Datagrams {
             timer: None,
             input: vec![0; DATAGRAM].into_boxed_slice(),
             out: Outbox::new(Transport::Datagram),
-            unsent: VecDeque::new(),
         }
     }
 
@@ -130,28 +103,29 @@ impl Datagrams {
         }
     }
 
-    fn receive(&mut self, length: usize, address: SocketAddr, now: Instant) {
-        let datagram = self.input.get(..length).unwrap_or_default();
+    /// Has the connection take a datagram that it is for.
+    fn take(&mut self, datagram: &[u8], source: W::Source, now: Instant) {
         let name = self.shared.protocol.name(datagram);
-        let found = self.find(name.as_ref(), address);
+        let found = self.find(name.as_ref(), source);
         let key = match found {
             Some(key) => key,
             None if self.stopping || !self.shared.protocol.admits(datagram) => return,
-            None => match self.begin(address, now) {
+            None => match self.begin(source, now) {
                 Some(key) => key,
                 None => return,
             },
         };
         let Some(remote) = self.peers.get_mut(key) else { return };
-        if remote.address != address && self.index.by_address.get(&remote.address) == Some(&key) {
-            self.index.by_address.remove(&remote.address);
+        if remote.source != source {
+            let before = std::mem::replace(&mut remote.source, source);
+            self.index.leave(before, key);
+            self.way.joined(source, key);
+            self.way.left(before, key, None, &mut self.outlet, now);
         }
-        remote.address = address;
-        // One of several behind an address is known by its name; what has none is not for it.
+        // One of several behind a source is known by its name; what has none is not for it.
         if !name.is_some_and(|name| self.shared.protocol.shares_address(&name)) {
-            self.index.by_address.insert(address, key);
+            self.index.by_source.insert(source, key);
         }
-        let datagram = self.input.get(..length).unwrap_or_default();
         if remote.driver.is_blocked() {
             // Its protocol sends again what does not fit.
             if remote.waiting.len() < WAITING {
@@ -159,47 +133,39 @@ impl Datagrams {
             }
             return;
         }
-        let input = std::mem::take(&mut self.input);
-        let datagram = input.get(..length).unwrap_or_default();
         let taken = self.call(key, |driver, out, names, cx| driver.receive(datagram, now, out, names, cx));
-        let broken = taken.is_none();
-        self.input = input;
-        match broken {
+        match taken.is_none() {
             true => self.break_off(key, now),
             false => self.turn(key, now),
         }
     }
 
-    fn find(&self, name: Option<&PeerName>, address: SocketAddr) -> Option<usize> {
-        let here = self.index.by_address.get(&address).copied();
+    fn find(&self, name: Option<&PeerName>, source: W::Source) -> Option<usize> {
+        let here = self.index.by_source.get(&source).copied();
         let Some(name) = name else { return here };
-        let named = self.index.by_name.get(&self.known(name.clone(), address)).copied();
+        let scope = self.way.scope(source, self.shared.config.rebind);
+        let named = self.index.by_name.get(&(name.clone(), scope)).copied();
         named.or_else(|| here.filter(|_| !self.shared.protocol.shares_address(name)))
     }
 
-    /// A name counts anywhere if the listener rebinds, else at the address that claimed it.
-    fn known(&self, name: PeerName, address: SocketAddr) -> Known {
-        (name, (!self.shared.config.rebind).then_some(address))
-    }
-
-    fn begin(&mut self, address: SocketAddr, now: Instant) -> Option<usize> {
-        let place = self.shared.place(Address::Socket(address), now).ok()?;
+    fn begin(&mut self, source: W::Source, now: Instant) -> Option<usize> {
+        let address = Address::Socket(self.way.address(source));
+        let place = self.shared.place(address, now).ok()?;
         let entry = self.peers.vacant_entry();
         let key = entry.key();
-        let link = Link { carrier: Carrier::Udp, secured: None };
-        let peer = self.shared.peer(Address::Socket(address), Transport::Datagram, link);
+        let peer = self.shared.peer(address, Transport::Datagram, self.way.link(source));
         let driver = self.shared.driver(peer, now, &mut self.out);
-        let waker = Waker::from(Arc::new(WakePeer { ready: self.ready.clone(), key }));
         entry.insert(Remote {
             driver,
-            address,
+            source,
             names: Vec::new(),
-            waker,
+            waker: self.ready.waker(key),
             deadline: None,
             waiting: VecDeque::new(),
             stranger: now,
             _place: place,
         });
+        self.way.joined(source, key);
         Some(key)
     }
 
@@ -224,8 +190,9 @@ impl Datagrams {
             // Whoever is still asking to be let in has asked in vain.
             let silent = !remote.driver.has_session()
                 && now.saturating_duration_since(remote.stranger) >= self.shared.limits.handshake;
-            let address = remote.address;
-            self.send(address);
+            let source = remote.source;
+            self.way.send(source, &self.out, &mut self.outlet, now);
+            self.out.clear_sent();
             match flow {
                 Flow::Close(reason) => return self.end(key, reason, now),
                 Flow::Continue if silent => return self.end(key, Reason::HandshakeTimeout, now),
@@ -245,11 +212,14 @@ impl Datagrams {
         &mut self,
         key: usize,
         call: impl FnOnce(&mut Driver, &mut Outbox, &mut dyn Names, &mut Context<'_>) -> R,
-    ) -> Option<(&mut Remote, R)> {
+    ) -> Option<(&mut Remote<W>, R)> {
         let remote = self.peers.get_mut(key)?;
-        let (rebind, index, out) = (self.shared.config.rebind, &mut self.index, &mut self.out);
+        let scope = self.way.scope(remote.source, self.shared.config.rebind);
+        let (index, out) = (&mut self.index, &mut self.out);
         let called = AssertUnwindSafe(|| {
-            remote.with(key, rebind, index, |driver, names, cx| call(driver, out, names, cx))
+            let Remote { driver, names, waker, .. } = &mut *remote;
+            let mut names = Claims { key, scope, names, index };
+            call(driver, out, &mut names, &mut Context::from_waker(waker))
         });
         let result = catch_unwind(called).ok()?;
         Some((remote, result))
@@ -259,31 +229,6 @@ impl Datagrams {
     fn break_off(&mut self, key: usize, now: Instant) {
         self.out = Outbox::new(Transport::Datagram);
         self.end(key, Reason::Internal, now);
-    }
-
-    fn send(&mut self, address: SocketAddr) {
-        for chunk in self.out.chunks() {
-            if self.unsent.is_empty() {
-                match self.socket.try_send_to(chunk.bytes, address) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // Too large, or unreachable: to the protocol it is a lost datagram.
-                    _ => continue,
-                }
-            }
-            if self.unsent.len() < UNSENT {
-                self.unsent.push_back((address, chunk.bytes.to_vec()));
-            }
-        }
-        self.out.clear_sent();
-    }
-
-    fn flush(&mut self, cx: &mut Context<'_>) {
-        while let Some((address, bytes)) = self.unsent.front() {
-            if self.socket.poll_send_to(cx, bytes, *address).is_pending() {
-                return;
-            }
-            self.unsent.pop_front();
-        }
     }
 
     fn schedule(&mut self, key: usize) {
@@ -316,34 +261,27 @@ impl Datagrams {
         if let Some(deadline) = remote.deadline {
             self.deadlines.remove(&(deadline, key));
         }
-        self.index.forget(&remote, key);
+        self.index.forget(remote.source, &remote.names, key);
+        self.way.left(remote.source, key, Some(reason), &mut self.outlet, now);
         remote.driver.end(reason, now);
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
-        self.flush(cx);
-        let mut again = true;
-        for _ in 0..BURST {
-            let mut buffer = ReadBuf::new(&mut self.input);
-            let Poll::Ready(received) = self.socket.poll_recv_from(cx, &mut buffer) else {
-                again = false;
-                break;
-            };
-            let length = buffer.filled().len();
-            // An error here is the echo of a datagram that could not be delivered to some peer.
-            if let Ok(address) = received {
-                self.receive(length, address, now);
-            }
-        }
+        self.outlet.flush(cx);
+        let again = self.receive(now, cx);
         for key in self.ready.take(cx.waker()) {
             self.turn(key, now);
         }
         for key in self.take_due(now) {
             self.turn(key, now);
         }
-        self.flush(cx);
-        if self.stopping && self.peers.is_empty() && self.unsent.is_empty() {
+        if self.way.deadline().is_some_and(|deadline| deadline <= now) {
+            W::expire(self, now);
+        }
+        self.outlet.flush(cx);
+        if self.stopping && self.peers.is_empty() && self.outlet.is_empty() {
+            self.way.stop(&mut self.outlet, now);
             return Poll::Ready(());
         }
         if again {
@@ -352,9 +290,27 @@ impl Datagrams {
         self.wait(cx)
     }
 
+    /// Takes what the socket has; returns whether it may have more.
+    fn receive(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let mut input = std::mem::take(&mut self.input);
+        let mut taken = 0;
+        while taken < BURST {
+            let Poll::Ready(received) = self.outlet.receive(&mut input, cx) else { break };
+            taken += 1;
+            if let Ok((length, address)) = received
+                && let Some(datagram) = input.get_mut(..length)
+            {
+                W::arrive(self, datagram, address, now);
+            }
+        }
+        self.input = input;
+        taken == BURST
+    }
+
     fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some((deadline, _)) = self.deadlines.first() else { return Poll::Pending };
-        let deadline = tokio::time::Instant::from_std(*deadline);
+        let first = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let Some(deadline) = first.into_iter().chain(self.way.deadline()).min() else { return Poll::Pending };
+        let deadline = tokio::time::Instant::from_std(deadline);
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
@@ -366,89 +322,10 @@ impl Datagrams {
     }
 }
 
-impl Future for Datagrams {
+impl<W: Way> Future for Datagrams<W> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.run(cx)
-    }
-}
-
-impl Remote {
-    /// Lends the connection what it needs for a call.
-    fn with<R>(
-        &mut self,
-        key: usize,
-        rebind: bool,
-        index: &mut Index,
-        call: impl FnOnce(&mut Driver, &mut dyn Names, &mut Context<'_>) -> R,
-    ) -> R {
-        let address = (!rebind).then_some(self.address);
-        let mut names = Claims { key, address, names: &mut self.names, index };
-        call(&mut self.driver, &mut names, &mut Context::from_waker(&self.waker))
-    }
-}
-
-impl Index {
-    /// Takes a peer out; what another peer has claimed since stays that peer's.
-    fn forget(&mut self, remote: &Remote, key: usize) {
-        if self.by_address.get(&remote.address) == Some(&key) {
-            self.by_address.remove(&remote.address);
-        }
-        for name in &remote.names {
-            self.release(name, key);
-        }
-    }
-
-    fn release(&mut self, name: &Known, key: usize) {
-        if self.by_name.get(name) == Some(&key) {
-            self.by_name.remove(name);
-        }
-    }
-}
-
-impl Ready {
-    fn take(&self, waker: &Waker) -> Vec<usize> {
-        let (keys, own) = &mut *self.state.lock();
-        if !own.as_ref().is_some_and(|own| own.will_wake(waker)) {
-            *own = Some(waker.clone());
-        }
-        std::mem::take(keys)
-    }
-}
-
-impl Wake for WakePeer {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        let (keys, waker) = &mut *self.ready.state.lock();
-        keys.push(self.key);
-        if let Some(waker) = waker.as_ref().filter(|_| keys.len() == 1) {
-            waker.wake_by_ref();
-        }
-    }
-}
-
-impl Names for Claims<'_> {
-    fn claim(&mut self, name: PeerName) {
-        let known = (name, self.address);
-        if self.names.contains(&known) {
-            self.index.by_name.insert(known, self.key);
-            return;
-        }
-        if self.names.len() >= NAMES {
-            let oldest = self.names.remove(0);
-            self.index.release(&oldest, self.key);
-        }
-        self.index.by_name.insert(known.clone(), self.key);
-        self.names.push(known);
-    }
-
-    fn disclaim(&mut self, name: PeerName) {
-        let known = (name, self.address);
-        self.names.retain(|claimed| *claimed != known);
-        self.index.release(&known, self.key);
     }
 }
