@@ -213,6 +213,7 @@ impl Open {
             max_handshakes: listener.max_handshakes.unwrap_or(MAX_HANDSHAKES),
             proxy: proxy(listener),
             tls: self.certificates,
+            psk: None,
             alpn: self.protocol.alpn,
             web_socket,
             forwarders: listener.proxy_sources.clone().unwrap_or_default(),

@@ -26,7 +26,9 @@ pub use limits::Limits;
 pub use message::{Message, Metadata, Publish, Qos, UserProperty, Will};
 pub use network::{Network, NetworkError};
 pub use outbox::{Action, Chunk, Frames, Outbox};
-pub use peer::{Address, Carrier, Certificate, ClientId, Lane, Link, Peer, PeerName, Secured, Transport};
+pub use peer::{
+    Address, Carrier, Certificate, ClientId, KeyMark, Lane, Link, Peer, PeerName, Secured, Transport,
+};
 pub use protocol::{Connection, Event, Protocol, ProtocolError};
 pub use reason::{Reason, Side};
 pub use request::{

@@ -48,6 +48,10 @@ pub enum Carrier {
     Unix,
     /// UDP.
     Udp,
+    /// DTLS over UDP.
+    Dtls,
+    /// TLS over TCP, with pre-shared keys.
+    TlsPsk,
 }
 
 /// What a secured transport knows of a peer.
@@ -63,7 +67,15 @@ pub struct Secured {
     pub certificate: Option<Certificate>,
     /// The identity whose pre-shared key the peer has proved to have.
     pub psk_identity: Option<Arc<str>>,
+    /// What stands for that key: another one once the identity has another key.
+    pub psk_mark: Option<KeyMark>,
+    /// The longest datagram that can be sent to the peer, if that is less than the transport's own bound.
+    pub largest_datagram: Option<usize>,
 }
+
+/// What stands for a key without telling it. It is not shown in logs.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyMark(pub [u8; 16]);
 
 /// A verified X.509 certificate of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,7 +134,16 @@ impl Carrier {
             Self::Quic => "quic",
             Self::Unix => "unix",
             Self::Udp => "udp",
+            Self::Dtls => "dtls",
+            Self::TlsPsk => "tls-psk",
         }
+    }
+}
+
+impl Link {
+    /// The longest datagram that can be sent to the peer.
+    pub fn largest_datagram(&self) -> usize {
+        self.secured.as_ref().and_then(|secured| secured.largest_datagram).unwrap_or(usize::MAX)
     }
 }
 
@@ -167,6 +188,12 @@ impl fmt::Display for Address {
             Self::Unix => f.write_str("unix"),
             Self::Internal => f.write_str("internal"),
         }
+    }
+}
+
+impl fmt::Debug for KeyMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyMark")
     }
 }
 

@@ -69,7 +69,9 @@ impl Dial {
                 let stream = self.tcp(&addresses).await?;
                 tokio::time::timeout(self.patience, self.shake_hands(stream)).await.map_err(late)??
             }
-            carrier @ (Carrier::Internal | Carrier::Udp) => return Err(DialError::Carrier(carrier.name())),
+            carrier @ (Carrier::Internal | Carrier::Udp | Carrier::Dtls | Carrier::TlsPsk) => {
+                return Err(DialError::Carrier(carrier.name()));
+            }
         };
         Ok(carried.into())
     }

@@ -173,7 +173,8 @@ fn decoded(text: &str) -> Result<String, TargetError> {
 
 fn usual_port(carrier: Carrier) -> u16 {
     match carrier {
-        Carrier::Tls => 8883,
+        Carrier::Tls | Carrier::TlsPsk => 8883,
+        Carrier::Dtls => 5684,
         Carrier::WebSocket => 8083,
         Carrier::SecureWebSocket => 8084,
         Carrier::Quic => 14567,

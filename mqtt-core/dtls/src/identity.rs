@@ -40,6 +40,7 @@ impl Identity {
             server_name: self.server_name.clone(),
             certificate,
             psk_identity,
+            ..Secured::default()
         })
     }
 }

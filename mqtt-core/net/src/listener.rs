@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use broker::Broker;
 use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Reason, Transport};
+use dtls::{Counts, EngineError, EngineFactory};
 use parking_lot::Mutex;
 use socket2::{Domain, Type};
 use tokio::net::{TcpListener, UdpSocket};
@@ -15,9 +16,11 @@ use tokio::sync::{Semaphore, watch};
 use tracing::debug;
 
 use crate::accept::accept;
-use crate::datagram::{Datagrams, Plain, Way};
+use crate::datagram::{Datagrams, Plain, Secure, View, Way};
 use crate::driver::Driver;
+use crate::offer::{KeyedOffer, Offers};
 use crate::overload::Overload;
+use crate::park::Parked;
 use crate::proxy::ProxyConfig;
 use crate::quic::{self, Quic, QuicConfig};
 use crate::quota::{Quotas, Rates};
@@ -47,6 +50,8 @@ pub struct ListenerConfig {
     /// The names of the protocol that TLS offers (ALPN), where it carries the protocol itself; a client that names only
     /// others is refused. None leaves the choice to nobody.
     pub alpn: &'static [&'static [u8]],
+    /// What secures them, where pre-shared keys do.
+    pub psk: Option<watch::Receiver<Arc<KeyedOffer>>>,
     /// What is offered, where connections are WebSockets.
     pub web_socket: Option<web_socket::Config>,
     /// The proxies that are believed when they say of a WebSocket where its client is.
@@ -64,12 +69,14 @@ enum Socket {
     Tcp(TcpListener),
     Unix(Path),
     Udp(UdpSocket),
+    Dtls(UdpSocket, Box<Secure>, Option<View>),
     Quic(UdpSocket, Quic),
 }
 
 /// A listener that is served.
 pub struct Running {
     open: Arc<AtomicUsize>,
+    secured: Vec<View>,
 }
 
 /// What the listeners of a server share: it tells them to take nobody in, for good or while the server is pressed,
@@ -171,6 +178,28 @@ impl Bound {
         Ok(self)
     }
 
+    /// Has DTLS on the datagram sockets, as it is offered; an error if the first offer cannot be used. `parked` has the
+    /// sessions of an earlier run, socket by socket; those of this run are had in the end if `inherit`.
+    pub fn over_dtls(
+        mut self,
+        factory: &dyn EngineFactory,
+        offers: &Offers,
+        parked: Vec<Vec<Parked>>,
+        inherit: bool,
+    ) -> Result<Self, EngineError> {
+        let mut parked = parked.into_iter();
+        let secured = |socket| match socket {
+            Socket::Udp(socket) => {
+                let mut secure = Box::new(Secure::new(factory, offers, parked.next().unwrap_or_default())?);
+                let view = secure.view(inherit);
+                Ok(Socket::Dtls(socket, secure, Some(view)))
+            }
+            other => Ok(other),
+        };
+        self.sockets = self.sockets.into_iter().map(secured).collect::<Result<_, _>>()?;
+        Ok(self)
+    }
+
     /// Serves the protocol on the sockets until told to stop.
     pub fn serve(
         self,
@@ -200,6 +229,7 @@ impl Bound {
             workers: stop.workers.clone(),
             handshakes,
         });
+        let mut secured = Vec::new();
         for socket in self.sockets {
             let shared = shared.clone();
             match socket {
@@ -208,10 +238,14 @@ impl Bound {
                 Socket::Udp(socket) => {
                     tokio::spawn(carry(Datagrams::new(socket, Plain, shared.clone()), shared))
                 }
+                Socket::Dtls(socket, secure, view) => {
+                    secured.extend(view);
+                    tokio::spawn(carry(Datagrams::new(socket, *secure, shared.clone()), shared))
+                }
                 Socket::Quic(socket, quic) => tokio::spawn(quic::serve(socket, quic, shared)),
             };
         }
-        Running { open }
+        Running { open, secured }
     }
 }
 
@@ -219,6 +253,35 @@ impl Running {
     /// How many connections there are now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// What the listener's DTLS sockets have counted, together; `None` if there are none.
+    pub fn dtls(&self) -> Option<Counts> {
+        self.secured.iter().map(|view| *view.counts.lock()).reduce(add)
+    }
+
+    /// The DTLS sessions of each socket, once the listener has stopped.
+    pub async fn parked(&mut self) -> Vec<Vec<Parked>> {
+        let mut parked = Vec::new();
+        for view in self.secured.drain(..) {
+            parked.push(view.inherited.await.unwrap_or_default());
+        }
+        parked
+    }
+}
+
+fn add(one: Counts, other: Counts) -> Counts {
+    Counts {
+        sessions: one.sessions + other.sessions,
+        parked: one.parked + other.parked,
+        half_open: one.half_open + other.half_open,
+        handshakes: one.handshakes + other.handshakes,
+        resumed: one.resumed + other.resumed,
+        refused: one.refused + other.refused,
+        cookies: one.cookies + other.cookies,
+        turned_away: one.turned_away + other.turned_away,
+        bad_records: one.bad_records + other.bad_records,
+        moved: one.moved + other.moved,
     }
 }
 
@@ -262,6 +325,7 @@ impl Default for ListenerConfig {
             proxy: None,
             tls: None,
             alpn: &[],
+            psk: None,
             web_socket: None,
             forwarders: Vec::new(),
         }
@@ -271,12 +335,13 @@ impl Default for ListenerConfig {
 impl ListenerConfig {
     /// Whether a protocol's first byte is the connection's first byte.
     pub(crate) fn is_plain(&self) -> bool {
-        self.proxy.is_none() && self.tls.is_none() && self.web_socket.is_none()
+        self.proxy.is_none() && self.tls.is_none() && self.psk.is_none() && self.web_socket.is_none()
     }
 
     /// What carries connections that come over a socket of this kind.
     pub(crate) fn carrier(&self, socket: Carrier) -> Carrier {
         match (&self.tls, &self.web_socket) {
+            (None, None) if self.psk.is_some() => Carrier::TlsPsk,
             (None, None) => socket,
             (Some(_), None) => Carrier::Tls,
             (None, Some(_)) => Carrier::WebSocket,
@@ -299,8 +364,8 @@ impl Shared {
         driver.limited(self.quotas.open(now), self.overload.clone())
     }
 
-    /// A place for one more connection, or why there is none.
-    pub(crate) fn place(&self, address: Address, now: Instant) -> Result<Place, Reason> {
+    /// Whether somebody at this address may set up what secures a connection, or why not.
+    pub(crate) fn knock(&self, address: Address) -> Result<(), Reason> {
         if !self.broker.admits(address) {
             return Err(self.refuse(Reason::Banned));
         }
@@ -310,6 +375,12 @@ impl Shared {
         if self.overload.refuses() {
             return Err(self.refuse(Reason::ServerBusy));
         }
+        Ok(())
+    }
+
+    /// A place for one more connection, or why there is none.
+    pub(crate) fn place(&self, address: Address, now: Instant) -> Result<Place, Reason> {
+        self.knock(address)?;
         if !self.rate.lock().take(now) {
             return Err(self.refuse(Reason::ConnectionRateExceeded));
         }

@@ -1,10 +1,12 @@
 //! What comes before a protocol's first byte: the PROXY header, TLS, WebSocket.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 
 use broker::Course;
 use bus::{Address, Carrier, Link, Peer, Reason, Transport};
+use dtls::StreamError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -13,7 +15,9 @@ use tracing::debug;
 
 use crate::accept::serve;
 use crate::listener::{Place, Shared};
+use crate::offer::KeyedOffer;
 use crate::proxy;
+use crate::psk_stream::{Failed, PskStream};
 use crate::web_socket::upgrade::upgrade;
 
 /// Why a connection ended before its protocol began.
@@ -72,6 +76,12 @@ where
         }
         link.secured = secured;
     }
+    if let Some(psk) = &config.psk {
+        let offer = psk.borrow().clone();
+        let socket = secure_by_key(socket, &offer, link).await?;
+        converse(socket, *address, link, shared, place);
+        return Ok(());
+    }
     match (&config.tls, &config.web_socket) {
         (None, None) => converse(socket, *address, link, shared, place),
         (Some(tls), None) => {
@@ -108,6 +118,35 @@ async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
         reason,
         detail: "the certificate of the resumed session is not good any more".to_owned(),
     })?;
+    link.secured = Some(Arc::new(secured));
+    Ok(socket)
+}
+
+/// Takes the TLS handshake of a client that has a pre-shared key.
+async fn secure_by_key<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    keyed: &KeyedOffer,
+    link: &mut Link,
+) -> Result<PskStream<S>, Failure> {
+    let session = keyed
+        .acceptor
+        .accept()
+        .map_err(|error| Failure { reason: Reason::Internal, detail: error.to_string() })?;
+    let mut socket = PskStream::new(socket, session);
+    let identity = poll_fn(|cx| socket.poll_handshake(cx)).await.map_err(|failed| match failed {
+        Failed::Stream(error) => {
+            let (reason, detail) = tls::refusal(&error);
+            Failure { reason, detail }
+        }
+        Failed::Session(StreamError::Refused(refusal)) => {
+            Failure { reason: refusal.reason(), detail: refusal.detail() }
+        }
+        Failed::Session(error) => Failure { reason: Reason::TlsFailed, detail: error.to_string() },
+    })?;
+    let detail = "what the client has proved cannot be read".to_owned();
+    let unread = Failure { reason: Reason::CertificateRefused, detail };
+    let mut secured = identity.secured(tls::certificate).ok_or(unread)?;
+    secured.psk_mark = secured.psk_identity.as_deref().and_then(|name| keyed.offer.mark(name));
     link.secured = Some(Arc::new(secured));
     Ok(socket)
 }

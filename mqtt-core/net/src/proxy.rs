@@ -228,7 +228,7 @@ fn secured(ssl: &SslInfo<'_>, authority: Option<&str>) -> Secured {
             alternative_names: Vec::new(),
             fingerprint: [0; 32],
         }),
-        psk_identity: None,
+        ..Secured::default()
     }
 }
 

@@ -56,7 +56,7 @@ pub(crate) fn of(
         cipher: cipher.into(),
         server_name: server_name.map(Arc::from),
         certificate,
-        psk_identity: None,
+        ..Secured::default()
     })
 }
 

@@ -28,9 +28,12 @@ mod index;
 mod outlet;
 mod plain;
 mod ready;
+mod secure;
+mod sessions;
 mod way;
 
 pub(crate) use plain::Plain;
+pub(crate) use secure::{Secure, View};
 pub(crate) use way::Way;
 
 /// All connections of a datagram socket, as a task.
@@ -78,7 +81,7 @@ const WAITING: usize = 16;
 
 impl<W: Way> Datagrams<W> {
     pub(crate) fn new(socket: UdpSocket, way: W, shared: Arc<Shared>) -> Self {
-        Self {
+        let mut datagrams = Self {
             outlet: Outlet::new(socket),
             way,
             shared,
@@ -90,7 +93,9 @@ impl<W: Way> Datagrams<W> {
             timer: None,
             input: vec![0; DATAGRAM].into_boxed_slice(),
             out: Outbox::new(Transport::Datagram),
-        }
+        };
+        W::begin(&mut datagrams, Instant::now());
+        datagrams
     }
 
     /// Takes nobody in any more. The broker tells those with a session; the others have nothing to be told.
@@ -112,7 +117,7 @@ impl<W: Way> Datagrams<W> {
             None if self.stopping || !self.shared.protocol.admits(datagram) => return,
             None => match self.begin(source, now) {
                 Some(key) => key,
-                None => return,
+                None => return self.way.turned_away(source, &mut self.outlet, now),
             },
         };
         let Some(remote) = self.peers.get_mut(key) else { return };
@@ -149,11 +154,12 @@ impl<W: Way> Datagrams<W> {
     }
 
     fn begin(&mut self, source: W::Source, now: Instant) -> Option<usize> {
-        let address = Address::Socket(self.way.address(source));
+        let (address, link) = self.way.peer(source)?;
+        let address = Address::Socket(address);
         let place = self.shared.place(address, now).ok()?;
         let entry = self.peers.vacant_entry();
         let key = entry.key();
-        let peer = self.shared.peer(address, Transport::Datagram, self.way.link(source));
+        let peer = self.shared.peer(address, Transport::Datagram, link);
         let driver = self.shared.driver(peer, now, &mut self.out);
         entry.insert(Remote {
             driver,
@@ -276,7 +282,7 @@ impl<W: Way> Datagrams<W> {
         for key in self.take_due(now) {
             self.turn(key, now);
         }
-        if self.way.deadline().is_some_and(|deadline| deadline <= now) {
+        if self.way.has_news() || self.way.deadline().is_some_and(|deadline| deadline <= now) {
             W::expire(self, now);
         }
         self.outlet.flush(cx);
@@ -284,9 +290,10 @@ impl<W: Way> Datagrams<W> {
             self.way.stop(&mut self.outlet, now);
             return Poll::Ready(());
         }
-        if again {
+        if again || self.way.has_news() {
             cx.waker().wake_by_ref();
         }
+        self.way.rest();
         self.wait(cx)
     }
 

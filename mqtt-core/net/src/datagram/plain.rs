@@ -24,12 +24,8 @@ impl Way for Plain {
         (!rebind).then_some(source)
     }
 
-    fn address(&self, source: SocketAddr) -> SocketAddr {
-        source
-    }
-
-    fn link(&self, _source: SocketAddr) -> Link {
-        Link { carrier: Carrier::Udp, secured: None }
+    fn peer(&self, source: SocketAddr) -> Option<(SocketAddr, Link)> {
+        Some((source, Link { carrier: Carrier::Udp, secured: None }))
     }
 
     fn send(&mut self, source: SocketAddr, out: &Outbox, outlet: &mut Outlet, _now: Instant) {

@@ -14,17 +14,17 @@ pub(crate) trait Way: Sized + Unpin {
     /// Where a name counts that a peer has claimed.
     type Scope: Clone + Eq + Hash + Unpin;
 
+    /// Does what comes before the first datagram.
+    fn begin(_datagrams: &mut Datagrams<Self>, _now: Instant) {}
+
     /// Takes a datagram from the socket, and has the connections take what is in it.
     fn arrive(datagrams: &mut Datagrams<Self>, datagram: &mut [u8], from: SocketAddr, now: Instant);
 
     /// Where the names count that this peer claims.
     fn scope(&self, source: Self::Source, rebind: bool) -> Self::Scope;
 
-    /// Where the peer is now.
-    fn address(&self, source: Self::Source) -> SocketAddr;
-
-    /// What is known of how its datagrams come.
-    fn link(&self, source: Self::Source) -> Link;
+    /// Where the peer is now, and what is known of how its datagrams come; `None` if it is gone.
+    fn peer(&self, source: Self::Source) -> Option<(SocketAddr, Link)>;
 
     /// Sends all datagrams of the outbox.
     fn send(&mut self, source: Self::Source, out: &Outbox, outlet: &mut Outlet, now: Instant);
@@ -43,6 +43,9 @@ pub(crate) trait Way: Sized + Unpin {
     ) {
     }
 
+    /// The peer could have no connection.
+    fn turned_away(&mut self, _source: Self::Source, _outlet: &mut Outlet, _now: Instant) {}
+
     /// Does what is due.
     fn expire(_datagrams: &mut Datagrams<Self>, _now: Instant) {}
 
@@ -50,6 +53,14 @@ pub(crate) trait Way: Sized + Unpin {
     fn deadline(&self) -> Option<Instant> {
         None
     }
+
+    /// Whether [`Way::expire`] is to be called at once: something came of what the connections sent.
+    fn has_news(&self) -> bool {
+        false
+    }
+
+    /// The task waits from now on.
+    fn rest(&mut self) {}
 
     /// The listener stops, and nobody is connected any more.
     fn stop(&mut self, _outlet: &mut Outlet, _now: Instant) {}

@@ -6,5 +6,6 @@ mod messages;
 mod proxy;
 mod secured;
 mod server;
+mod session;
 mod unix;
 mod web_socket;

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use broker::{Broker, Config, Hooks};
-use bus::{Connection, Limits, Peer, Protocol, Reason, Transport};
+use bus::{Connection, Limits, Peer, PeerName, Protocol, Reason, Transport};
 use mqtt::Mqtt;
 use net::{Bound, ListenerConfig, Running, Stop, bind};
 use parking_lot::Mutex;
@@ -37,6 +37,18 @@ impl Protocol for Watched {
     fn accept(&self, peer: Peer) -> Box<dyn Connection> {
         self.seen.lock().push(peer.clone());
         self.protocol.accept(peer)
+    }
+
+    fn name(&self, datagram: &[u8]) -> Option<PeerName> {
+        self.protocol.name(datagram)
+    }
+
+    fn shares_address(&self, name: &PeerName) -> bool {
+        self.protocol.shares_address(name)
+    }
+
+    fn admits(&self, datagram: &[u8]) -> bool {
+        self.protocol.admits(datagram)
     }
 }
 

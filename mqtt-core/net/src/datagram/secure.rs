@@ -1,0 +1,318 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use broker::Course;
+use bus::{Address, Carrier, Link, Outbox, Reason, Secured, Transport};
+use dtls::{Counts, Effects, Engine, EngineError, EngineFactory, Identity, Proof, SessionEvent, SessionId};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tracing::{debug, error};
+
+use super::Datagrams;
+use super::outlet::Outlet;
+use super::sessions::{Scope, Session, Sessions};
+use super::way::Way;
+use crate::offer::{Offer, Offers};
+use crate::park::Parked;
+
+/// DTLS secures the socket: a peer is whoever has the keys of its session, wherever it sends from.
+pub(crate) struct Secure {
+    engine: Box<dyn Engine>,
+    offers: Offers,
+    offer: Arc<Offer>,
+    /// What was offered before, while handshakes that began then may be under way.
+    before: Option<(Instant, Arc<Offer>)>,
+    sessions: Sessions,
+    effects: Effects,
+    counts: Arc<Mutex<Counts>>,
+    parked: Vec<Parked>,
+    /// Who is given the sessions when the listener has stopped; they all end then if nobody is.
+    heir: Option<oneshot::Sender<Vec<Parked>>>,
+}
+
+/// What the owner of a listener has of one of its secured sockets.
+pub(crate) struct View {
+    pub(crate) counts: Arc<Mutex<Counts>>,
+    pub(crate) inherited: oneshot::Receiver<Vec<Parked>>,
+}
+
+impl Secure {
+    /// An engine for one socket, which begins with the sessions of an earlier run.
+    pub(crate) fn new(
+        factory: &dyn EngineFactory,
+        offers: &Offers,
+        parked: Vec<Parked>,
+    ) -> Result<Self, EngineError> {
+        let mut offers = offers.clone();
+        let offer = offers.borrow_and_update().clone();
+        Ok(Self {
+            engine: factory.engine(&offer.settings)?,
+            offers,
+            offer,
+            before: None,
+            sessions: Sessions::default(),
+            effects: Effects::new(),
+            counts: Arc::default(),
+            parked,
+            heir: None,
+        })
+    }
+
+    /// What the owner of the listener sees of it; the sessions are handed over in the end if `inherit`.
+    pub(crate) fn view(&mut self, inherit: bool) -> View {
+        let (heir, inherited) = oneshot::channel();
+        self.heir = inherit.then_some(heir);
+        View { counts: self.counts.clone(), inherited }
+    }
+
+    /// Offers from now on what the listener's owner wants offered.
+    fn renew(&mut self, now: Instant) {
+        if !self.offers.has_changed().unwrap_or(false) {
+            return;
+        }
+        let offer = self.offers.borrow_and_update().clone();
+        match self.engine.reconfigure(&offer.settings) {
+            Ok(()) => {
+                let until = now + self.offer.settings.handshake_timeout;
+                self.before = Some((until, std::mem::replace(&mut self.offer, offer)));
+            }
+            Err(error) => {
+                error!(%error, "DTLS cannot offer what it should; what it offered before stays in force.")
+            }
+        }
+    }
+
+    /// What the bus calls the peer, unless its key has changed while it shook hands.
+    fn secured(&self, identity: &Identity, now: Instant) -> Option<Secured> {
+        let mut secured = identity.secured(tls::certificate)?;
+        secured.largest_datagram = Some(self.engine.room());
+        if let Proof::Key(name) = &identity.proof {
+            let mark = self.offer.mark(name)?;
+            let before = self.before.as_ref().filter(|(until, _)| now < *until);
+            if before.is_some_and(|(_, before)| before.mark(name) != Some(mark)) {
+                return None;
+            }
+            secured.psk_mark = Some(mark);
+        }
+        Some(secured)
+    }
+
+    fn close(&mut self, id: SessionId, outlet: &mut Outlet, now: Instant) {
+        if self.sessions.remove(id).is_some() {
+            self.engine.close(id, now, &mut self.effects);
+            self.send_datagrams(outlet);
+        }
+    }
+
+    fn send_datagrams(&mut self, outlet: &mut Outlet) {
+        for (to, datagram) in self.effects.datagrams.drain(..) {
+            outlet.send(&datagram, to);
+        }
+    }
+}
+
+impl Datagrams<Secure> {
+    /// Does what came of the engine's calls, and of what is done for that.
+    fn heed(&mut self, now: Instant) {
+        while !self.way.effects.is_empty() {
+            self.way.send_datagrams(&mut self.outlet);
+            for event in std::mem::take(&mut self.way.effects.events) {
+                self.on(event, now);
+            }
+        }
+    }
+
+    fn on(&mut self, event: SessionEvent, now: Instant) {
+        match event {
+            SessionEvent::Opened { session, address, identity } => {
+                self.opened(session, address, &identity, now)
+            }
+            SessionEvent::Received { session, plaintext } => {
+                if self.way.sessions.find(session).is_some() {
+                    self.take(&plaintext, session, now);
+                }
+            }
+            SessionEvent::Moved { session, address } => self.moved(session, address, now),
+            SessionEvent::Closed { session, ending } => {
+                let connections = self.way.sessions.remove(session).map(|session| session.connections);
+                for key in connections.unwrap_or_default() {
+                    self.end(key, ending.reason(), now);
+                }
+            }
+            SessionEvent::Refused { address, refusal } => {
+                let detail = refusal.detail();
+                debug!(%address, listener = %self.shared.name, detail, "A DTLS handshake failed.");
+                let reason = self.shared.refuse(refusal.reason());
+                let link = Link { carrier: Carrier::Dtls, secured: None };
+                let peer = self.shared.peer(Address::Socket(address), Transport::Datagram, link);
+                let course = Course::new(now).with_detail(detail);
+                self.shared.broker.tell_lost(&peer, self.shared.protocol.label(), reason, course, now);
+            }
+        }
+    }
+
+    fn opened(&mut self, id: SessionId, address: SocketAddr, identity: &Identity, now: Instant) {
+        let Some(secured) = self.way.secured(identity, now) else {
+            self.way.engine.close(id, now, &mut self.way.effects);
+            return;
+        };
+        let secured = Arc::new(secured);
+        let session = Session { address, secured, connections: Vec::new(), spoke: false };
+        self.way.sessions.open(id, session, now + self.shared.limits.handshake);
+    }
+
+    /// The peer has another address: its connections go on, unless nobody may come from there.
+    fn moved(&mut self, id: SessionId, address: SocketAddr, now: Instant) {
+        let Some(session) = self.way.sessions.find_mut(id) else { return };
+        session.address = address;
+        let banned = !self.shared.broker.admits(Address::Socket(address));
+        for key in session.connections.clone() {
+            match banned {
+                true => self.end(key, Reason::Banned, now),
+                false => {
+                    self.peers.get_mut(key).map(|remote| remote.driver.moved(address)).unwrap_or_default()
+                }
+            }
+        }
+        if banned {
+            self.way.close(id, &mut self.outlet, now);
+        }
+    }
+
+    /// Whether the datagram would begin a handshake that need not begin.
+    fn turns_away(&self, datagram: &[u8], from: SocketAddr) -> bool {
+        is_client_hello(datagram) && (self.stopping || self.shared.knock(Address::Socket(from)).is_err())
+    }
+}
+
+impl Way for Secure {
+    type Source = SessionId;
+    type Scope = Scope;
+
+    fn begin(datagrams: &mut Datagrams<Self>, now: Instant) {
+        let way = &mut datagrams.way;
+        let same_key = |parked: &Parked| match &parked.session.identity.proof {
+            Proof::Key(identity) => way.offer.mark(identity) == parked.mark,
+            Proof::Nothing | Proof::Certificate(_) => true,
+        };
+        let parked = std::mem::take(&mut way.parked);
+        let restored = parked.into_iter().filter(same_key).map(|parked| parked.session).collect();
+        way.engine.restore(restored, now, &mut way.effects);
+        for event in std::mem::take(&mut way.effects.events) {
+            datagrams.on(event, now);
+        }
+        // They were let in before: they may be silent as long as any.
+        for id in datagrams.way.sessions.ids() {
+            if let Some(session) = datagrams.way.sessions.find_mut(id) {
+                session.spoke = true;
+            }
+        }
+        datagrams.heed(now);
+    }
+
+    fn arrive(datagrams: &mut Datagrams<Self>, datagram: &mut [u8], from: SocketAddr, now: Instant) {
+        if datagrams.turns_away(datagram, from) {
+            return;
+        }
+        datagrams.way.renew(now);
+        let way = &mut datagrams.way;
+        way.engine.receive(datagram, from, now, &mut way.effects);
+        datagrams.heed(now);
+    }
+
+    fn scope(&self, source: SessionId, rebind: bool) -> Scope {
+        self.sessions.scope(source, rebind)
+    }
+
+    fn peer(&self, source: SessionId) -> Option<(SocketAddr, Link)> {
+        let session = self.sessions.find(source)?;
+        Some((session.address, Link { carrier: Carrier::Dtls, secured: Some(session.secured.clone()) }))
+    }
+
+    fn send(&mut self, source: SessionId, out: &Outbox, outlet: &mut Outlet, now: Instant) {
+        for chunk in out.chunks() {
+            self.engine.send(source, chunk.bytes, now, &mut self.effects);
+        }
+        self.send_datagrams(outlet);
+    }
+
+    fn joined(&mut self, source: SessionId, key: usize) {
+        if let Some(session) = self.sessions.find_mut(source) {
+            session.spoke = true;
+            session.connections.push(key);
+        }
+    }
+
+    fn left(
+        &mut self,
+        source: SessionId,
+        key: usize,
+        reason: Option<Reason>,
+        outlet: &mut Outlet,
+        now: Instant,
+    ) {
+        let Some(session) = self.sessions.find_mut(source) else { return };
+        session.connections.retain(|other| *other != key);
+        let goes_on = match reason {
+            // It sleeps, or cannot be reached for now: the session spares it a handshake when it comes back.
+            Some(Reason::IdleTimeout | Reason::KeepAliveTimeout | Reason::NotAcknowledged) => true,
+            Some(Reason::ShuttingDown) => self.heir.is_some(),
+            _ => false,
+        };
+        if session.connections.is_empty() && !goes_on {
+            self.close(source, outlet, now);
+        }
+    }
+
+    fn turned_away(&mut self, source: SessionId, outlet: &mut Outlet, now: Instant) {
+        if self.sessions.find(source).is_some_and(|session| session.connections.is_empty()) {
+            self.close(source, outlet, now);
+        }
+    }
+
+    fn expire(datagrams: &mut Datagrams<Self>, now: Instant) {
+        let way = &mut datagrams.way;
+        for id in way.sessions.take_silent(now) {
+            way.close(id, &mut datagrams.outlet, now);
+        }
+        if way.engine.deadline().is_some_and(|deadline| deadline <= now) {
+            way.engine.expire(now, &mut way.effects);
+        }
+        datagrams.heed(now);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.engine.deadline().into_iter().chain(self.sessions.deadline()).min()
+    }
+
+    fn has_news(&self) -> bool {
+        !self.effects.is_empty()
+    }
+
+    fn rest(&mut self) {
+        *self.counts.lock() = self.engine.counts();
+    }
+
+    fn stop(&mut self, outlet: &mut Outlet, now: Instant) {
+        if let Some(heir) = self.heir.take() {
+            let sessions = &self.sessions;
+            let park = |session: dtls::SavedSession| {
+                let mark = sessions.find(session.session).and_then(|known| known.secured.psk_mark);
+                Parked { session, mark }
+            };
+            let _ = heir.send(self.engine.save().into_iter().map(park).collect());
+        }
+        for id in self.sessions.ids() {
+            self.close(id, outlet, now);
+        }
+    }
+}
+
+/// Whether a datagram asks for a handshake: the type of the record, and that of the message in it. [RFC6347 4.1, 4.2.2]
+fn is_client_hello(datagram: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    const HEADER: usize = 13;
+    datagram.first() == Some(&HANDSHAKE) && datagram.get(HEADER) == Some(&CLIENT_HELLO)
+}

@@ -1,0 +1,85 @@
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bus::Secured;
+use dtls::SessionId;
+
+/// The sessions of a secured socket.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    by_id: HashMap<SessionId, Session>,
+    /// Those that were opened and have not said anything since, with the time at which that has lasted too long.
+    silent: VecDeque<(Instant, SessionId)>,
+}
+
+/// One of them.
+pub(crate) struct Session {
+    pub(crate) address: SocketAddr,
+    pub(crate) secured: Arc<Secured>,
+    /// The connections that it carries: one, or several behind a forwarder, or none while its peer is idle.
+    pub(crate) connections: Vec<usize>,
+    /// Whether it has ever carried one.
+    pub(crate) spoke: bool,
+}
+
+/// Where a name counts.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    /// In this session.
+    Session(SessionId),
+    /// In every session with this pre-shared key's identity.
+    Key(Arc<str>),
+    /// In every session with the certificate of this fingerprint.
+    Certificate([u8; 32]),
+}
+
+impl Sessions {
+    pub(crate) fn open(&mut self, id: SessionId, session: Session, silent_until: Instant) {
+        self.by_id.insert(id, session);
+        self.silent.push_back((silent_until, id));
+    }
+
+    pub(crate) fn find(&self, id: SessionId) -> Option<&Session> {
+        self.by_id.get(&id)
+    }
+
+    pub(crate) fn find_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&id)
+    }
+
+    pub(crate) fn remove(&mut self, id: SessionId) -> Option<Session> {
+        self.by_id.remove(&id)
+    }
+
+    pub(crate) fn ids(&self) -> Vec<SessionId> {
+        self.by_id.keys().copied().collect()
+    }
+
+    /// Who has proved the same counts as the same peer where the listener rebinds; who has proved nothing is known by
+    /// its session alone.
+    pub(crate) fn scope(&self, id: SessionId, rebind: bool) -> Scope {
+        let secured = self.by_id.get(&id).filter(|_| rebind).map(|session| &session.secured);
+        let key = secured.and_then(|secured| secured.psk_identity.clone()).map(Scope::Key);
+        let certificate = || secured.and_then(|secured| secured.certificate.as_ref());
+        key.or_else(|| certificate().map(|certificate| Scope::Certificate(certificate.fingerprint)))
+            .unwrap_or(Scope::Session(id))
+    }
+
+    /// Those whose peers have opened them and then said nothing for too long.
+    pub(crate) fn take_silent(&mut self, now: Instant) -> Vec<SessionId> {
+        let mut silent = Vec::new();
+        while let Some((_, id)) = self.silent.pop_front_if(|(until, _)| *until <= now) {
+            if self.by_id.get(&id).is_some_and(|session| !session.spoke) {
+                silent.push(id);
+            }
+        }
+        silent
+    }
+
+    /// When [`Sessions::take_silent`] may find some.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.silent.front().map(|(until, _)| *until)
+    }
+}
