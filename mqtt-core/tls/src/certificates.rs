@@ -13,6 +13,7 @@ use tracing::{error, info};
 use crate::choice::{Choice, Identity};
 use crate::files::{Contents, Looks};
 use crate::local::Local;
+use crate::material::Material;
 use crate::provider::{provider, versions};
 use crate::secured::seconds;
 use crate::{Config, Kept, Problem, Version, trust};
@@ -70,6 +71,7 @@ struct State {
 /// What new handshakes use.
 struct Current {
     choice: Arc<Choice>,
+    material: Arc<Material>,
     verifier: Arc<dyn ClientCertVerifier>,
     resumption: Resumption,
     /// What was made of it, by what was asked for: as many as there are kinds of listeners.
@@ -142,6 +144,11 @@ impl Certificates {
     /// The same for QUIC, which speaks TLS 1.3 only.
     pub fn quic_config(&self, alpn: &[&[u8]], early_data: EarlyData) -> Result<Arc<ServerConfig>, Problem> {
         self.made(alpn, Kind::Quic(early_data))
+    }
+
+    /// What the files hold, as it is in force now.
+    pub fn material(&self) -> Arc<Material> {
+        self.current.load().material.clone()
     }
 
     /// Looks at the files, and takes over what has changed. Call it every few seconds, and when an operator asks.
@@ -256,7 +263,21 @@ impl Current {
             .map(|(files, contents)| Identity::read(files, contents, provider))
             .collect::<Result<_, _>>()?;
         identities.extend(local.map(|local| local.identity.clone()));
-        Ok(Self { choice: Arc::new(Choice(identities)), verifier, resumption, made: Mutex::default() })
+        let first = identities.first().map(|identity| identity.pair.clone());
+        let none = || Problem::general("there is no certificate", "name one, or none for a local CA");
+        let material = Arc::new(Material {
+            certificate: first.ok_or_else(none)?,
+            client_ca: contents.client_ca,
+            client_certificate: config.client_certificate,
+            crls: contents.crls,
+        });
+        Ok(Self {
+            choice: Arc::new(Choice(identities)),
+            material,
+            verifier,
+            resumption,
+            made: Mutex::default(),
+        })
     }
 
     fn make(

@@ -7,12 +7,15 @@ use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::files::{self, IdentityContents};
+use crate::material::Pair;
 use crate::{CertificateFiles, Problem, names};
 
 /// A certificate with its key, and the names it is chosen by.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) key: Arc<CertifiedKey>,
+    /// The same as it was read.
+    pub(crate) pair: Arc<Pair>,
     pub(crate) subject: Arc<str>,
     /// Seconds since 1970.
     pub(crate) not_after: i64,
@@ -42,10 +45,10 @@ impl Identity {
             }
         })?;
         certified.ocsp = contents.ocsp.map(|der| files::ocsp(&files.ocsp, der)).transpose()?;
-        Self::new(&files.chain, certified)
+        Self::new(&files.chain, certified, Pair::new(contents.chain, contents.key))
     }
 
-    pub(crate) fn new(file: &Path, key: CertifiedKey) -> Result<Self, Problem> {
+    pub(crate) fn new(file: &Path, key: CertifiedKey, pair: Arc<Pair>) -> Result<Self, Problem> {
         let bad = || Problem::of(file, "the first certificate cannot be read", "write the file again");
         let leaf = key.end_entity_cert().map_err(|_| bad())?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| bad())?;
@@ -54,7 +57,7 @@ impl Identity {
         // A certificate of today often has no subject at all.
         let subject = if subject.is_empty() { names.join(",") } else { subject };
         let not_after = parsed.validity().not_after.timestamp();
-        Ok(Self { subject: subject.into(), not_after, names, key: Arc::new(key) })
+        Ok(Self { subject: subject.into(), not_after, names, key: Arc::new(key), pair })
     }
 
     fn has(&self, name: &str) -> bool {

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::choice::Identity;
+use crate::material::Pair;
 use crate::secured::{not_after, seconds};
 use crate::{Problem, names};
 
@@ -139,8 +140,8 @@ fn read_identity(
     if names::alternative_names(&parsed) != wanted_names() {
         return None;
     }
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).ok()?;
-    Identity::new(&file, CertifiedKey::from_der(chain, key, provider).ok()?).ok()
+    let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).ok()?;
+    Identity::new(&file, CertifiedKey::from_der(chain, der, provider).ok()?, Pair::new(pem, key)).ok()
 }
 
 /// What two files hold that belong together; `None` unless both are there.
@@ -193,9 +194,10 @@ fn make_identity(
     let issuer = ca_params();
     let made = params.signed_by(&key, &Issuer::from_params(&issuer, ca_key)).map_err(failed)?;
     keep(directory, kept, [("server.key", &key.serialize_pem()), ("server.pem", &made.pem())]);
+    let pair = Pair::new(made.pem(), key.serialize_pem());
     let der = PrivateKeyDer::try_from(key.serialize_der()).map_err(failed)?;
     let key = CertifiedKey::from_der(vec![made.der().clone()], der, provider).map_err(failed)?;
-    Identity::new(&directory.join("server.pem"), key)
+    Identity::new(&directory.join("server.pem"), key, pair)
 }
 
 fn ca_params() -> CertificateParams {

@@ -85,12 +85,8 @@ impl Engine for Fake {
                 }
                 effects.events.push(SessionEvent::Received { session, plaintext: plaintext.to_vec() });
             }
-            [b'C', number] => {
-                if self.open.remove(&id(*number)).is_some() {
-                    effects
-                        .events
-                        .push(SessionEvent::Closed { session: id(*number), ending: Ending::Closed });
-                }
+            [b'C', number] if self.open.remove(&id(*number)).is_some() => {
+                effects.events.push(SessionEvent::Closed { session: id(*number), ending: Ending::Closed });
             }
             _ => {}
         }
