@@ -3,7 +3,7 @@ use std::time::Duration;
 use bus::{Qos, units};
 use serde::{Deserialize, Serialize};
 
-use crate::Transmission;
+use crate::{StreamConfig, Transmission};
 
 /// How CoAP is offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct Config {
     pub longest_token: usize,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,
+    /// Over TCP, TLS and WebSocket.
+    pub stream: StreamConfig,
 }
 
 /// Which notifications are confirmable.
@@ -76,6 +78,7 @@ impl Default for Config {
             largest_message: 64 << 10,
             longest_token: 64,
             transmission: Transmission::default(),
+            stream: StreamConfig::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolE
 
 use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence, peer_name};
 
-/// CoAP over datagrams (RFC 7252), with observe (RFC 7641) and topics as resources.
+/// CoAP over datagrams (RFC 7252) and streams (RFC 8323), with observe (RFC 7641) and topics as resources.
 pub struct Coap {
     config: Arc<Config>,
     limits: Limits,
@@ -62,23 +62,38 @@ impl CoapConnection {
             pubsub: PubSub::new(config, limits.clone(), links),
         }
     }
+
+    fn take(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) {
+        match incoming {
+            Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
+            Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
+            Incoming::Reset { exchange } if self.silence.is_settled_by(exchange) => {}
+            Incoming::Reset { exchange } => drop(self.pubsub.reset(exchange, &mut self.endpoint, out)),
+            // Nothing is asked of the peer that it could answer.
+            Incoming::Response { .. } | Incoming::Notification { .. } => {}
+        }
+    }
 }
 
 impl Connection for CoapConnection {
+    fn begin(&mut self, now: Instant, out: &mut Outbox) {
+        self.endpoint.begin(now, out);
+    }
+
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
-        self.silence.heard(now);
-        match self.endpoint.receive(input, now, out) {
-            Some(Incoming::Request(request)) => {
-                self.pubsub.handle_request(request, &mut self.endpoint, now, out)
+        let mut taken = 0;
+        // What follows a request that opens the session waits until it is open, or need not be kept.
+        while !self.pubsub.holds_back(&self.endpoint) {
+            let rest = input.get(taken..).unwrap_or_default();
+            let Some((length, incoming)) = self.endpoint.take(rest, now, out)? else { break };
+            taken += length;
+            self.silence.heard(now);
+            if let Some(incoming) = incoming {
+                self.take(incoming, now, out);
             }
-            Some(Incoming::Acknowledged { exchange }) => drop(self.pubsub.acknowledged(exchange, out)),
-            Some(Incoming::Reset { exchange }) if self.silence.is_settled_by(exchange) => {}
-            Some(Incoming::Reset { exchange }) => drop(self.pubsub.reset(exchange, &mut self.endpoint, out)),
-            // Nothing is asked of the peer that it could answer.
-            Some(Incoming::Response { .. } | Incoming::Notification { .. }) | None => {}
         }
         self.silence.watch(&self.pubsub);
-        Ok(input.len())
+        Ok(taken)
     }
 
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
@@ -93,6 +108,7 @@ impl Connection for CoapConnection {
             Event::Release(_) | Event::Idle => {}
             Event::Close(reason) => {
                 self.pubsub.close(reason, &mut self.endpoint, now, out);
+                self.endpoint.farewell(reason, out);
                 out.close(reason);
             }
         }
@@ -104,6 +120,7 @@ impl Connection for CoapConnection {
             let gone = self.silence.is_settled_by(exchange)
                 || self.pubsub.timed_out(exchange, &mut self.endpoint, out);
             if gone {
+                self.endpoint.farewell(Reason::NotAcknowledged, out);
                 out.close(Reason::NotAcknowledged);
             }
         }

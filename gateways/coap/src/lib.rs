@@ -21,6 +21,7 @@ mod option;
 mod pubsub;
 mod reason;
 mod silence;
+mod stream;
 mod token;
 mod transmission;
 
@@ -36,5 +37,6 @@ pub use option::{Block, OptionNumber};
 pub use pubsub::{Link, PubSub, peer_name};
 pub use reason::{code, refusal};
 pub use silence::Silence;
+pub use stream::{Abort, Capabilities, Csm, Frame, FrameError, Framing, Release, Signal, StreamConfig};
 pub use token::Token;
 pub use transmission::Transmission;

@@ -186,6 +186,12 @@ impl Message {
         self.packet.get_option(CoapOption::from(number.0)).into_iter().flatten().map(Vec::as_slice)
     }
 
+    /// The numbers and values of all options, in order.
+    pub fn all_options(&self) -> impl Iterator<Item = (OptionNumber, &[u8])> {
+        let options = self.packet.options();
+        options.flat_map(|(number, values)| values.iter().map(|value| (OptionNumber(*number), &value[..])))
+    }
+
     /// The value of the first option with this number; further ones are superfluous [RFC7252 5.4.5].
     pub fn option(&self, number: OptionNumber) -> Option<&[u8]> {
         self.options(number).next()

@@ -57,7 +57,10 @@ impl Silence {
         let silent = self.last_heard.is_none_or(|heard| heard + self.patience(pubsub) <= now);
         match (silent, pubsub.has_observers()) {
             (false, _) => self.watch(pubsub),
-            (true, false) => out.close(Reason::IdleTimeout),
+            (true, false) => {
+                endpoint.farewell(Reason::IdleTimeout, out);
+                out.close(Reason::IdleTimeout);
+            }
             (true, true) => {
                 if self.ping.is_none() {
                     self.ping = Some(endpoint.ping(now, out));

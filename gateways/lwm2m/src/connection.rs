@@ -126,6 +126,14 @@ impl Lwm2mConnection {
         }
     }
 
+    /// Whether a stream's peer is not listened to now, because a session is being opened.
+    fn holds_back(&self) -> bool {
+        match &self.state {
+            State::Connecting { .. } | State::Subscribing { .. } => self.endpoint.is_reliable(),
+            State::Unregistered | State::Registered(_) => self.pubsub.holds_back(&self.endpoint),
+        }
+    }
+
     /// Silence ends only what is not registered; a registration ends with its lifetime.
     fn watch(&mut self) {
         if matches!(self.state, State::Unregistered) {
@@ -135,17 +143,27 @@ impl Lwm2mConnection {
 }
 
 impl Connection for Lwm2mConnection {
+    fn begin(&mut self, now: Instant, out: &mut Outbox) {
+        self.endpoint.begin(now, out);
+    }
+
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
-        self.silence.heard(now);
-        // Whatever it says, it is awake: a ping too, or an update that it repeats [LwM2M 1.1 Transport 6.5].
-        if let State::Registered(device) = &mut self.state {
-            device.heard(now);
-        }
-        if let Some(incoming) = self.endpoint.receive(input, now, out) {
-            self.take(incoming, now, out);
+        let mut taken = 0;
+        while !self.holds_back() {
+            let rest = input.get(taken..).unwrap_or_default();
+            let Some((length, incoming)) = self.endpoint.take(rest, now, out)? else { break };
+            taken += length;
+            self.silence.heard(now);
+            // Whatever it says, it is awake: a ping too, or an update that it repeats [LwM2M 1.1 Transport 6.5].
+            if let State::Registered(device) = &mut self.state {
+                device.heard(now);
+            }
+            if let Some(incoming) = incoming {
+                self.take(incoming, now, out);
+            }
         }
         self.watch();
-        Ok(input.len())
+        Ok(taken)
     }
 
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
@@ -168,6 +186,7 @@ impl Connection for Lwm2mConnection {
                     self.respond(&asker, coap::refusal(reason), now, out);
                 }
                 self.state = State::Unregistered;
+                self.endpoint.farewell(reason, out);
                 out.close(reason);
             }
         }
@@ -183,11 +202,13 @@ impl Connection for Lwm2mConnection {
                 || self.pubsub.timed_out(exchange, &mut self.endpoint, out);
             // A device that is registered may only be asleep.
             if gone && matches!(self.state, State::Unregistered) {
+                self.endpoint.farewell(Reason::NotAcknowledged, out);
                 out.close(Reason::NotAcknowledged);
             }
         }
         if self.on_device(now, out, |device, _| device.expire(now)) {
             self.end("lifetime_expired", None, now, out);
+            self.endpoint.farewell(Reason::IdleTimeout, out);
             return out.close(Reason::IdleTimeout);
         }
         if matches!(self.state, State::Unregistered) {

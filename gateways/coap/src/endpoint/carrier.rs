@@ -1,8 +1,11 @@
 use std::time::Instant;
 
+use bus::{Outbox, ProtocolError, Reason};
+
 use super::Turn;
 use super::datagram::Datagram;
-use crate::{ExchangeId, Incoming, Message, ReplyTo, SendError};
+use super::stream::{Stream, Taken};
+use crate::{ExchangeId, Message, ReplyTo, SendError};
 
 /// What carries a peer's messages. Another carrier is another variant, in a file of its own.
 ///
@@ -22,6 +25,8 @@ use crate::{ExchangeId, Incoming, Message, ReplyTo, SendError};
 pub(crate) enum Carrier {
     /// RFC 7252 over UDP or DTLS.
     Datagram(Box<Datagram>),
+    /// RFC 8323 over TCP, TLS or WebSocket.
+    Stream(Box<Stream>),
 }
 
 impl Carrier {
@@ -34,6 +39,10 @@ impl Carrier {
     ) -> Option<ExchangeId> {
         match self {
             Self::Datagram(datagram) => datagram.respond(to, response, turn),
+            Self::Stream(stream) => {
+                stream.respond(to, &response, turn);
+                None
+            }
         }
     }
 
@@ -46,6 +55,7 @@ impl Carrier {
     ) -> Result<(), SendError> {
         match self {
             Self::Datagram(datagram) => datagram.request(exchange, message, turn),
+            Self::Stream(stream) => stream.request(exchange, &message, turn),
         }
     }
 
@@ -59,6 +69,7 @@ impl Carrier {
     ) -> Result<ExchangeId, SendError> {
         match self {
             Self::Datagram(datagram) => datagram.notify(to, message, confirmable, turn),
+            Self::Stream(stream) => stream.notify(to, &message, turn),
         }
     }
 
@@ -66,6 +77,7 @@ impl Carrier {
     pub(crate) fn ping(&mut self, turn: &mut Turn<'_>) -> ExchangeId {
         match self {
             Self::Datagram(datagram) => datagram.ping(turn),
+            Self::Stream(stream) => stream.ping(turn),
         }
     }
 
@@ -73,6 +85,7 @@ impl Carrier {
     pub(crate) fn forget(&mut self, exchange: ExchangeId) {
         match self {
             Self::Datagram(datagram) => datagram.forget(exchange),
+            Self::Stream(stream) => stream.forget(exchange),
         }
     }
 
@@ -80,6 +93,7 @@ impl Carrier {
     pub(crate) fn largest(&self) -> usize {
         match self {
             Self::Datagram(datagram) => datagram.largest(),
+            Self::Stream(stream) => stream.largest(),
         }
     }
 
@@ -87,6 +101,7 @@ impl Carrier {
     pub(crate) fn can_send(&self) -> bool {
         match self {
             Self::Datagram(datagram) => datagram.can_send(),
+            Self::Stream(stream) => stream.can_send(),
         }
     }
 
@@ -94,6 +109,7 @@ impl Carrier {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Datagram(datagram) => datagram.deadline(),
+            Self::Stream(stream) => stream.deadline(),
         }
     }
 
@@ -101,13 +117,45 @@ impl Carrier {
     pub(crate) fn expire(&mut self, turn: &mut Turn<'_>) -> Option<ExchangeId> {
         match self {
             Self::Datagram(datagram) => datagram.expire(turn),
+            Self::Stream(stream) => stream.expire(turn),
         }
     }
 
-    /// Takes one datagram.
-    pub(crate) fn receive(&mut self, datagram: &[u8], turn: &mut Turn<'_>) -> Option<Incoming> {
+    /// Takes one datagram, or one message off the front of a stream; `None` when more must come.
+    pub(crate) fn take(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Option<Taken>, ProtocolError> {
         match self {
-            Self::Datagram(carrier) => carrier.receive(datagram, turn),
+            Self::Datagram(_) if input.is_empty() => Ok(None),
+            Self::Datagram(datagram) => Ok(Some((input.len(), datagram.receive(input, turn)))),
+            Self::Stream(stream) => stream.take(input, turn),
         }
+    }
+
+    /// Says what must be said first.
+    pub(crate) fn begin(&mut self, now: Instant, out: &mut Outbox) {
+        match self {
+            Self::Datagram(_) => {}
+            Self::Stream(stream) => stream.begin(now, out),
+        }
+    }
+
+    /// The peer has a session.
+    pub(crate) fn let_in(&mut self, out: &mut Outbox) {
+        match self {
+            Self::Datagram(_) => {}
+            Self::Stream(stream) => stream.let_in(out),
+        }
+    }
+
+    /// Says why the connection is about to be closed.
+    pub(crate) fn farewell(&mut self, reason: Reason, out: &mut Outbox) {
+        match self {
+            Self::Datagram(_) => {}
+            Self::Stream(stream) => stream.farewell(reason, out),
+        }
+    }
+
+    /// Whether all that is sent arrives, in order, as long as the connection lives.
+    pub(crate) fn is_reliable(&self) -> bool {
+        matches!(self, Self::Stream(_))
     }
 }

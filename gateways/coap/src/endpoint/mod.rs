@@ -5,17 +5,20 @@ mod datagram;
 mod matching;
 mod received;
 mod stations;
+mod stream;
 
 use std::time::Instant;
 
-use bus::{Chance, Limits, Outbox, Peer};
+use bus::{Carrier as Way, Chance, Limits, Outbox, Peer, ProtocolError, Reason, Transport};
 
+use crate::stream::Framing;
 use crate::{Config, ExchangeId, Incoming, Message, ReplyTo, SendError, Token, Transmission};
 use carrier::Carrier;
 use datagram::Datagram;
 use matching::Matching;
 pub(crate) use stations::Passed;
 use stations::{Stations, Upward};
+use stream::Stream;
 
 /// One peer's exchanges, in both directions: whoever uses it sees whole requests and whole answers.
 ///
@@ -40,6 +43,14 @@ pub(crate) struct Turn<'a> {
 impl Endpoint {
     /// The endpoint for a peer that this server has accepted.
     pub fn accept(peer: &Peer, config: &Config, limits: &Limits) -> Self {
+        if peer.transport == Transport::Stream {
+            let framing = match peer.link.carrier {
+                Way::WebSocket | Way::SecureWebSocket => Framing::WebSocket,
+                _ => Framing::Tcp,
+            };
+            let stream = Stream::new(framing, config, limits);
+            return Self::over(Carrier::Stream(Box::new(stream)), Chance::new(peer.seed), limits);
+        }
         let Config { transmission, largest_message, longest_token, .. } = config;
         Self::over_datagrams(peer.seed, transmission.clone(), limits, *largest_message, *longest_token)
     }
@@ -60,18 +71,45 @@ impl Endpoint {
         let mut chance = Chance::new(seed);
         let longest_token = longest_token.clamp(Token::SHORT, Token::LONGEST);
         let datagram = Datagram::new(chance.next() as u16, transmission, limits, largest, longest_token);
+        Self::over(Carrier::Datagram(Box::new(datagram)), chance, limits)
+    }
+
+    fn over(carrier: Carrier, chance: Chance, limits: &Limits) -> Self {
         Self {
-            carrier: Carrier::Datagram(Box::new(datagram)),
+            carrier,
             matching: Matching::new(usize::from(limits.send_window.max(1)), limits.subscriptions),
             stations: Stations::default(),
             chance,
         }
     }
 
+    /// Begins the conversation: a stream's peer is told what is taken here.
+    pub fn begin(&mut self, now: Instant, out: &mut Outbox) {
+        self.carrier.begin(now, out);
+    }
+
+    /// Takes one datagram, or one message off the front of a stream: how many bytes it had, and what of it is not
+    /// dealt with below the resources. `None` when more must come; an error ends the connection, and the peer was
+    /// told.
+    pub fn take(
+        &mut self,
+        input: &[u8],
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<Option<(usize, Option<Incoming>)>, ProtocolError> {
+        let (carrier, mut turn) = self.turn(now, out);
+        let Some((length, incoming)) = carrier.take(input, &mut turn)? else { return Ok(None) };
+        Ok(Some((length, incoming.and_then(|incoming| self.rise(incoming, now, out)))))
+    }
+
     /// Takes one datagram. What is no message, and what is dealt with below the resources, gives nothing.
     pub fn receive(&mut self, datagram: &[u8], now: Instant, out: &mut Outbox) -> Option<Incoming> {
-        let (carrier, mut turn) = self.turn(now, out);
-        match carrier.receive(datagram, &mut turn)? {
+        self.take(datagram, now, out).ok()??.1
+    }
+
+    /// Takes what the carrier brings past the stations.
+    fn rise(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+        match incoming {
             Incoming::Request(request) => match self.stations.admit(request) {
                 Upward::Pass(request) => Some(Incoming::Request(request)),
                 Upward::Answer(request, answer) => {
@@ -127,6 +165,21 @@ impl Endpoint {
     ) -> Result<ExchangeId, SendError> {
         let (carrier, mut turn) = self.turn(now, out);
         carrier.notify(to, message, confirmable, &mut turn)
+    }
+
+    /// The peer has a session, so that it may send larger messages than a stranger where the carrier has a say.
+    pub fn let_in(&mut self, out: &mut Outbox) {
+        self.carrier.let_in(out);
+    }
+
+    /// Tells the peer why the connection is about to be closed, where the carrier can; nothing is sent behind it.
+    pub fn farewell(&mut self, reason: Reason, out: &mut Outbox) {
+        self.carrier.farewell(reason, out);
+    }
+
+    /// Whether all that is sent arrives, in order, as long as the connection lives: nothing is acknowledged then.
+    pub fn is_reliable(&self) -> bool {
+        self.carrier.is_reliable()
     }
 
     /// Asks whether the peer is there; [`Incoming::Reset`] says that it is.

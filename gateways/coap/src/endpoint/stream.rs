@@ -109,12 +109,9 @@ impl Stream {
     /// Takes one message off the front of what has come; `None` if more must come, or if enough is under way.
     ///
     /// An error was told to the peer already.
-    pub(crate) fn take(
-        &mut self,
-        input: &[u8],
-        turn: &mut Turn<'_>,
-    ) -> Result<Option<Taken>, ProtocolError> {
-        if input.is_empty() || turn.out.is_full() || self.unanswered.len() >= self.most_outstanding {
+    pub(crate) fn take(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Option<Taken>, ProtocolError> {
+        let owed = self.unanswered.len() + self.custody.len();
+        if input.is_empty() || turn.out.is_full() || owed >= self.most_outstanding {
             return Ok(None);
         }
         if matches!(self.state, State::Released { .. } | State::Closed) {
@@ -243,7 +240,8 @@ impl Stream {
     /// Answers a request. An answer that the peer cannot take becomes 5.00.
     pub(crate) fn respond(&mut self, to: &ReplyTo, response: &Message, turn: &mut Turn<'_>) {
         let text = "The answer does not fit into a message of your Max-Message-Size.";
-        let _ = self.send(&to.token, response, turn.out)
+        let _ = self
+            .send(&to.token, response, turn.out)
             .or_else(|_| {
                 let failure = Message::diagnostic(Code::INTERNAL_SERVER_ERROR, text);
                 self.send(&to.token, &failure, turn.out)
@@ -273,11 +271,11 @@ impl Stream {
     /// Sends a notification; the stream sees to it that it arrives [RFC8323 7.2].
     pub(crate) fn notify(
         &mut self,
-        token: &Token,
+        to: &ReplyTo,
         message: &Message,
         turn: &mut Turn<'_>,
     ) -> Result<ExchangeId, SendError> {
-        self.send(token, message, turn.out)?;
+        self.send(&to.token, message, turn.out)?;
         Ok(turn.matching.number())
     }
 
@@ -303,11 +301,6 @@ impl Stream {
         }
     }
 
-    /// What the peer can do.
-    pub(crate) fn capabilities(&self) -> &Capabilities {
-        &self.theirs
-    }
-
     pub(crate) fn can_send(&self) -> bool {
         matches!(self.state, State::Open)
     }
@@ -328,7 +321,8 @@ impl Stream {
                 let abort = Abort::because("No CSM came in time.");
                 let detail = "sent no CSM in time"; // [RFC8323 3.3]
                 let error = ProtocolError { reason: Reason::HandshakeTimeout, detail };
-                turn.out.close(self.abort(abort, error, turn.out).reason);
+                let error = self.abort(abort, error, turn.out);
+                turn.out.close(error.reason);
             }
             State::Released { until } if until <= turn.now => {
                 self.state = State::Closed;

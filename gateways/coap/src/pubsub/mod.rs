@@ -86,6 +86,12 @@ impl PubSub {
         !matches!(self.session, Session::Closed)
     }
 
+    /// Whether a stream's peer is not listened to now: what it asks next hangs on the session that is being opened.
+    /// A datagram cannot wait.
+    pub fn holds_back(&self, endpoint: &Endpoint) -> bool {
+        endpoint.is_reliable() && matches!(self.session, Session::Opening(_))
+    }
+
     /// Whether the peer observes anything.
     pub fn has_observers(&self) -> bool {
         !self.observations.is_empty()
@@ -115,6 +121,7 @@ impl PubSub {
             (_, Some(client_id)) => {
                 self.leave(endpoint, now, out);
                 self.observations.begin_at(endpoint.draw());
+                endpoint.let_in(out);
                 self.session = Session::Lent(client_id);
             }
             (_, None) => {}
@@ -163,7 +170,11 @@ impl PubSub {
             session_expiry: SessionExpiry::AtOnce,
             will: None,
             // What is not confirmable is acknowledged at once; of what is, one is on its way at a time.
-            receive_maximum: if self.config.notify == Notify::Non { BURST as u16 } else { 1 },
+            receive_maximum: match self.config.notify {
+                Notify::Non => BURST as u16,
+                _ if endpoint.is_reliable() => BURST as u16,
+                _ => 1,
+            },
             takes_unasked: false,
             keep_alive: None,
             user_properties: Vec::new(),
@@ -219,6 +230,7 @@ impl PubSub {
         self.waiting_bytes = 0;
         let refused = match reply {
             Ok(Reply::Connected(_)) => {
+                endpoint.let_in(out);
                 let token = login.as_ref().map(|_| Box::from(draw_token(endpoint)));
                 if let (Some(reply_to), Some(token)) = (&login, token.as_deref()) {
                     out.claim(identity.name(token));

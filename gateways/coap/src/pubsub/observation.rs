@@ -185,6 +185,7 @@ impl Observations {
         };
         let (reply_to, published) = (&observation.reply_to, &*delivery.message);
         let confirmable = match self.notify {
+            _ if endpoint.is_reliable() => false, // [RFC8323 7.2]: it arrives all the same
             Notify::Con => true,
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
             // [RFC7641 4.5]: else nobody would notice that the observer is gone; [RFC7641 7]: or never was one

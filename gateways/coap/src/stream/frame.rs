@@ -277,7 +277,10 @@ mod tests {
     #[test]
     fn what_announces_too_much_is_refused_before_it_has_come() {
         let too_large = |announced, limit| Err(FrameError::TooLarge { announced, limit });
-        assert_eq!(Framing::Tcp.decode(b"\xF0\xFF\xFF\xFF\xFF", 1152), too_large((1 << 32) - 1 + 65_811, 1152));
+        assert_eq!(
+            Framing::Tcp.decode(b"\xF0\xFF\xFF\xFF\xFF", 1152),
+            too_large((1 << 32) - 1 + 65_811, 1152)
+        );
         assert_eq!(Framing::Tcp.decode(b"\xE0\x04", 1152), Ok(None));
         assert_eq!(Framing::Tcp.decode(b"\xE0\x03\x6F", 1152), Ok(None), "1,152 bytes");
         assert_eq!(Framing::Tcp.decode(b"\xE0\x03\x70", 1152), too_large(1153, 1152));

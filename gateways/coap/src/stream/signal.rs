@@ -388,7 +388,8 @@ mod tests {
                 Signal::Csm(Csm { max_message_size, block_wise_transfer, extended_token_length })
             },
         );
-        let release = (prop::collection::vec("[a-z:.]{1,255}", 0..4), prop::option::of(0_u64..0x100_0000), text());
+        let release =
+            (prop::collection::vec("[a-z:.]{1,255}", 0..4), prop::option::of(0_u64..0x100_0000), text());
         let release = release.prop_map(|(alternative_addresses, hold_off, diagnostic)| {
             let hold_off = hold_off.map(Duration::from_secs);
             Signal::Release(Release { alternative_addresses, hold_off, diagnostic })
@@ -399,7 +400,8 @@ mod tests {
             any::<bool>().prop_map(|custody| Signal::Ping { custody }),
             any::<bool>().prop_map(|custody| Signal::Pong { custody }),
             release,
-            abort.prop_map(|(bad_csm_option, diagnostic)| Signal::Abort(Abort { bad_csm_option, diagnostic })),
+            abort
+                .prop_map(|(bad_csm_option, diagnostic)| Signal::Abort(Abort { bad_csm_option, diagnostic })),
         ]
     }
 

@@ -90,6 +90,22 @@ pub fn observing(bench: &mut Bench, id: u16, token: &[u8], uri: &str) -> u32 {
     subscription
 }
 
+/// Lets a peer on a stream observe `ps/a` with a token of one byte; returns the subscription's id.
+pub fn observing_on_stream(bench: &mut Bench, token: &[u8; 1]) -> u32 {
+    // Len 6, TKL 1, GET; Observe 0 (empty), Uri-Path "ps" "a"
+    bench.receive(&[b"\x61\x01", &token[..], b"\x60\x52ps\x01a"].concat());
+    if matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
+        accept(bench);
+    }
+    let subscription = granted(bench);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    let answer = bench.take_sent();
+    // Len 2, TKL 1, 2.05; Observe with a number of one byte
+    assert!(answer.ends_with(&[b"\x21\x45", &token[..], b"\x61\x01"].concat()), "{answer:02x?}");
+    subscription
+}
+
 /// Grants the subscription that was asked for; returns its id.
 pub fn granted(bench: &mut Bench) -> u32 {
     let (ticket, request) = bench.request();

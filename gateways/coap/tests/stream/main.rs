@@ -1,0 +1,10 @@
+//! CoAP over TCP, TLS and WebSocket, bytes in and bytes out.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod exchanges;
+mod observing;
+mod peer;
+mod robust;
+mod signals;
+mod web_socket;
