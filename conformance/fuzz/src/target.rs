@@ -25,6 +25,7 @@ impl Target {
             &targets::lwm2m::TARGETS,
             &targets::stomp::TARGETS,
             &targets::net::TARGETS,
+            &targets::oscore::TARGETS,
         ]
         .concat()
     }

@@ -51,8 +51,29 @@ fn stomp_survives() {
 }
 
 #[test]
+fn the_resource_directory_survives() {
+    run("directory_");
+}
+
+#[test]
+fn oscore_survives() {
+    run("oscore_");
+}
+
+#[test]
 fn web_socket_and_proxy_headers_survive() {
     run("net_");
+}
+
+#[test]
+fn every_target_is_among_these() {
+    let source = include_str!("smoke.rs");
+    for target in Target::all() {
+        let is_run = |prefix: &str| target.name.starts_with(prefix);
+        let prefixes = source.split("run(\"").skip(1).filter_map(|rest| rest.split_once('"'));
+        let mut prefixes = prefixes.map(|(prefix, _)| prefix).filter(|prefix| !prefix.is_empty());
+        assert!(prefixes.any(is_run), "{} is run by no test", target.name);
+    }
 }
 
 fn run(prefix: &str) {

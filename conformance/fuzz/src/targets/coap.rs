@@ -1,16 +1,17 @@
 use std::time::{Duration, Instant};
 
 use bus::{Outbox, Transport};
-use coap::{Coap, Config, Endpoint, Message, Transmission};
+use coap::{Block, Coap, Code, Config, Endpoint, Message, OptionNumber, Token, Transmission};
 
 use crate::Target;
 use crate::conversation::{converse, datagrams, joined, small_limits};
 use crate::target::owned;
 
-pub(crate) const TARGETS: [Target; 3] = [
+pub(crate) const TARGETS: [Target; 4] = [
     Target { name: "coap_decode", run: decode, seeds: messages },
     Target { name: "coap_endpoint", run: endpoint, seeds: conversations },
     Target { name: "coap_connection", run: connection, seeds: conversations },
+    Target { name: "coap_transfers", run: transfers, seeds: transfer_seeds },
 ];
 
 /// Whatever can be read is written so that it reads the same.
@@ -39,6 +40,75 @@ fn endpoint(input: &[u8]) {
 
 fn connection(input: &[u8]) {
     converse(&Coap::new(Config::default(), small_limits()), Transport::Datagram, datagrams(input));
+}
+
+/// Requests that are well-formed one by one, and blocks of bodies in any order: each eight bytes are one.
+fn transfers(input: &[u8]) {
+    let datagrams: Vec<Vec<u8>> =
+        (1..).zip(input.as_chunks::<8>().0).map(|(id, choice)| block(id, *choice)).collect();
+    let config = Config { publish_qos: coap::DefaultQos::Qos1, ..Config::default() };
+    converse(&Coap::new(config, small_limits()), Transport::Datagram, datagrams.iter().map(Vec::as_slice));
+}
+
+/// One request, or what a client says to an answer.
+fn block(id: u16, [what, how, token, number, size, length, more, tag]: [u8; 8]) -> Vec<u8> {
+    const METHODS: [Code; 8] =
+        [Code::GET, Code::PUT, Code::POST, Code::DELETE, Code::FETCH, Code::PATCH, Code::IPATCH, Code::PUT];
+    let has = |bit: u8| how & 1 << bit != 0;
+    let id = if what & 0x40 != 0 { u16::from(number) } else { id };
+    if what & 0xB0 == 0xB0 {
+        // An acknowledgement or a Reset of what the server may have sent.
+        return [&[0x60 | what & 0x10, 0][..], &u16::from_be_bytes([number, length]).to_be_bytes()].concat();
+    }
+    let path = ["a", "b", "a/b", "+"][usize::from(what >> 4) % 4];
+    let mut message = Message::request(METHODS[usize::from(what) % 8])
+        .with_path(["ps", path])
+        .with_token(Token::new(&vec![token; usize::from(token % 20)]));
+    let block = Block { number: number.into(), more: more & 1 != 0, exponent: size % 8 };
+    let mut with = |wanted: bool, option: u16, value: u32| {
+        if wanted {
+            message = message.clone().with_uint(OptionNumber(option), value);
+        }
+    };
+    with(has(0), 27, block.to_uint()); // Block1
+    with(has(1), 23, block.to_uint()); // Block2
+    with(has(2), 19, block.to_uint()); // Q-Block1
+    with(has(3), 31, block.to_uint()); // Q-Block2
+    with(has(3) && more & 2 != 0, 31, block.to_uint() + 16);
+    with(has(4), 60, u32::from(length) * 64); // Size1
+    with(has(5), 292, tag.into()); // Request-Tag
+    with(has(6), 6, (tag & 1).into()); // Observe
+    with(has(7), 12, (tag % 4 * 10).into()); // Content-Format
+    with(more & 4 != 0, 258, tag.into()); // No-Response
+    with(more & 8 != 0, 252, tag.into()); // Echo
+    with(more & 16 != 0, 5, 0); // If-None-Match
+    with(more & 32 != 0, 28, 0); // Size2
+    let fill = 16_usize << (size % 8).min(6);
+    let length = if more & 64 == 0 { fill } else { usize::from(length) };
+    let payload = if what % 8 == 0 { 0 } else { length };
+    let mut datagram = message.with_payload(vec![tag; payload]).encode();
+    datagram[2..4].copy_from_slice(&id.to_be_bytes());
+    datagram[0] |= (more & 128) >> 3; // non-confirmable
+    datagram
+}
+
+/// Uploads, downloads and both, in order and not, whole and broken off.
+fn transfer_seeds() -> Vec<Vec<u8>> {
+    let put = |number, more| [0x01, 0x01, 3, number, 2, 40, more, 7];
+    let tagged = |number, more, tag| [0x01, 0x21, 3, number, 2, 40, more, tag];
+    let get = |number| [0x00, 0x02, 4, number, 2, 0, 0, 0];
+    let fast = |number: u8, more: u8| [0x01, 0x34, 5, number, 2, 10, more | 128, 9];
+    let several: [&[[u8; 8]]; 8] = [
+        &[put(0, 1), put(1, 1), put(2, 0)],
+        &[put(0, 1), put(2, 1), put(1, 0)],
+        &[put(0, 1), put(0, 1), put(1, 64), get(0), get(1), get(2)],
+        &[tagged(0, 1, 1), tagged(0, 1, 2), tagged(1, 0, 1), tagged(1, 0, 2)],
+        &[[0x00, 0x42, 4, 0, 0, 0, 0, 0], get(1), get(2), [0x00, 0x42, 4, 0, 0, 0, 0, 1]],
+        &[fast(0, 1), fast(1, 1), fast(3, 1), fast(2, 1), fast(4, 0)],
+        &[[0x00, 0x08, 6, 0, 2, 0, 1, 0], [0x00, 0x08, 6, 3, 2, 0, 2, 0], [0xB0, 0, 0, 1, 0, 2, 0, 0]],
+        &[[0x04, 0x83, 3, 0, 1, 9, 1, 1], [0x04, 0x83, 3, 1, 1, 9, 0, 1], [0x06, 0x81, 3, 0, 1, 9, 1, 2]],
+    ];
+    several.iter().map(|blocks| blocks.concat()).collect()
 }
 
 /// Single messages.

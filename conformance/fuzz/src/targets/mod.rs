@@ -5,4 +5,5 @@ pub(crate) mod lwm2m;
 pub(crate) mod mqtt;
 pub(crate) mod mqtt_sn;
 pub(crate) mod net;
+pub(crate) mod oscore;
 pub(crate) mod stomp;
