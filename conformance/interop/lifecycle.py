@@ -15,7 +15,7 @@ from .crossing import one_each
 from .mqtt import PahoConnection
 from .server import Watersmeet, ends_in_time
 
-DEFAULT_PORTS = {"tcp": [1883, 8083, 8084, 8883, 18083, 61613], "udp": [1884, 5683, 14567]}
+DEFAULT_PORTS = {"tcp": [1883, 5683, 5684, 8083, 8084, 8883, 18083, 61613], "udp": [1884, 5683, 14567]}
 
 MALFORMED = {
     "mqtt": [

@@ -21,6 +21,8 @@ LISTENERS = {
     "quic": "listeners.quic",
     "mqtt-sn": "listeners.mqtt-sn",
     "coap": "listeners.coap",
+    "coap-tcp": "listeners.coap-tcp",
+    "coaps-tcp": "listeners.coaps-tcp",
     "stomp": "listeners.stomp",
     "http": "http",
 }

@@ -70,12 +70,12 @@ const PROTOCOLS: [Entry; 4] = [
     },
     Entry {
         names: &["coap", "lwm2m"],
-        transports: &[Transport::Udp],
-        subprotocols: &[],
-        paths: &PATHS,
+        transports: &[Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss],
+        subprotocols: &["coap"],
+        paths: &["/.well-known/coap"],
         takes_text: false,
-        by_message: false,
-        alpn: &[],
+        by_message: true,
+        alpn: &[b"coap"],
         new: |config, limits| {
             let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
             Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, limits))
@@ -85,6 +85,11 @@ const PROTOCOLS: [Entry; 4] = [
             (
                 Transport::Udp,
                 "coap-client-notls -m post -e '</3/0>' 'coap://ADDRESS/rd?ep=demo&lt=300&lwm2m=1.0&b=U'",
+            ),
+            (Transport::Tcp, "coap-client-notls -m put -e 21.5 coap+tcp://ADDRESS/ps/demo/temperature"),
+            (
+                Transport::Tls,
+                "coap-client-openssl -C CA -m put -e 21.5 coaps+tcp://ADDRESS/ps/demo/temperature",
             ),
         ],
     },

@@ -168,6 +168,10 @@ impl Listener {
         Self { transport: Some(transport), ..Self::local("mqtt", port) }
     }
 
+    fn coap_over(transport: Transport, port: u16) -> Self {
+        Self { transport: Some(transport), ..Self::local("coap", port) }
+    }
+
     /// What carries it, unless its protocol is not known.
     pub(crate) fn carrier(&self) -> Option<Transport> {
         self.transport.or_else(|| Some(self.entry()?.transports[0]))
@@ -258,6 +262,8 @@ impl Default for Listeners {
             ("quic".to_owned(), quic),
             local("mqtt-sn", 1884),
             local("coap", 5683),
+            ("coap-tcp".to_owned(), Listener::coap_over(Transport::Tcp, 5683)),
+            ("coaps-tcp".to_owned(), Listener::coap_over(Transport::Tls, 5684)),
             local("stomp", 61613),
         ]))
     }

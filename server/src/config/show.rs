@@ -58,7 +58,9 @@ fn blocks(node: &Node) -> Option<Vec<&Table>> {
 }
 
 fn line(text: &mut String, entry: &Entry, detail: Detail) {
-    let secret = SECRET.iter().any(|secret| entry.key.ends_with(secret));
+    // How long a token may be is no token.
+    let is_number = matches!(entry.node.value, Value::Integer(_));
+    let secret = !is_number && SECRET.iter().any(|secret| entry.key.ends_with(secret));
     let value = if secret { "\"(not shown)\"".to_owned() } else { entry.node.value.to_string() };
     let _ = write!(text, "{} = {value}", bare_or_quoted(&entry.key));
     if detail == Detail::Origins {

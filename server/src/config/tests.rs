@@ -211,7 +211,11 @@ fn what_does_not_go_with_a_listeners_transport_is_named() {
             "coap.proxy_protocol = \"v2\"",
             "coap.proxy_protocol: this is for byte streams only, and the transport is \"udp\"",
         ),
-        ("coap.transport = \"tls\"", "coap.transport: coap goes over \"udp\", not over \"tls\""),
+        ("mqtt-sn.transport = \"tls\"", "mqtt-sn.transport: mqtt-sn goes over \"udp\", not over \"tls\""),
+        (
+            "coap.transport = \"quic\"",
+            "coap.transport: coap goes over \"udp\", \"tcp\", \"tls\", \"ws\" or \"wss\", not over \"quic\"",
+        ),
         (
             "mqtt.proxy_sources = [\"10.0.0.0/64\"]",
             "mqtt.proxy_sources[1]: \"10.0.0.0/64\" is no network; write an address, or a block as in \"10.0.0.0/8\"",

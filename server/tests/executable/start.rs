@@ -6,7 +6,10 @@ use crate::server::{FREE_PORTS, Room, Server, outcome, watersmeet};
 fn the_greeting_names_every_listener_and_a_line_to_try_each() {
     let server = Server::start(FREE_PORTS);
     let names: Vec<_> = server.listeners.keys().map(String::as_str).collect();
-    assert_eq!(names, ["coap", "http", "mqtt", "mqtt-sn", "mqtts", "quic", "stomp", "ws", "wss"]);
+    assert_eq!(
+        names,
+        ["coap", "coap-tcp", "coaps-tcp", "http", "mqtt", "mqtt-sn", "mqtts", "quic", "stomp", "ws", "wss"]
+    );
     let said = server.room.read("out");
     for (name, address) in &server.listeners {
         assert_ne!(address.port(), 0);
