@@ -10,6 +10,7 @@
 
 mod check;
 mod code;
+mod collection;
 mod config;
 mod connection;
 mod content;
@@ -27,6 +28,7 @@ mod transmission;
 
 pub use check::DecodeError;
 pub use code::Code;
+pub use collection::{Topics, TopicsConfig};
 pub use config::{Config, DefaultQos, Notify};
 pub use connection::{Coap, is_request};
 pub use endpoint::Endpoint;
