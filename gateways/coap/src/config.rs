@@ -3,7 +3,7 @@ use std::time::Duration;
 use bus::{Qos, units};
 use serde::{Deserialize, Serialize};
 
-use crate::{StreamConfig, Transmission};
+use crate::{StreamConfig, TopicsConfig, Transmission};
 
 /// How CoAP is offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Config {
     /// The longest token taken from a peer, 8 to 65,804 bytes (RFC 8974); a longer one is 4.00, and with 8 a format
     /// error.
     pub longest_token: usize,
+    /// The topic collection.
+    pub topics: TopicsConfig,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,
     /// Over TCP, TLS and WebSocket.
@@ -77,6 +79,7 @@ impl Default for Config {
             confirm_after: 32,
             largest_message: 64 << 10,
             longest_token: 64,
+            topics: TopicsConfig::default(),
             transmission: Transmission::default(),
             stream: StreamConfig::default(),
         }

@@ -3,19 +3,26 @@ use std::time::Instant;
 
 use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
 
-use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence, peer_name};
+use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence, Topics, peer_name};
 
 /// CoAP over datagrams (RFC 7252) and streams (RFC 8323), with observe (RFC 7641) and topics as resources.
 pub struct Coap {
     config: Arc<Config>,
     limits: Limits,
     links: Arc<[Link]>,
+    topics: Arc<Topics>,
 }
 
 impl Coap {
-    /// CoAP as configured.
+    /// CoAP as configured, with topics of its own.
     pub fn new(config: Config, limits: Limits) -> Self {
-        Self { config: Arc::new(config), limits, links: PubSub::links().into() }
+        let topics = Topics::new(&config.topics);
+        Self::sharing(config, limits, topics)
+    }
+
+    /// The same with topics that others know too.
+    pub fn sharing(config: Config, limits: Limits, topics: Arc<Topics>) -> Self {
+        Self { config: Arc::new(config), limits, links: PubSub::links().into(), topics }
     }
 }
 
@@ -25,7 +32,8 @@ impl Protocol for Coap {
     }
 
     fn accept(&self, peer: Peer) -> Box<dyn Connection> {
-        Box::new(CoapConnection::new(&peer, self.config.clone(), &self.limits, self.links.clone()))
+        let (links, topics) = (self.links.clone(), self.topics.clone());
+        Box::new(CoapConnection::new(&peer, self.config.clone(), &self.limits, links, topics))
     }
 
     fn name(&self, datagram: &[u8]) -> Option<PeerName> {
@@ -55,11 +63,17 @@ pub(crate) struct CoapConnection {
 
 impl CoapConnection {
     /// The connection of a new peer, which is told these links.
-    fn new(peer: &Peer, config: Arc<Config>, limits: &Limits, links: Arc<[Link]>) -> Self {
+    fn new(
+        peer: &Peer,
+        config: Arc<Config>,
+        limits: &Limits,
+        links: Arc<[Link]>,
+        topics: Arc<Topics>,
+    ) -> Self {
         Self {
             endpoint: Endpoint::accept(peer, &config, limits),
             silence: Silence::new(&config, limits),
-            pubsub: PubSub::new(config, limits.clone(), links),
+            pubsub: PubSub::new(config, limits.clone(), links, topics),
         }
     }
 
@@ -124,11 +138,15 @@ impl Connection for CoapConnection {
                 out.close(Reason::NotAcknowledged);
             }
         }
+        self.pubsub.expire(&mut self.endpoint, now, out);
         self.silence.expire(&self.pubsub, &mut self.endpoint, now, out);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        [self.endpoint.deadline(), self.silence.deadline()].into_iter().flatten().min()
+        [self.endpoint.deadline(), self.silence.deadline(), self.pubsub.deadline()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn room(&self) -> usize {

@@ -309,6 +309,12 @@ impl Message {
         self
     }
 
+    /// The same with another code.
+    pub(crate) fn with_code(mut self, code: Code) -> Self {
+        self.packet.header.code = MessageClass::from(code.0);
+        self
+    }
+
     /// The 2.03 that stands for this answer with a client that has it already.
     pub(crate) fn into_valid(mut self) -> Self {
         self.packet.header.code = MessageClass::from(Code::VALID.0);

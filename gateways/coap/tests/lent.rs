@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{Action, ClientId, Limits, Outbox, Request, Ticket, Transport};
-use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Transmission};
+use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Topics, Transmission};
 use common::*;
 
 struct Shared {
@@ -19,7 +19,9 @@ impl Shared {
     fn new() -> Self {
         let limits = Limits::default();
         let endpoint = Endpoint::new(1, Transmission::default(), &limits, 1_152);
-        let pubsub = PubSub::new(Arc::new(Config::default()), limits, PubSub::links().into());
+        let config = Config::default();
+        let topics = Topics::new(&config.topics);
+        let pubsub = PubSub::new(Arc::new(config), limits, PubSub::links().into(), topics);
         Self { endpoint, pubsub, now: bench().now }
     }
 

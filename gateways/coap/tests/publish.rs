@@ -240,9 +240,9 @@ fn an_answer_that_fits_no_datagram_says_so() {
 fn discovery_tells_the_links_that_the_query_selects() {
     let mut bench = bench();
     for (id, query, expected) in [
-        (1, "", "</ps>;rt=\"core.ps\""),
-        (2, "?rt=core.*", "</ps>;rt=\"core.ps\""),
-        (3, "?href=/ps", "</ps>;rt=\"core.ps\""),
+        (1, "", "</pubsub>;rt=\"core.ps core.ps.coll\";ct=40"),
+        (2, "?rt=core.*", "</pubsub>;rt=\"core.ps core.ps.coll\";ct=40"),
+        (3, "?href=/pubsub", "</pubsub>;rt=\"core.ps core.ps.coll\";ct=40"),
         (4, "?rt=core.rd", ""),
     ] {
         bench.receive(&con(Code::GET, id, b"t", &format!(".well-known/core{query}")));

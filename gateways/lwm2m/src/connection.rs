@@ -61,10 +61,10 @@ const COMMANDS: SubscriptionId = SubscriptionId(1);
 
 impl Lwm2mConnection {
     pub(crate) fn new(peer: &Peer, shared: Arc<Shared>) -> Self {
-        let Shared { coap, limits, links, .. } = &*shared;
+        let Shared { coap, limits, links, topics, .. } = &*shared;
         Self {
             endpoint: Endpoint::accept(peer, coap, limits),
-            pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone()),
+            pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone(), topics.clone()),
             silence: Silence::new(coap, limits),
             state: State::Unregistered,
             upload: Upload::default(),
@@ -211,6 +211,7 @@ impl Connection for Lwm2mConnection {
             self.endpoint.farewell(Reason::IdleTimeout, out);
             return out.close(Reason::IdleTimeout);
         }
+        self.pubsub.expire(&mut self.endpoint, now, out);
         if matches!(self.state, State::Unregistered) {
             self.silence.expire(&self.pubsub, &mut self.endpoint, now, out);
         }
@@ -222,7 +223,7 @@ impl Connection for Lwm2mConnection {
             State::Registered(device) => Some(device.deadline()),
             State::Connecting { .. } | State::Subscribing { .. } => None,
         };
-        [self.endpoint.deadline(), own].into_iter().flatten().min()
+        [self.endpoint.deadline(), self.pubsub.deadline(), own].into_iter().flatten().min()
     }
 
     fn room(&self) -> usize {

@@ -20,7 +20,9 @@ pub(crate) enum LocationError {
     Reserved,
     #[error("No path can name the topic: a level of it is ., .. or longer than 255 bytes.")]
     Unreachable,
-    #[error("The topic-data is no URI, or names a resource that this server has not: it is /ps/{{topic}} here.")]
+    #[error(
+        "The topic-data is no URI, or names a resource that this server has not: it is /ps/{{topic}} here."
+    )]
     Foreign,
 }
 
@@ -143,9 +145,10 @@ mod tests {
         for uri in ["coap://other.example/data/7", "coaps+tcp://[2001:db8::1]/x?y", "//other/x"] {
             assert_eq!(parse_data(uri, 128), Ok(DataLocation::Elsewhere), "{uri}");
         }
-        for uri in
-            ["", "/", "/ps", "/data/7", "ps/a", "/ps/a?b", "/ps/%", "/ps/%zz", "/ps/%FF", "coap:", "//", "//a b", "//a>"]
-        {
+        for uri in [
+            "", "/", "/ps", "/data/7", "ps/a", "/ps/a?b", "/ps/%", "/ps/%zz", "/ps/%FF", "coap:", "//",
+            "//a b", "//a>",
+        ] {
             assert_eq!(parse_data(uri, 128), Err(LocationError::Foreign), "{uri}");
         }
         assert_eq!(parse_data("/ps/", 128), Err(LocationError::Name));

@@ -8,11 +8,11 @@ mod topics;
 
 use bus::ContentFormat;
 
-pub(crate) use location::{DataLocation, data_path, parse_data, parse_name};
+pub(crate) use location::{DataLocation, LocationError, data_path, parse_data, parse_name};
 pub(crate) use property::{
     Properties, Property, PropertyError, PropertyFilter, TOPIC_DATA_TYPE, decode_keys, is_representation,
 };
-pub(crate) use topics::{Configuration, NotMade, Reservation, Seat, Terms, TopicId};
+pub(crate) use topics::{Configuration, NotMade, Reservation, Seat, TopicId};
 pub use topics::{Topics, TopicsConfig};
 
 /// `application/core-pubsub+cbor`. The number is the one the draft asks for; it is not registered yet [PUBSUB 6.2].

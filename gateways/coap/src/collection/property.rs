@@ -106,8 +106,10 @@ impl Properties {
 
     /// Writes those of the properties that are set and wanted.
     pub(crate) fn encode(&self, wanted: &[Property]) -> Vec<u8> {
-        let told: Vec<Property> =
-            Property::ALL.into_iter().filter(|property| wanted.contains(property) && self.has(*property)).collect();
+        let told: Vec<Property> = Property::ALL
+            .into_iter()
+            .filter(|property| wanted.contains(property) && self.has(*property))
+            .collect();
         let mut encoder = Encoder::new(Vec::new());
         // A Vec takes whatever is written.
         let _ = encoder.map(told.len() as u64);
@@ -176,9 +178,10 @@ impl Properties {
             Property::TopicData => self.topic_data = text(decoder)?,
             Property::ResourceType => {
                 // A value of `rt` stands between quotation marks, and a space separates it from others [RFC6690 2].
-                let value = text(decoder)?;
-                let fits = |text: &Box<str>| text.bytes().all(|byte| (b'!'..=b'~').contains(&byte) && byte != b'"');
-                self.resource_type = Some(value.filter(fits).ok_or(PropertyError::Value(property))?);
+                let value = Some(decoder.str().map_err(wrong)?);
+                let printable = |byte: u8| (b'!'..=b'~').contains(&byte) && byte != b'"';
+                let fits = |text: &&str| !text.is_empty() && text.bytes().all(printable);
+                self.resource_type = Some(value.filter(fits).ok_or(PropertyError::Value(property))?.into());
             }
             Property::TopicContentFormat => {
                 self.content_format = Some(ContentFormat(decoder.u16().map_err(wrong)?));
@@ -263,9 +266,10 @@ pub(crate) fn decode_keys(payload: &[u8]) -> Result<Vec<Property>, PropertyError
 /// Whether bytes can be a representation in this format, as far as the format is known here [PUBSUB 2.2.1].
 pub(crate) fn is_representation(format: ContentFormat, bytes: &[u8]) -> bool {
     match format {
-        ContentFormat::TEXT | ContentFormat::LINK_FORMAT | ContentFormat::JSON | ContentFormat::SENML_JSON => {
-            std::str::from_utf8(bytes).is_ok()
-        }
+        ContentFormat::TEXT
+        | ContentFormat::LINK_FORMAT
+        | ContentFormat::JSON
+        | ContentFormat::SENML_JSON => std::str::from_utf8(bytes).is_ok(),
         ContentFormat::CBOR | ContentFormat::SENML_CBOR | super::CORE_PUBSUB => {
             let mut decoder = Decoder::new(bytes);
             decoder.skip().is_ok() && decoder.position() == bytes.len()
@@ -375,7 +379,10 @@ mod tests {
         for (payload, error) in cases {
             assert_eq!(Properties::decode(payload), Err(error), "{payload:02X?}");
         }
-        assert_eq!(PropertyError::Value(ObserverCheck).to_string(), "The property observer-check (7) has a value that it cannot have.");
+        assert_eq!(
+            PropertyError::Value(ObserverCheck).to_string(),
+            "The property observer-check (7) has a value that it cannot have."
+        );
     }
 
     #[test]
@@ -397,9 +404,14 @@ mod tests {
 
     #[test]
     fn keys_come_as_an_array() {
-        assert_eq!(decode_keys(b"\x83\x01\x03\x01"), Ok(vec![Property::TopicData, Property::TopicContentFormat]));
+        assert_eq!(
+            decode_keys(b"\x83\x01\x03\x01"),
+            Ok(vec![Property::TopicData, Property::TopicContentFormat])
+        );
         assert_eq!(decode_keys(b"\x9F\x18\x63\x39\x03\xE7\x08\xFF"), Ok(vec![Property::Initialize]));
-        for bad in [&b""[..], b"\xA0", b"\x81", b"\x81\x61a", b"\x80\x00", b"\x9B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"] {
+        for bad in
+            [&b""[..], b"\xA0", b"\x81", b"\x81\x61a", b"\x80\x00", b"\x9B\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF"]
+        {
             assert_eq!(decode_keys(bad), Err(PropertyError::NoArray), "{bad:02X?}");
         }
     }

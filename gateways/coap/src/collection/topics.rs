@@ -263,7 +263,9 @@ impl Inner {
         let over = |entry: &Entry| entry.configuration.ends.is_some_and(|ends| ends <= now);
         let expired: Vec<TopicId> =
             self.by_id.iter().filter(|(_, entry)| over(entry)).map(|(id, _)| *id).collect();
-        expired.into_iter().for_each(|id| drop(self.remove(id)));
+        for id in expired {
+            self.remove(id);
+        }
         self.soonest = self.by_id.values().filter_map(|entry| entry.configuration.ends).min();
     }
 }
@@ -336,10 +338,18 @@ mod tests {
 
     impl World {
         fn new(most: usize) -> Self {
-            Self { topics: Topics::new(&TopicsConfig { most, ..TopicsConfig::default() }), now: Instant::now() }
+            Self {
+                topics: Topics::new(&TopicsConfig { most, ..TopicsConfig::default() }),
+                now: Instant::now(),
+            }
         }
 
-        fn reserve(&self, name: &str, properties: Properties, ends: Option<u64>) -> Result<Reservation, NotMade> {
+        fn reserve(
+            &self,
+            name: &str,
+            properties: Properties,
+            ends: Option<u64>,
+        ) -> Result<Reservation, NotMade> {
             let topic = Topic::parse(name).unwrap();
             let ends = ends.map(|seconds| self.now + Duration::from_secs(seconds));
             self.topics.reserve(0xFFFF_FFFF, topic.clone(), Some(topic), properties, ends, self.now)
@@ -363,7 +373,8 @@ mod tests {
         assert_eq!(world.topics.of_data(&Topic::parse("a").unwrap(), world.now), None);
         drop(reserved);
         assert!(world.topics.is_empty(), "what is not confirmed is gone");
-        let (a, b) = (world.make("a", Properties::default(), None), world.make("b", Properties::default(), None));
+        let (a, b) =
+            (world.make("a", Properties::default(), None), world.make("b", Properties::default(), None));
         assert_eq!((a.id, b.id), (TopicId(u32::MAX), TopicId(0)), "ids differ, whatever chance says");
         assert_eq!(world.reserve("c", Properties::default(), None).unwrap_err(), NotMade::Full);
         assert_eq!(world.topics.of_data(&a.name, world.now), Some(a.clone()));

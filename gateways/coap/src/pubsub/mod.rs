@@ -1,8 +1,10 @@
+mod configured;
 mod identity;
 mod observation;
 mod operation;
 mod perform;
 mod resources;
+mod task;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -15,7 +17,10 @@ use bus::{
 };
 
 use crate::reason::refusal;
-use crate::{Block, Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request};
+use crate::{
+    Block, Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request, Topics,
+};
+use configured::Rate;
 pub use identity::peer_name;
 use identity::{Identity, Session};
 use observation::Observations;
@@ -51,11 +56,17 @@ pub struct PubSub {
     next_once: u16,
     /// How many observations have no first answer yet; until then deliveries must wait.
     registering: usize,
+    topics: Arc<Topics>,
+    /// What the client may publish on topics that have a configuration.
+    rate: Rate,
+    /// When to look whether observations of such topics may go on.
+    look_at: Option<Instant>,
 }
 
 impl PubSub {
-    /// The resources for a new peer. `links` are told in `/.well-known/core` beside this crate's own.
-    pub fn new(config: Arc<Config>, limits: Limits, links: Arc<[Link]>) -> Self {
+    /// The resources for a new peer. `links` are told in `/.well-known/core` beside this crate's own; `topics` are
+    /// those that have a configuration, the same for all peers.
+    pub fn new(config: Arc<Config>, limits: Limits, links: Arc<[Link]>, topics: Arc<Topics>) -> Self {
         Self {
             observations: Observations::new(&config, limits.subscriptions),
             config,
@@ -68,6 +79,9 @@ impl PubSub {
             next_ticket: TICKETS.start,
             next_once: 0,
             registering: 0,
+            topics,
+            rate: Rate::default(),
+            look_at: None,
         }
     }
 
@@ -150,6 +164,21 @@ impl PubSub {
             }
             Family::Connection => self.handle_connection(request, endpoint, now, out),
             Family::Topic => self.handle_topic(request, endpoint, now, out),
+            Family::Collection | Family::Configuration => {
+                self.handle_collection(request, endpoint, now, out);
+            }
+        }
+    }
+
+    /// When [`PubSub::expire`] is next due.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// Ends the observations of topics that another client has removed, or that have expired.
+    pub fn expire(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        if self.look_at.is_some_and(|look_at| look_at <= now) {
+            self.look(endpoint, now, out);
         }
     }
 

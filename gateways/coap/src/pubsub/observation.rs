@@ -1,9 +1,14 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use bus::{Ack, Delivery, DeliveryId, Filter, Message as Published, Outbox, Qos, Reason, SubscriptionId};
+use bus::{
+    Ack, ContentFormat, Delivery, DeliveryId, Filter, Message as Published, Outbox, Qos, Reason,
+    SubscriptionId,
+};
 
+use super::configured::half_created;
 use super::operation::Preference;
+use crate::collection::{Seat, TopicId};
 use crate::content::format;
 use crate::{
     Code, Config, ETag, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, SendError, Token,
@@ -45,6 +50,8 @@ pub(crate) struct Observation {
     preference: Preference,
     /// When the peer last showed that it wants it.
     confirmed: Instant,
+    /// Its place among the subscribers of a topic that has a configuration.
+    seat: Option<Seat>,
 }
 
 #[derive(Debug)]
@@ -60,6 +67,8 @@ enum Outcome {
     Sent,
     /// The observation goes on or was over before.
     Failed(Reason),
+    /// The peer is told that there is nothing to observe any more.
+    Dismissed,
     /// The observation ends with it.
     Ended(Reason),
 }
@@ -102,6 +111,7 @@ impl Observations {
         reply_to: &ReplyTo,
         filter: &Filter,
         preference: Preference,
+        seat: Option<Seat>,
         now: Instant,
     ) -> Option<SubscriptionId> {
         let id = match self.by_token.get(&reply_to.token) {
@@ -113,7 +123,7 @@ impl Observations {
         let (names_topic, shared) = (filter.as_topic().is_none(), filter.share().is_some());
         self.by_id.insert(
             id,
-            Observation { reply_to: reply_to.clone(), names_topic, shared, preference, confirmed: now },
+            Observation { reply_to: reply_to.clone(), names_topic, shared, preference, confirmed: now, seat },
         );
         Some(id)
     }
@@ -124,6 +134,51 @@ impl Observations {
 
     pub(crate) fn find(&self, token: &Token) -> Option<SubscriptionId> {
         self.by_token.get(token).copied()
+    }
+
+    /// Takes the place away that an observation has among the subscribers of a topic, to be given back when it is
+    /// renewed.
+    pub(crate) fn take_seat(&mut self, token: &Token, topic: TopicId) -> Option<Seat> {
+        let id = self.by_token.get(token)?;
+        self.by_id.get_mut(id)?.seat.take_if(|seat| seat.topic == topic)
+    }
+
+    /// Whether it observes a topic that has a configuration.
+    pub(crate) fn is_seated(&self, id: SubscriptionId) -> bool {
+        self.by_id.get(&id).is_some_and(|observation| observation.seat.is_some())
+    }
+
+    /// The observations of a topic that has a configuration.
+    pub(crate) fn of_topic(&self, topic: TopicId) -> Vec<SubscriptionId> {
+        self.seated(|seat| seat.topic == topic)
+    }
+
+    /// The observations of topics whose configuration does not let them be any more.
+    pub(crate) fn dismissed(&self, now: Instant) -> Vec<SubscriptionId> {
+        self.seated(|seat| seat.terms(now).is_none())
+    }
+
+    /// When to look for [`Observations::dismissed`] again: at `latest`, or sooner if a topic ends before.
+    pub(crate) fn next_look(&self, latest: Instant, now: Instant) -> Option<Instant> {
+        let seats = self.by_id.values().filter_map(|observation| observation.seat.as_ref());
+        seats
+            .map(|seat| seat.terms(now).and_then(|terms| terms.ends).map_or(latest, |ends| ends.min(latest)))
+            .min()
+    }
+
+    /// Lets an observation have nothing but the format of its first answer [RFC7641 4.2].
+    pub(crate) fn pin_format(&mut self, id: SubscriptionId, format: Option<ContentFormat>) {
+        if let Some(observation) = self.by_id.get_mut(&id).filter(|observation| observation.seat.is_some()) {
+            observation.preference.accept = format;
+        }
+    }
+
+    fn seated(&self, which: impl Fn(&Seat) -> bool) -> Vec<SubscriptionId> {
+        let chosen = |observation: &Observation| observation.seat.as_ref().is_some_and(&which);
+        let mut ids: Vec<SubscriptionId> =
+            self.by_id.iter().filter(|(_, observation)| chosen(observation)).map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The number of the next notification [RFC7641 4.4]; one count for all observations of the peer.
@@ -156,6 +211,10 @@ impl Observations {
                 Outcome::Awaited => awaited = true,
                 Outcome::Sent => sent = true,
                 Outcome::Failed(reason) => failure = reason,
+                Outcome::Dismissed => {
+                    sent = true;
+                    ended.push(id);
+                }
                 Outcome::Ended(reason) => {
                     failure = reason;
                     ended.push(id);
@@ -184,13 +243,21 @@ impl Observations {
             return Outcome::Failed(Reason::NoSubscription);
         };
         let (reply_to, published) = (&observation.reply_to, &*delivery.message);
+        let terms = observation.seat.as_ref().map(|seat| seat.terms(now));
+        let removed = published.retain && published.payload.is_empty();
+        if terms.is_some_and(|terms| removed || terms.is_none()) {
+            let told = endpoint.notify(reply_to, half_created(), true, now, out); // [PUBSUB 3.2.4]
+            return told.map_or(Outcome::Ended(Reason::QueueFull), |_| Outcome::Dismissed);
+        }
+        let observer_check = terms.flatten().and_then(|terms| terms.observer_check);
+        let confirm_every = self.confirm_every.min(observer_check.unwrap_or(Duration::MAX)); // [PUBSUB 3.2.3]
         let confirmable = match self.notify {
             _ if endpoint.is_reliable() => false, // [RFC8323 7.2]: it arrives all the same
             Notify::Con => true,
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
             // [RFC7641 4.5]: else nobody would notice that the observer is gone; [RFC7641 7]: or never was one
             Notify::Qos | Notify::Non => {
-                now >= observation.confirmed + self.confirm_every
+                now >= observation.confirmed + confirm_every
                     || self.unproven >= self.confirm_after
                     // It waits its turn: overtaken, the one before it would be dropped as old [RFC7641 3.4].
                     || !endpoint.can_send()

@@ -32,7 +32,7 @@ pub(crate) enum Operation {
 /// What the client says of the answers it can use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Preference {
-    accept: Option<ContentFormat>,
+    pub(crate) accept: Option<ContentFormat>,
     /// The size of the block it asks for; a larger payload would need block-wise transfer.
     pub(crate) largest: Option<usize>,
     /// The representations it has.
@@ -40,7 +40,7 @@ pub(crate) struct Preference {
 }
 
 /// Query names that say who asks; see [`Identity`](super::identity::Identity).
-const IDENTITY: [&str; 8] = ["clientid", "c", "username", "u", "password", "p", "token", "t"];
+pub(super) const IDENTITY: [&str; 8] = ["clientid", "c", "username", "u", "password", "p", "token", "t"];
 
 impl Operation {
     /// Reads a request whose path begins with `ps`; the error is the answer.

@@ -6,19 +6,57 @@ use bus::{
 };
 
 use super::PubSub;
+use super::configured::half_created;
 use super::observation::representation;
 use super::operation::{Operation, Preference};
+use super::task::Task;
+use crate::collection::{Reservation, TopicId};
 use crate::content::format;
 use crate::reason::refusal;
 use crate::{Code, ETag, Endpoint, Message, OptionNumber, ReplyTo, Request};
 
 /// A question to the broker, and what its answer is for.
 pub(super) enum Pending {
-    Connect { login: Option<ReplyTo> },
-    Publish { reply_to: ReplyTo, answer: Message, once: Option<u16> },
-    Subscribe { reply_to: ReplyTo, id: SubscriptionId, first: Option<Topic>, preference: Preference },
-    Unsubscribe { reply_to: ReplyTo, last: Option<Topic>, preference: Preference },
-    Read { reply_to: ReplyTo, preference: Preference, purpose: Purpose },
+    Connect {
+        login: Option<ReplyTo>,
+    },
+    Publish {
+        reply_to: ReplyTo,
+        answer: Message,
+        once: Option<u16>,
+        topic: Option<TopicId>,
+    },
+    Subscribe {
+        reply_to: ReplyTo,
+        id: SubscriptionId,
+        first: Option<Topic>,
+        preference: Preference,
+    },
+    Unsubscribe {
+        reply_to: ReplyTo,
+        last: Option<Topic>,
+        preference: Preference,
+    },
+    Read {
+        reply_to: ReplyTo,
+        preference: Preference,
+        purpose: Purpose,
+    },
+    /// What the client may do with topics that have a configuration, or may have one.
+    Judge {
+        reply_to: ReplyTo,
+        task: Box<Task>,
+    },
+    /// The first value of a topic that is being made.
+    Made {
+        reply_to: ReplyTo,
+        reservation: Reservation,
+    },
+    /// The removal of the data of a topic that is removed.
+    Unmade {
+        reply_to: ReplyTo,
+        topic: TopicId,
+    },
 }
 
 /// What a retained message is read for.
@@ -39,7 +77,10 @@ impl Pending {
             Self::Publish { reply_to, .. }
             | Self::Subscribe { reply_to, .. }
             | Self::Unsubscribe { reply_to, .. }
-            | Self::Read { reply_to, .. } => Some(reply_to),
+            | Self::Read { reply_to, .. }
+            | Self::Judge { reply_to, .. }
+            | Self::Made { reply_to, .. }
+            | Self::Unmade { reply_to, .. } => Some(reply_to),
         }
     }
 }
@@ -54,14 +95,31 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) {
+        if let Some((operation, request)) = self.ask_about(operation, request, out) {
+            self.carry_out(operation, request, None, endpoint, now, out);
+        }
+    }
+
+    /// Asks the broker for what a request wants of a topic; `configured` if that has a configuration.
+    pub(super) fn carry_out(
+        &mut self,
+        operation: Operation,
+        request: Request,
+        configured: Option<TopicId>,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
         let Request { message, reply_to } = request;
         match operation {
-            Operation::Publish { publish, answer } => self.publish(publish, answer, message, reply_to, out),
+            Operation::Publish { publish, answer } => {
+                self.publish(publish, answer, message, configured, reply_to, out);
+            }
             Operation::Read { topic, preference } => {
                 self.read(topic, reply_to, preference, Purpose::Get, out)
             }
             Operation::Observe { filter, options, preference } => {
-                self.observe(filter, options, preference, reply_to, endpoint, now, out);
+                self.observe(filter, options, preference, configured, reply_to, endpoint, now, out);
             }
             Operation::Cancel { filter, preference } => {
                 let ids: Vec<Unsubscribe> =
@@ -80,6 +138,7 @@ impl PubSub {
         mut publish: Publish,
         answer: Code,
         message: Message,
+        topic: Option<TopicId>,
         reply_to: ReplyTo,
         out: &mut Outbox,
     ) {
@@ -95,7 +154,8 @@ impl PubSub {
             publish.once = Some(self.next_once);
         }
         let once = publish.once;
-        self.ask(Pending::Publish { reply_to, answer: response, once }, bus::Request::Publish(publish), out);
+        let pending = Pending::Publish { reply_to, answer: response, once, topic };
+        self.ask(pending, bus::Request::Publish(publish), out);
     }
 
     fn read(
@@ -115,6 +175,7 @@ impl PubSub {
         filter: Filter,
         options: SubscribeOptions,
         preference: Preference,
+        configured: Option<TopicId>,
         reply_to: ReplyTo,
         endpoint: &mut Endpoint,
         now: Instant,
@@ -122,7 +183,16 @@ impl PubSub {
     ) {
         let topic = filter.as_topic();
         let known = self.observations.find(&reply_to.token).is_some();
-        let Some(id) = self.observations.register(&reply_to, &filter, preference.clone(), now) else {
+        let seat = configured.and_then(|topic| {
+            let own = self.observations.take_seat(&reply_to.token, topic);
+            own.or_else(|| self.topics.seat(topic, now))
+        });
+        let registered = match (configured, &seat) {
+            (Some(_), None) => None, // max-subscribers [PUBSUB 3.2.2]
+            _ => self.observations.register(&reply_to, &filter, preference.clone(), seat, now),
+        };
+        self.look_again(now);
+        let Some(id) = registered else {
             // [RFC7641 4.1]: an answer without Observe says that there will be no notifications
             return match topic {
                 Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, out),
@@ -131,6 +201,7 @@ impl PubSub {
         };
         // The first answer brings the retained message of a single topic, so that it is not delivered too.
         let wants_first = match options.retain_handling {
+            _ if configured.is_some() => true, // [PUBSUB 3.2.2]
             RetainHandling::Always => true,
             RetainHandling::IfNew => !known,
             RetainHandling::Never => false,
@@ -157,7 +228,17 @@ impl PubSub {
         out: &mut Outbox,
     ) {
         match (pending, reply) {
-            (Pending::Publish { reply_to, answer, once }, Ok(_)) => {
+            (Pending::Judge { reply_to, task }, Ok(Reply::Judged { judgements, time })) => {
+                self.judged(*task, &judgements, time, reply_to, endpoint, now, out);
+            }
+            (pending @ (Pending::Made { .. } | Pending::Unmade { .. }), reply) => {
+                self.done(pending, reply, endpoint, now, out);
+            }
+            (Pending::Publish { reply_to, answer, once, topic }, Ok(_)) => {
+                let answer = match topic {
+                    Some(topic) => self.published(topic, answer, endpoint, now, out),
+                    None => answer,
+                };
                 if let Some(id) = once {
                     // The message layer keeps duplicates off, so that the id has served.
                     out.request(Ticket::NONE, bus::Request::Release(id));
@@ -194,7 +275,7 @@ impl PubSub {
                 self.answer_read(found.as_deref(), reply_to, &preference, purpose, endpoint, now, out);
             }
             // What may be subscribed to and not be read is observed from the next message on.
-            (Pending::Read { reply_to, preference, purpose: purpose @ Purpose::First(_) }, _) => {
+            (Pending::Read { reply_to, preference, purpose: purpose @ Purpose::First(_) }, Err(_)) => {
                 self.answer_read(None, reply_to, &preference, purpose, endpoint, now, out);
             }
             (pending, reply) => {
@@ -222,6 +303,7 @@ impl PubSub {
             (None, Purpose::Get) => {
                 Message::diagnostic(Code::NOT_FOUND, "Nothing is retained on this topic.")
             }
+            (None, Purpose::First(id)) if self.observations.is_seated(id) => half_created(),
             (None, Purpose::First(_) | Purpose::Last) => Message::response(Code::CONTENT),
         };
         let Purpose::First(id) = purpose else {
@@ -229,6 +311,7 @@ impl PubSub {
             return;
         };
         self.registering = self.registering.saturating_sub(1);
+        self.observations.pin_format(id, found.and_then(format));
         let answer = match self.observations.get(id) {
             Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
             _ => answer,

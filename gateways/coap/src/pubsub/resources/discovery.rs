@@ -26,7 +26,7 @@ impl Link {
     }
 
     /// Whether the query `name=value` selects it; `value` may end with `*` [RFC6690 4.1].
-    fn is_selected(&self, name: &str, value: &str) -> bool {
+    pub(in crate::pubsub) fn is_selected(&self, name: &str, value: &str) -> bool {
         let fits = |text: &str| match value.strip_suffix('*') {
             Some(prefix) => text.starts_with(prefix),
             None => text == value,
@@ -41,7 +41,7 @@ impl Link {
         }
     }
 
-    fn write(&self, to: &mut String) {
+    pub(in crate::pubsub) fn write(&self, to: &mut String) {
         let separator = if to.is_empty() { "" } else { "," };
         let _ = write!(to, "{separator}<{}>", self.target);
         for (name, value) in &self.attributes {

@@ -1,11 +1,16 @@
 //! The resources, family by family: which paths are whose, which methods and conditions they take, and which links
 //! tell of them. What answers the requests of a family is in a file of its own, beside this one.
 
+mod collection;
 mod connection;
 mod discovery;
 mod topic;
 
+use crate::collection::TOPIC_DATA_TYPE;
 use crate::{Code, Message, OptionNumber};
+pub(super) use collection::{
+    COLLECTION, CONFIGURATION_TYPE, bad, check, links as tell_links, no_topic, told,
+};
 pub use discovery::Link;
 pub(super) use discovery::answer_discovery;
 
@@ -18,10 +23,15 @@ pub(super) enum Family {
     Connection,
     /// `ps/{topic}`
     Topic,
+    /// `pubsub`, and `/.well-known/core` where it is asked for topics
+    Collection,
+    /// `pubsub/{id}`
+    Configuration,
 }
 
 impl Family {
-    const ALL: [Self; 3] = [Self::Discovery, Self::Connection, Self::Topic];
+    const ALL: [Self; 5] =
+        [Self::Discovery, Self::Connection, Self::Topic, Self::Collection, Self::Configuration];
 
     /// Whose a path is.
     fn of(path: &[&str]) -> Option<Self> {
@@ -29,6 +39,8 @@ impl Family {
             [".well-known", "core"] => Some(Self::Discovery),
             ["mqtt", "connection"] => Some(Self::Connection),
             ["ps", ..] => Some(Self::Topic),
+            [COLLECTION] => Some(Self::Collection),
+            [COLLECTION, _] => Some(Self::Configuration),
             _ => None,
         }
     }
@@ -44,21 +56,32 @@ impl Family {
                 &[Code::GET, Code::PUT, Code::POST, Code::DELETE],
                 "A topic takes GET, PUT, POST and DELETE.",
             ),
+            Self::Collection => {
+                (&[Code::GET, Code::FETCH, Code::POST], "The topic collection takes GET, FETCH and POST.")
+            }
+            Self::Configuration => (
+                &[Code::GET, Code::FETCH, Code::POST, Code::IPATCH, Code::DELETE],
+                "The configuration of a topic takes GET, FETCH, POST, iPATCH and DELETE.",
+            ),
         }
     }
 
     /// Whether it takes If-Match and If-None-Match.
     fn is_conditional(self) -> bool {
         match self {
-            Self::Discovery | Self::Connection | Self::Topic => false,
+            Self::Discovery | Self::Connection | Self::Topic | Self::Collection | Self::Configuration => {
+                false
+            }
         }
     }
 
     /// What `/.well-known/core` tells of it.
     fn links(self) -> Vec<Link> {
         match self {
-            Self::Discovery | Self::Connection => Vec::new(),
-            Self::Topic => vec![Link::new("/ps").with("rt", "core.ps")],
+            Self::Discovery | Self::Connection | Self::Topic | Self::Configuration => Vec::new(),
+            Self::Collection => {
+                vec![Link::new(&format!("/{COLLECTION}")).with("rt", "core.ps core.ps.coll").with("ct", "40")]
+            }
         }
     }
 }
@@ -90,5 +113,14 @@ pub(super) fn route(request: &Message) -> Result<Family, Message> {
     if !methods.contains(&request.code()) {
         return refuse(Code::METHOD_NOT_ALLOWED, text); // [RFC7252 5.8]
     }
-    Ok(family)
+    match family {
+        // [PUBSUB 2.3.3]: what topics there are is told to those who may know them
+        Family::Discovery if request.query(&["rt"]).is_some_and(is_topic_type) => Ok(Family::Collection),
+        family => Ok(family),
+    }
+}
+
+/// Whether a resource type is that of topics, or of their data.
+fn is_topic_type(name: &str) -> bool {
+    name == CONFIGURATION_TYPE || name == TOPIC_DATA_TYPE
 }

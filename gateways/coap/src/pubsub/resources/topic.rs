@@ -23,22 +23,41 @@ impl PubSub {
             endpoint.respond(&request.reply_to, answer, now, out);
             return;
         }
-        let parsed = Operation::parse(&request.message, &self.config, &self.limits)
-            .and_then(|operation| Ok((operation, Identity::parse(&request.message)?)));
-        match parsed {
-            Ok((operation, identity)) => match self.session.admit(&identity) {
-                Admission::Proceed => self.perform(operation, request, endpoint, now, out),
-                Admission::Wait => self.wait(request, endpoint, now, out),
+        match Operation::parse(&request.message, &self.config, &self.limits) {
+            Ok(operation) => {
+                if let Some(request) = self.admit(request, endpoint, now, out) {
+                    self.perform(operation, request, endpoint, now, out);
+                }
+            }
+            Err(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
+        }
+    }
+
+    /// Gives a request back whose session is open; one that is not waits for it, or is refused.
+    pub(in crate::pubsub) fn admit(
+        &mut self,
+        request: Request,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Option<Request> {
+        let answer = match Identity::parse(&request.message) {
+            Ok(identity) => match self.session.admit(&identity) {
+                Admission::Proceed => return Some(request),
+                Admission::Wait => {
+                    self.wait(request, endpoint, now, out);
+                    return None;
+                }
                 Admission::Open => {
                     self.connect(identity, None, endpoint, now, out);
                     self.wait(request, endpoint, now, out);
+                    return None;
                 }
-                Admission::Refuse(why) => {
-                    let answer = Message::diagnostic(Code::UNAUTHORIZED, why);
-                    endpoint.respond(&request.reply_to, answer, now, out);
-                }
+                Admission::Refuse(why) => Message::diagnostic(Code::UNAUTHORIZED, why),
             },
-            Err(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
-        }
+            Err(answer) => answer,
+        };
+        endpoint.respond(&request.reply_to, answer, now, out);
+        None
     }
 }
