@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(seat.terms(world.now).unwrap().ends, short.ends);
         world.now += Duration::from_secs(10);
         assert_eq!((seat.terms(world.now), world.topics.find(short.id, world.now)), (None, None));
-        assert_eq!(world.topics.all(world.now), [long.clone()]);
+        assert_eq!(world.topics.all(world.now), std::slice::from_ref(&long));
         world.make("short", Properties::default(), None);
         assert!(world.topics.replace(&long, Properties::default(), None, world.now));
         world.now += Duration::from_secs(1_000);

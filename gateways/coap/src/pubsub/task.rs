@@ -78,6 +78,7 @@ impl Change {
 
 impl PubSub {
     /// Does what was asked for, as far as the client may.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
     pub(super) fn judged(
         &mut self,
         task: Task,

@@ -9,8 +9,8 @@ use bus::{ContentFormat, Limits, Outbox, Right, Topic};
 
 use super::Link;
 use crate::collection::{
-    CORE_PUBSUB, Configuration, DataLocation, LocationError, Properties, Property, PropertyError, PropertyFilter, TopicId,
-    data_path, decode_keys, is_representation, parse_data, parse_name,
+    CORE_PUBSUB, Configuration, DataLocation, LocationError, Properties, Property, PropertyError,
+    PropertyFilter, TopicId, data_path, decode_keys, is_representation, parse_data, parse_name,
 };
 use crate::pubsub::PubSub;
 use crate::pubsub::operation::IDENTITY;
