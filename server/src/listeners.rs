@@ -14,7 +14,7 @@ use crate::certificates::TlsProfiles;
 use crate::config::{
     Bind, Config, Listener, MAX_FRAME, MAX_HANDSHAKES, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE, Transport,
 };
-use crate::registry::Entry;
+use crate::registry::{Common, Entry};
 
 /// A listener of the configuration whose ports are ours.
 pub(crate) struct Open {
@@ -201,7 +201,7 @@ pub(crate) fn reachable(bound: SocketAddr) -> SocketAddr {
 
 impl Open {
     /// Takes clients in.
-    pub(crate) fn serve(self, config: &Config, broker: &Broker, stop: &Stop) -> Served {
+    pub(crate) fn serve(self, config: &Config, common: &Common, broker: &Broker, stop: &Stop) -> Served {
         let listener = &config.listeners.0[&*self.name];
         let limits = listener.limits.as_ref().unwrap_or(&config.limits);
         let web_socket = self.transport.is_web_socket().then(|| web_socket(listener, self.protocol, limits));
@@ -218,7 +218,7 @@ impl Open {
             web_socket,
             forwarders: listener.proxy_sources.clone().unwrap_or_default(),
         };
-        let protocol = (self.protocol.new)(config, limits.clone());
+        let protocol = (self.protocol.new)(config, limits.clone(), common);
         let label = protocol.label();
         let running =
             self.bound.serve(self.name.clone(), protocol, broker.clone(), offered, limits.clone(), stop);

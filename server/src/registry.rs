@@ -22,11 +22,23 @@ pub(crate) struct Entry {
     pub(crate) by_message: bool,
     /// The names by which a client of TLS may ask for it (ALPN); none where it is not asked for by name.
     pub(crate) alpn: &'static [&'static [u8]],
-    /// Makes it as configured, with the listener's limits.
-    pub(crate) new: fn(&Config, Limits) -> Arc<dyn Protocol>,
+    /// Makes it as configured, with the listener's limits and what it has in common with other listeners.
+    pub(crate) new: fn(&Config, Limits, &Common) -> Arc<dyn Protocol>,
     /// Lines of well-known clients to try it with, by transport. `HOST`, `PORT`, `ADDRESS` and `PATH` stand for the
     /// listener's, `CA` for the file with the local CA, and `EXE` for this program.
     pub(crate) examples: &'static [(Transport, &'static str)],
+}
+
+/// What the listeners of a protocol have in common.
+pub(crate) struct Common {
+    /// The topics that have a configuration.
+    topics: Arc<coap::Topics>,
+}
+
+impl Common {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self { topics: coap::Topics::new(&config.coap.topics) }
+    }
 }
 
 /// What carries a protocol that is a stream of bytes.
@@ -46,7 +58,7 @@ const PROTOCOLS: [Entry; 4] = [
         takes_text: false,
         by_message: false,
         alpn: &[],
-        new: |config, limits| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), limits)),
+        new: |config, limits, _| Arc::new(mqtt::Mqtt::new(config.mqtt.clone(), limits)),
         examples: &[
             (Transport::Tcp, "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v"),
             (Transport::Tcp, "mosquitto_pub -h HOST -p PORT -t demo/temperature -m 21.5"),
@@ -65,7 +77,7 @@ const PROTOCOLS: [Entry; 4] = [
         takes_text: false,
         by_message: false,
         alpn: &[],
-        new: |config, limits| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), limits)),
+        new: |config, limits, _| Arc::new(mqtt_sn::MqttSn::new(config.mqtt_sn.clone(), limits)),
         examples: &[(Transport::Udp, "mqtt_sn_pub -h HOST -p PORT -t demo/temperature -m 21.5")],
     },
     Entry {
@@ -76,9 +88,9 @@ const PROTOCOLS: [Entry; 4] = [
         takes_text: false,
         by_message: true,
         alpn: &[b"coap"],
-        new: |config, limits| {
+        new: |config, limits, common| {
             let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
-            Arc::new(lwm2m::Lwm2m::new(lwm2m, coap, limits))
+            Arc::new(lwm2m::Lwm2m::sharing(lwm2m, coap, limits, common.topics.clone()))
         },
         examples: &[
             (Transport::Udp, "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature"),
@@ -101,7 +113,7 @@ const PROTOCOLS: [Entry; 4] = [
         takes_text: true,
         by_message: false,
         alpn: &[],
-        new: |config, limits| Arc::new(stomp::Stomp::new(config.stomp.clone(), limits)),
+        new: |config, limits, _| Arc::new(stomp::Stomp::new(config.stomp.clone(), limits)),
         examples: &[(Transport::Tcp, "stomp -H HOST -P PORT -L demo/temperature")],
     },
 ];

@@ -21,6 +21,7 @@ use crate::http::{self, Operations, Phase};
 use crate::listeners::{self, Open};
 use crate::log::Logging;
 use crate::metrics::{Metrics, Reloads};
+use crate::registry::Common;
 use crate::reload::Parts;
 use crate::watch::Watch;
 use crate::{Source, banner, cli, files, reload, say};
@@ -101,7 +102,8 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
         let (overload, config) = (stop.overload().clone(), config.overload.clone());
         tokio::spawn(async move { overload.watch(config).await });
     }
-    let served = open.into_iter().map(|open| open.serve(config, &broker, &stop)).collect();
+    let common = Common::new(config);
+    let served = open.into_iter().map(|open| open.serve(config, &common, &broker, &stop)).collect();
     let (phase, reloads) = (Arc::new(Phase::default()), Arc::new(Reloads::default()));
     let metrics = Metrics::new(
         broker.clone(),
