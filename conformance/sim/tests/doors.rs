@@ -11,8 +11,8 @@ use broker::{
     Identity, Opened, Permission, Session,
 };
 use bus::{
-    Address, Connect, Event, Filter, Limits, Outbox, Peer, Protocol, Publish, Qos, Reason, SubscribeOptions,
-    Subscription, SubscriptionId, Topic, Transport,
+    Address, Connect, ContentFormat, Event, Filter, Limits, Outbox, Peer, Protocol, Publish, Qos, Reason,
+    SubscribeOptions, Subscription, SubscriptionId, Topic, Transport,
 };
 use coap::{Code, Message};
 use lwm2m::Lwm2m;
@@ -211,6 +211,13 @@ fn coap_ways() -> Vec<Way> {
         way("CoAP DELETE", to(Code::DELETE, &["ps", "t"])),
         way("CoAP GET", to(Code::GET, &["ps", "secret"])),
         way("CoAP observe", to(Code::GET, &["ps", "secret"]).with_observe(0)),
+        // {0: "t", 2: "core.ps.data", 3: 0, 8: h'78'}
+        way(
+            "CoAP topic creation",
+            to(Code::POST, &["pubsub"])
+                .with_content_format(ContentFormat(606))
+                .with_payload(b"\xA4\x00\x61t\x02\x6Ccore.ps.data\x03\x00\x08\x41x".to_vec()),
+        ),
         way("LwM2M registration", register.with_payload("</3/0>")),
     ]
 }
