@@ -24,6 +24,9 @@ pub struct Settings {
     pub connection_id_length: usize,
     /// How many sessions there may be.
     pub sessions: usize,
+    /// How many sessions may be unparked at once; beyond it those are parked early that are silent for longest. It means
+    /// nothing where none is ever parked.
+    pub live_sessions: usize,
     /// How many handshakes may be under way at once.
     pub half_open: usize,
     /// How long a handshake may take.
@@ -37,7 +40,7 @@ pub struct Settings {
     /// For how long after a handshake a client may resume its session without proving its identity again; zero for
     /// never.
     pub resumption: Duration,
-    /// The longest datagram that handshakes and records may make, in bytes; at least 256.
+    /// The longest datagram that a handshake makes, in bytes; at least 256. Later ones are as long as what is sent.
     pub mtu: usize,
 }
 
@@ -82,11 +85,12 @@ impl Default for Settings {
             cipher_suites: Vec::new(),
             connection_id_length: 8,
             sessions: 1_000_000,
+            live_sessions: 10_000,
             half_open: 1_000,
             handshake_timeout: Duration::from_secs(30),
             retransmission: Retransmission::default(),
             park_after: Some(Duration::from_secs(60)),
-            idle_timeout: None,
+            idle_timeout: Some(Duration::from_secs(7 * 24 * 3_600)),
             resumption: Duration::from_secs(24 * 3_600),
             mtu: 1_280,
         }

@@ -1,0 +1,136 @@
+//! What a configuration's callbacks know: keys, what may be resumed, whom to trust, and notes of the handshake.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dtls::{ClientCertificate, Keys};
+use mbedtls_rs_sys as sys;
+use ring::digest;
+use zeroize::Zeroizing;
+
+use super::{Failure, callbacks, check};
+use crate::random;
+use crate::resumption::{Resumable, Resumption};
+
+/// What a configuration's callbacks need. C has a pointer to it, and uses it only while a context of the
+/// configuration is called.
+pub(super) struct Hooks {
+    pub(super) keys: Option<Arc<dyn Keys>>,
+    pub(super) resumption: Option<Rc<Resumption>>,
+    pub(super) client_certificate: ClientCertificate,
+    /// The CAs and revocation lists, which are the configuration's.
+    pub(super) trust: (*mut sys::mbedtls_x509_crt, *mut sys::mbedtls_x509_crl),
+    /// What the callbacks note of the context that is being called.
+    pub(super) notes: RefCell<Notes>,
+    pub(super) now: Cell<Instant>,
+}
+
+/// What callbacks note of one handshake.
+#[derive(Default)]
+pub(crate) struct Notes {
+    /// The identity that the peer claims, and what its key is.
+    pub(crate) key: Option<(Arc<str>, [u8; 32])>,
+    /// The identity that the peer claims and that has no key.
+    pub(crate) unknown: Option<String>,
+    /// The server name that the peer asks for.
+    pub(crate) server_name: Option<Arc<str>>,
+    /// What is wrong with the peer's certificate, as bits.
+    pub(crate) flags: u32,
+    /// Whether it resumes an earlier session.
+    pub(crate) resumed: bool,
+}
+
+/// The longest part of a foreign text that is kept for a log.
+const TOLD: usize = 64;
+
+impl Hooks {
+    /// The key of an identity. One that is not known gets a key that nobody has, so that the peer cannot tell that
+    /// from a wrong key. [RFC4279 2]
+    pub(super) fn key(&self, identity: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        let notes = &mut *self.notes.borrow_mut();
+        // [RFC4279 5.1] An identity is UTF-8.
+        let named = std::str::from_utf8(identity).ok();
+        let known = named.and_then(|name| self.keys.as_ref()?.key(name).map(|key| (name, key)));
+        if let Some((name, key)) = known {
+            notes.key = Some((name.into(), digest_of(key.bytes())));
+            return Some(Zeroizing::new(key.bytes().to_vec()));
+        }
+        let told = String::from_utf8_lossy(identity).chars().take(TOLD).collect();
+        notes.unknown = Some(told);
+        random::bytes::<32>().ok().map(|key| Zeroizing::new(key.to_vec()))
+    }
+
+    /// Whether a session that a peer resumes would be let in today.
+    fn permits(&self, resumable: &Resumable) -> bool {
+        let Some((identity, digest)) = &resumable.key else { return true };
+        let key = self.keys.as_ref().and_then(|keys| keys.key(identity));
+        key.is_some_and(|key| digest_of(key.bytes()) == *digest)
+    }
+
+    /// The session, as bytes that can be resumed from.
+    pub(super) fn resumable(&self, session: *const sys::mbedtls_ssl_session) -> Option<Resumable> {
+        let mut length = 0;
+        // SAFETY: `session` is the live session that C gave to the callback; without a buffer only the length is told.
+        unsafe { sys::mbedtls_ssl_session_save(session, std::ptr::null_mut(), 0, &mut length) };
+        let mut bytes = Zeroizing::new(vec![0; length]);
+        // SAFETY: as above, and the buffer is as long as is said.
+        let code =
+            unsafe { sys::mbedtls_ssl_session_save(session, bytes.as_mut_ptr(), bytes.len(), &mut length) };
+        (code == 0).then_some(())?;
+        bytes.truncate(length);
+        let notes = self.notes.borrow();
+        notes.unknown.is_none().then(|| Resumable { key: notes.key.clone(), session: bytes })
+    }
+
+    /// Loads a session that is resumed, if it would be let in today.
+    pub(super) fn resume(
+        &self,
+        resumable: &Resumable,
+        session: *mut sys::mbedtls_ssl_session,
+    ) -> Result<(), Failure> {
+        let gone = Failure(sys::MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED);
+        if !self.permits(resumable) {
+            return Err(gone);
+        }
+        let bytes = &resumable.session;
+        // SAFETY: `session` is an initialised session that C gave to the callback and frees, whatever is loaded.
+        let code = unsafe { sys::mbedtls_ssl_session_load(session, bytes.as_ptr(), bytes.len()) };
+        check(code)?;
+        // SAFETY: the session was loaded, so that the pointer is null or a certificate chain of its own.
+        let certificate = unsafe { (*session).private_peer_cert };
+        let must = self.client_certificate == ClientCertificate::Required && resumable.key.is_none();
+        match certificate.is_null() {
+            true if must => return Err(gone),
+            true => {}
+            false => self.verify(certificate)?,
+        }
+        let notes = &mut *self.notes.borrow_mut();
+        (notes.key, notes.resumed) = (resumable.key.clone(), true);
+        Ok(())
+    }
+
+    fn verify(&self, certificate: *mut sys::mbedtls_x509_crt) -> Result<(), Failure> {
+        let mut flags = 0;
+        // SAFETY: the chain is that of a live session; CAs and lists are the configuration's, which outlives its hooks;
+        // the callback takes no data.
+        let code = unsafe {
+            sys::mbedtls_x509_crt_verify(
+                certificate,
+                self.trust.0,
+                self.trust.1,
+                std::ptr::null(),
+                &mut flags,
+                Some(callbacks::dates),
+                std::ptr::null_mut(),
+            )
+        };
+        check(code)
+    }
+}
+
+fn digest_of(key: &[u8]) -> [u8; 32] {
+    let digest = digest::digest(&digest::SHA256, key);
+    digest.as_ref().try_into().unwrap_or_default()
+}

@@ -1,0 +1,117 @@
+use dtls::{ClientCertificate, EngineError, Proof, Refusal, SessionEvent, Settings};
+
+use super::world::{Authority, TestKeys, World, dev1};
+use crate::engine::MbedEngine;
+use crate::ffi::testing::Wishes;
+
+fn settings(authority: &Authority, client_certificate: ClientCertificate) -> Settings {
+    Settings {
+        certificate: Some(authority.issue("server")),
+        client_ca: vec![authority.pem.clone()],
+        client_certificate,
+        ..Settings::default()
+    }
+}
+
+/// The proof of a client's handshake, or why it was refused.
+fn outcome(world: &mut World, wishes: &Wishes) -> Result<Proof, Refusal> {
+    let mut peer = world.peer("192.0.2.1:1000", wishes);
+    world.settle(&mut peer);
+    match std::mem::take(&mut world.events).pop() {
+        Some(SessionEvent::Opened { identity, .. }) => Ok(identity.proof.clone()),
+        Some(SessionEvent::Refused { refusal, .. }) => Err(refusal),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_client_must_have_a_certificate_where_one_is_required() {
+    let (authority, stranger) = (Authority::new("CA"), Authority::new("Stranger"));
+    let mut world = World::new(&settings(&authority, ClientCertificate::Required));
+    let wishes = Wishes { ca: Some(authority.pem.clone()), ..Wishes::default() };
+    let with = |certificate| Wishes { certificate: Some(certificate), ..wishes.clone() };
+    let refused = |why: &str| Err(Refusal::Certificate(why.to_owned()));
+    assert!(matches!(outcome(&mut world, &with(authority.issue("device"))), Ok(Proof::Certificate(_))));
+    assert_eq!(outcome(&mut world, &wishes), refused("there is none"));
+    let untrusted = outcome(&mut world, &with(stranger.issue("device")));
+    assert_eq!(untrusted, refused("it is not from a CA that is trusted"));
+    assert_eq!(outcome(&mut world, &with(authority.expired("device"))), refused("it has expired"));
+}
+
+#[test]
+fn a_client_may_have_none_where_it_is_optional_but_no_bad_one() {
+    let (authority, stranger) = (Authority::new("CA"), Authority::new("Stranger"));
+    let mut world = World::new(&settings(&authority, ClientCertificate::Optional));
+    let wishes = Wishes { ca: Some(authority.pem.clone()), ..Wishes::default() };
+    let with = |certificate| Wishes { certificate: Some(certificate), ..wishes.clone() };
+    assert_eq!(outcome(&mut world, &wishes), Ok(Proof::Nothing));
+    assert!(matches!(outcome(&mut world, &with(authority.issue("device"))), Ok(Proof::Certificate(_))));
+    for bad in [stranger.issue("device"), authority.expired("device")] {
+        assert!(matches!(outcome(&mut world, &with(bad)), Err(Refusal::Certificate(_))));
+    }
+}
+
+#[test]
+fn a_certificate_is_looked_at_again_when_its_session_is_resumed() {
+    let authority = Authority::new("CA");
+    let mut world = World::new(&settings(&authority, ClientCertificate::Required));
+    let wishes = Wishes {
+        ca: Some(authority.pem.clone()),
+        certificate: Some(authority.issue("device")),
+        ..Wishes::default()
+    };
+    let (peer, _) = world.open("192.0.2.1:1000", &wishes);
+    let back = peer.ticket();
+    let mut peer = world.resuming("192.0.2.1:2000", &wishes, Some(&back));
+    world.settle(&mut peer);
+    assert!(peer.is_open);
+    use dtls::Engine;
+    assert_eq!(world.engine.counts().resumed, 1);
+    // The CA is not trusted any more.
+    let other = Authority::new("Other");
+    let changed =
+        Settings { client_ca: vec![other.pem], ..settings(&authority, ClientCertificate::Required) };
+    world.engine.reconfigure(&changed).unwrap();
+    let mut peer = world.resuming("192.0.2.1:3000", &wishes, Some(&back));
+    world.settle(&mut peer);
+    assert_eq!(world.engine.counts().resumed, 1);
+    assert!(matches!(
+        world.events.last(),
+        Some(SessionEvent::Refused { refusal: Refusal::Certificate(_), .. })
+    ));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let authority = Authority::new("CA");
+    let refused = |settings: Settings| {
+        MbedEngine::new(&settings, std::time::Instant::now()).err().expect("it is refused")
+    };
+    let good = settings(&authority, ClientCertificate::Required);
+    assert_eq!(refused(Settings::default()), EngineError::NothingToShow);
+    assert_eq!(refused(Settings { client_ca: Vec::new(), ..good.clone() }), EngineError::NoClientCa);
+    let ca = Settings { client_ca: vec![b"none".to_vec()], ..good.clone() };
+    assert!(matches!(refused(ca), EngineError::ClientCa(_)));
+    let mut other = good.clone();
+    other.certificate.as_mut().unwrap().key = authority.issue("other").key;
+    assert!(matches!(refused(other), EngineError::PrivateKey(_)));
+    let mut none = good.clone();
+    none.certificate.as_mut().unwrap().chain = b"-----BEGIN CERTIFICATE-----\n".to_vec();
+    assert!(matches!(refused(none), EngineError::Certificate(_)));
+    let suites = |name: &str| vec![name.to_owned()];
+    let unknown = Settings { cipher_suites: suites("TLS_NULL_WITH_NULL_NULL"), ..good.clone() };
+    assert!(matches!(refused(unknown), EngineError::UnknownSuite(..)));
+    let useless = Settings { cipher_suites: suites("TLS_PSK_WITH_AES_128_CCM_8"), ..good.clone() };
+    assert!(matches!(refused(useless), EngineError::NoSuite(_)));
+    assert!(matches!(refused(Settings { connection_id_length: 33, ..good }), EngineError::Range(..)));
+}
+
+#[test]
+fn a_key_is_enough_where_certificates_are_required() {
+    let authority = Authority::new("CA");
+    let psk: std::sync::Arc<TestKeys> = TestKeys::with(&["dev1"]);
+    let both = Settings { psk: Some(psk), ..settings(&authority, ClientCertificate::Required) };
+    let mut world = World::new(&both);
+    let wishes = Wishes { suite: Some("TLS_PSK_WITH_AES_128_CCM_8"), ..dev1() };
+    assert_eq!(outcome(&mut world, &wishes), Ok(Proof::Key("dev1".into())));
+}

@@ -1,0 +1,9 @@
+//! An engine and clients of the same library, in one process and under one clock that the test turns.
+
+mod abuse;
+mod certificates;
+mod handshakes;
+mod lifetimes;
+mod memory;
+mod streams;
+mod world;
