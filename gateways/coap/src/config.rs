@@ -29,6 +29,14 @@ pub struct Config {
     /// most 16KB with DTLS, and 1152B where datagrams must not be fragmented.
     #[serde(with = "units::size")]
     pub largest_message: usize,
+    /// The largest body that is taken or sent in blocks (RFC 7959); never more than `limits.packet`.
+    #[serde(with = "units::size")]
+    pub largest_body: usize,
+    /// The largest block of a body: 16, 32, 64, 128, 256, 512 or 1024 bytes.
+    #[serde(with = "units::size")]
+    pub block: usize,
+    /// How many bodies of one peer may be under way in blocks, in each direction, at least 1.
+    pub transfers: usize,
     /// The longest token taken from a peer, 8 to 65,804 bytes (RFC 8974); a longer one is 4.00, and with 8 a format
     /// error.
     pub longest_token: usize,
@@ -78,6 +86,9 @@ impl Default for Config {
             observer_check: DAY,
             confirm_after: 32,
             largest_message: 64 << 10,
+            largest_body: 4 << 20,
+            block: 1 << 10,
+            transfers: 4,
             longest_token: 64,
             topics: TopicsConfig::default(),
             transmission: Transmission::default(),

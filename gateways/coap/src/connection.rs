@@ -80,11 +80,12 @@ impl CoapConnection {
     fn take(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) {
         match incoming {
             Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
+            Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
             Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
             Incoming::Reset { exchange } if self.silence.is_settled_by(exchange) => {}
             Incoming::Reset { exchange } => drop(self.pubsub.reset(exchange, &mut self.endpoint, out)),
             // Nothing is asked of the peer that it could answer.
-            Incoming::Response { .. } | Incoming::Notification { .. } => {}
+            Incoming::Response { .. } | Incoming::Notification { .. } | Incoming::Failed { .. } => {}
         }
     }
 }

@@ -8,6 +8,12 @@ use crate::{Message, Token};
 pub enum Incoming {
     /// A request, to be answered with [`Endpoint::respond`] now or later.
     Request(Request),
+    /// The first of the blocks that a request comes in. It is answered; the whole request follows if the peer goes
+    /// on.
+    Begin {
+        /// The request without its payload.
+        head: Message,
+    },
     /// The answer to our request. If both have the Observe option, notifications follow.
     Response {
         /// What [`Endpoint::request`] returned.
@@ -26,6 +32,13 @@ pub enum Incoming {
     Acknowledged {
         /// What was sent.
         exchange: ExchangeId,
+    },
+    /// The answer to our request cannot be had whole. The exchange is over.
+    Failed {
+        /// What [`Endpoint::request`] returned.
+        exchange: ExchangeId,
+        /// Why.
+        reason: &'static str,
     },
     /// The peer does not want our message, is alive (after [`Endpoint::ping`]), or answered with a critical
     /// option that is unknown. The exchange is over.

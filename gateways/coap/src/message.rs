@@ -27,9 +27,10 @@ pub enum Kind {
 /// The packet is that of `coap-lite`; what it lets through and RFC 7252 does not is refused before it is asked.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
-    /// Its own token is set if it is short, since it knows no others; its own payload is always empty.
+    /// Its own payload is always empty.
     packet: Packet,
-    token: Token,
+    /// The token, if it is longer than the packet's can be.
+    long_token: Option<Box<Token>>,
     payload: Bytes,
 }
 
@@ -60,12 +61,12 @@ impl Message {
         packet.header.set_version(1);
         packet.header.set_type(kind.to_type());
         packet.header.code = MessageClass::from(code.0);
-        Self { packet, token: Token::default(), payload: Bytes::new() }
+        Self { packet, long_token: None, payload: Bytes::new() }
     }
 
     fn from_packet(mut packet: Packet) -> Self {
         let payload = std::mem::take(&mut packet.payload).into();
-        Self { token: Token::new(packet.get_token()), packet, payload }
+        Self { packet, long_token: None, payload }
     }
 
     /// Reads a datagram. Options are not judged here, except that their shape is right.
@@ -100,13 +101,13 @@ impl Message {
     /// The bytes of the datagram.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = self.packet.to_bytes_unlimited().unwrap_or_default();
-        if self.token.len() > Token::SHORT {
-            let (field, extended) = self.token.length_field();
+        if let Some(token) = &self.long_token {
+            let (field, extended) = token.length_field();
             if let Some(first) = bytes.first_mut() {
                 *first = *first & 0xF0 | field;
             }
             let header = bytes.len().min(4);
-            bytes.splice(header..header, extended.into_iter().chain(self.token.as_slice().iter().copied()));
+            bytes.splice(header..header, extended.into_iter().chain(token.as_slice().iter().copied()));
         }
         self.write_payload(&mut bytes);
         bytes
@@ -135,9 +136,9 @@ impl Message {
     }
 
     fn set_token(&mut self, token: Token) {
-        let short = if token.len() <= Token::SHORT { token.as_slice() } else { &[] };
-        self.packet.set_token(short.to_vec());
-        self.token = token;
+        let is_short = token.len() <= Token::SHORT;
+        self.packet.set_token(if is_short { token.as_slice().to_vec() } else { Vec::new() });
+        self.long_token = (!is_short).then(|| Box::new(token));
     }
 
     /// What it is to the message layer.
@@ -168,7 +169,10 @@ impl Message {
 
     /// The token.
     pub fn token(&self) -> Token {
-        self.token.clone()
+        match &self.long_token {
+            Some(token) => Token::clone(token),
+            None => Token::new(self.packet.get_token()),
+        }
     }
 
     /// The payload, empty if there is none.
@@ -263,6 +267,12 @@ impl Message {
     /// The same with one more option.
     pub fn with_option(mut self, number: OptionNumber, value: impl Into<Vec<u8>>) -> Self {
         self.packet.add_option(CoapOption::from(number.0), value.into());
+        self
+    }
+
+    /// The same without the options of this number.
+    pub(crate) fn without(mut self, number: OptionNumber) -> Self {
+        self.packet.clear_option(CoapOption::from(number.0));
         self
     }
 

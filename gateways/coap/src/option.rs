@@ -17,13 +17,18 @@ impl OptionNumber {
     pub const URI_QUERY: Self = Self(15);
     pub const HOP_LIMIT: Self = Self(16);
     pub const ACCEPT: Self = Self(17);
+    pub const Q_BLOCK1: Self = Self(19);
     pub const LOCATION_QUERY: Self = Self(20);
     pub const BLOCK2: Self = Self(23);
     pub const BLOCK1: Self = Self(27);
     pub const SIZE2: Self = Self(28);
+    pub const Q_BLOCK2: Self = Self(31);
     pub const PROXY_URI: Self = Self(35);
     pub const PROXY_SCHEME: Self = Self(39);
     pub const SIZE1: Self = Self(60);
+    pub const ECHO: Self = Self(252);
+    pub const NO_RESPONSE: Self = Self(258);
+    pub const REQUEST_TAG: Self = Self(292);
 }
 
 /// What a known option may look like.
@@ -40,7 +45,7 @@ const fn define(number: u16, repeatable: bool, text: bool, shortest: usize, long
 }
 
 /// The options this crate knows. OSCORE (9) is not among them, so that a protected request is refused.
-const KNOWN: [Definition; 20] = [
+const KNOWN: [Definition; 23] = [
     define(1, true, false, 0, 8),      // If-Match
     define(3, false, true, 1, 255),    // Uri-Host
     define(4, true, false, 1, 8),      // ETag
@@ -61,12 +66,20 @@ const KNOWN: [Definition; 20] = [
     define(35, false, true, 1, 1_034), // Proxy-Uri
     define(39, false, true, 1, 255),   // Proxy-Scheme
     define(60, false, false, 0, 4),    // Size1
+    define(252, false, false, 1, 40),  // Echo
+    define(258, false, false, 0, 1),   // No-Response
+    define(292, true, false, 0, 8),    // Request-Tag
 ];
 
 impl OptionNumber {
     /// Whether a message with this option must be rejected by whoever does not know it [RFC7252 5.4.6].
     pub const fn is_critical(self) -> bool {
         self.0 & 1 == 1
+    }
+
+    /// Whether requests that differ in it alone are the same to a cache [RFC7252 5.4.2].
+    pub(crate) const fn is_no_cache_key(self) -> bool {
+        self.0 & 0x1E == 0x1C
     }
 
     /// Whether an option of this number may have `value`, standing behind `before` others of the same

@@ -292,7 +292,8 @@ fn one_confirmable_message_is_on_its_way_at_a_time() {
 #[test]
 fn a_message_that_fits_no_datagram_is_not_sent() {
     let mut device = Device::new();
-    let large = Message::request(Code::PUT).with_payload(vec![0; 1_152]);
+    let level = "x".repeat(255);
+    let large = Message::request(Code::PUT).with_path([level.as_str(); 5]);
     assert_eq!(device.act(|endpoint, now, out| endpoint.request(large, now, out)), Err(SendError::TooLarge));
     assert!(device.endpoint.can_send() && device.endpoint.deadline().is_none());
 }

@@ -255,7 +255,7 @@ fn a_message_of_another_format_than_accepted_ends_the_observation() {
 
 #[test]
 fn a_message_that_fits_no_datagram_is_rejected_and_the_observation_goes_on() {
-    let mut bench = bench_with(Config { largest_message: 100, ..Config::default() });
+    let mut bench = bench_with(Config { largest_message: 36, ..Config::default() });
     let id = observing(&mut bench, 1, b"t", "ps/a");
     bench.deliver(delivery(7, id, "a", &"x".repeat(100), Qos::AtLeastOnce, bench.now));
     assert_eq!(bench.acks, [(DeliveryId::new(7).unwrap(), Ack::Reject(Reason::PacketTooLarge))]);

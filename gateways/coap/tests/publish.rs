@@ -172,15 +172,12 @@ fn a_request_that_means_nothing_is_refused_before_a_session_is_opened() {
 #[test]
 fn an_option_that_cannot_be_honoured_is_refused() {
     let plain = || request(Kind::Confirmable, Code::PUT, 1, b"t", "ps/a");
-    let cases: [(Message, Code); 9] = [
+    let cases: [(Message, Code); 6] = [
         (plain().with_option(OptionNumber(9), ""), Code::BAD_OPTION),
         (plain().with_option(OptionNumber(65_001), "x"), Code::BAD_OPTION),
         (plain().with_accept(ContentFormat::JSON).with_accept(ContentFormat::CBOR), Code::BAD_OPTION),
         (plain().with_option(OptionNumber::URI_PATH, b"\xFF".to_vec()), Code::BAD_OPTION),
         (plain().with_option(OptionNumber::IF_NONE_MATCH, ""), Code::BAD_OPTION),
-        (plain().with_uint(OptionNumber::BLOCK1, 0x0E), Code::BAD_OPTION),
-        (plain().with_uint(OptionNumber::BLOCK1, 0x16), Code::BAD_OPTION),
-        (plain().with_uint(OptionNumber::BLOCK2, 0x16), Code::BAD_OPTION),
         (plain().with_option(OptionNumber::PROXY_URI, "coap://elsewhere/"), Code::PROXYING_NOT_SUPPORTED),
     ];
     for (message, code) in cases {
@@ -215,19 +212,21 @@ fn a_body_in_one_block_is_taken_and_a_small_answer_serves_who_asks_for_a_block()
     bench.reply(ticket, Reply::Published { matched: 0 });
     let answer = sent(&mut bench);
     assert_eq!((answer.code(), answer.uint(OptionNumber::BLOCK1)), (Code::CHANGED, Some(6)));
-    for (id, size, code) in [(2, 16, Code::CONTENT), (3, 17, Code::BAD_OPTION)] {
-        let get = request(Kind::Confirmable, Code::GET, id, b"t", "ps/a").with_uint(OptionNumber::BLOCK2, 0);
-        bench.receive(&get.encode());
-        let (ticket, _) = bench.request();
-        let message = harness::message("a", &"x".repeat(size), Qos::AtMostOnce, bench.now);
-        bench.reply(ticket, Reply::Read(Some(message)));
-        assert_eq!(sent(&mut bench).code(), code);
-    }
+    let get = request(Kind::Confirmable, Code::GET, 2, b"t", "ps/a").with_uint(OptionNumber::BLOCK2, 0);
+    bench.receive(&get.encode());
+    let (ticket, _) = bench.request();
+    bench.reply(
+        ticket,
+        Reply::Read(Some(harness::message("a", "16 bytes of body", Qos::AtMostOnce, bench.now))),
+    );
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), answer.uint(OptionNumber::BLOCK2)), (Code::CONTENT, Some(0)));
+    assert_eq!(answer.payload(), b"16 bytes of body");
 }
 
 #[test]
 fn an_answer_that_fits_no_datagram_says_so() {
-    let mut bench = bench_with(Config { largest_message: 100, ..Config::default() });
+    let mut bench = bench_with(Config { largest_message: 36, ..Config::default() });
     bench.receive(&con(Code::GET, 1, b"t", "ps/a"));
     accept(&mut bench);
     let (ticket, _) = bench.request();

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{Ack, Connection, Event, Outbox, Peer, ProtocolError, Reason, SubscriptionId, Ticket};
-use coap::{Block, Endpoint, Incoming, PubSub, ReplyTo, Silence};
+use coap::{Endpoint, Incoming, PubSub, ReplyTo, Silence};
 
 use crate::Shared;
 use crate::device::{Device, Turn};
-use crate::upload::Upload;
 
 mod registering;
 
@@ -22,7 +21,6 @@ pub(crate) struct Lwm2mConnection {
     pubsub: PubSub,
     silence: Silence,
     state: State,
-    upload: Upload,
     seed: u64,
     /// How many registrations there were, so that no two have one location.
     registrations: u64,
@@ -35,23 +33,15 @@ enum State {
     /// The broker was asked to open the device's session.
     Connecting {
         device: Box<Device>,
-        asker: Asker,
+        asker: ReplyTo,
     },
     /// The broker was asked for the device's commands.
     Subscribing {
         device: Box<Device>,
-        asker: Asker,
+        asker: ReplyTo,
         session_present: bool,
     },
     Registered(Box<Device>),
-}
-
-/// Whom a registration is answered to.
-#[derive(Clone)]
-struct Asker {
-    reply_to: ReplyTo,
-    /// The last block of the request, if it came in blocks.
-    block: Option<Block>,
 }
 
 const CONNECT: Ticket = Ticket(0);
@@ -67,7 +57,6 @@ impl Lwm2mConnection {
             pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone(), topics.clone()),
             silence: Silence::new(coap, limits),
             state: State::Unregistered,
-            upload: Upload::default(),
             seed: peer.seed,
             registrations: 0,
             shared,
@@ -81,6 +70,11 @@ impl Lwm2mConnection {
                 self.handle_request(request, now, out)
             }
             Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
+            Incoming::Begin { head } if is_lwm2m(&head) => {}
+            Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
+            Incoming::Failed { exchange, reason } => {
+                self.on_device(now, out, |device, turn| device.failed(exchange, reason, turn));
+            }
             Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
             Incoming::Reset { exchange } => {
                 let known = self.silence.is_settled_by(exchange)

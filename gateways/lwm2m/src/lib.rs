@@ -18,8 +18,6 @@ mod model;
 mod path;
 mod protocol;
 mod registration;
-mod transfer;
-mod upload;
 mod value;
 
 pub use config::{Config, Topics};

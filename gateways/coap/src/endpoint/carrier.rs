@@ -4,6 +4,7 @@ use bus::{Outbox, ProtocolError, Reason};
 
 use super::Turn;
 use super::datagram::Datagram;
+use super::stations::blocks::Room;
 use super::stream::{Stream, Taken};
 use crate::{ExchangeId, Message, ReplyTo, SendError};
 
@@ -19,7 +20,7 @@ use crate::{ExchangeId, Message, ReplyTo, SendError};
 ///   of an answer to nothing the carrier tells the peer as its standard says.
 /// - A request of ours is entered by [`Matching::begin`](super::matching::Matching::begin). What the peer leaves
 ///   unacknowledged for good is told by [`Carrier::expire`], and is nobody's any more.
-/// - A message that is larger than [`Carrier::largest`] is refused, or, if it is an answer, becomes 5.00.
+/// - A message that is larger than [`Carrier::room`] says is refused, or, if it is an answer, becomes 5.00.
 /// - What waits to be sent has a bound; beyond it [`SendError::Full`] is the answer.
 #[derive(Debug)]
 pub(crate) enum Carrier {
@@ -89,11 +90,13 @@ impl Carrier {
         }
     }
 
-    /// How large a message may be, header and token included.
-    pub(crate) fn largest(&self) -> usize {
+    /// How large a message may be, header and token included, and when a body goes in blocks.
+    pub(crate) fn room(&self) -> Room {
         match self {
-            Self::Datagram(datagram) => datagram.largest(),
-            Self::Stream(stream) => stream.largest(),
+            Self::Datagram(datagram) => {
+                Room { bytes: datagram.largest(), eager: true, bert: false, takes_bert: false }
+            }
+            Self::Stream(stream) => stream.room(),
         }
     }
 

@@ -6,7 +6,8 @@ use bus::{Limits, Outbox};
 use super::Turn;
 use super::received::{PER_MESSAGE, Received, State};
 use crate::{
-    Code, DecodeError, ExchangeId, Incoming, Kind, Message, ReplyTo, Request, SendError, Token, Transmission,
+    Code, Config, DecodeError, ExchangeId, Incoming, Kind, Message, ReplyTo, Request, SendError, Token,
+    Transmission,
 };
 
 /// The largest body of a UDP datagram over IPv4.
@@ -59,17 +60,10 @@ struct InFlight {
 }
 
 impl Datagram {
-    /// The message layer of a peer whose first message of ours has this id, and that is sent at most `largest`
-    /// bytes; more than a UDP datagram holds is cut to that.
-    pub(crate) fn new(
-        next_id: u16,
-        transmission: Transmission,
-        limits: &Limits,
-        largest: usize,
-        longest_token: usize,
-    ) -> Self {
+    /// The message layer of a peer whose first message of ours has this id.
+    pub(crate) fn new(next_id: u16, config: &Config, limits: &Limits) -> Self {
         Self {
-            transmission,
+            transmission: config.transmission.clone(),
             next_id,
             received: Received::new(limits.packet.max(limits.outstanding.saturating_mul(PER_MESSAGE))),
             unacknowledged: VecDeque::new(),
@@ -78,8 +72,8 @@ impl Datagram {
             unconfirmed: VecDeque::new(),
             most_outstanding: limits.outstanding.max(1),
             most_queued: usize::from(limits.send_window.max(1)),
-            longest_token,
-            largest: largest.min(LARGEST_DATAGRAM),
+            longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
+            largest: config.largest_message.min(LARGEST_DATAGRAM),
         }
     }
 
@@ -149,10 +143,13 @@ impl Datagram {
         response.address(kind, id, to.token.clone());
         let mut datagram = response.encode();
         if datagram.len() > self.largest {
-            let text = "The answer does not fit into a datagram, and block-wise transfer is not offered.";
+            let text = "The answer does not fit into a datagram.";
             let mut failure = Message::diagnostic(Code::INTERNAL_SERVER_ERROR, text);
             failure.address(kind, id, to.token.clone());
             datagram = failure.encode();
+            if datagram.len() > self.largest {
+                datagram = failure.with_payload("").encode();
+            }
         }
         match kind {
             Kind::Acknowledgement => {

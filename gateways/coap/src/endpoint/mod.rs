@@ -12,12 +12,13 @@ use std::time::Instant;
 use bus::{Carrier as Way, Chance, Limits, Outbox, Peer, ProtocolError, Reason, Transport};
 
 use crate::stream::Framing;
-use crate::{Config, ExchangeId, Incoming, Message, ReplyTo, SendError, Token, Transmission};
+use crate::{Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token, Transmission};
 use carrier::Carrier;
 use datagram::Datagram;
 use matching::Matching;
 pub(crate) use stations::Passed;
-use stations::{Stations, Upward};
+use stations::Stations;
+use stations::blocks::{Step, Upward};
 use stream::Stream;
 
 /// One peer's exchanges, in both directions: whoever uses it sees whole requests and whole answers.
@@ -49,36 +50,30 @@ impl Endpoint {
                 _ => Framing::Tcp,
             };
             let stream = Stream::new(framing, config, limits);
-            return Self::over(Carrier::Stream(Box::new(stream)), Chance::new(peer.seed), limits);
+            return Self::over(Carrier::Stream(Box::new(stream)), Chance::new(peer.seed), config, limits);
         }
-        let Config { transmission, largest_message, longest_token, .. } = config;
-        Self::over_datagrams(peer.seed, transmission.clone(), limits, *largest_message, *longest_token)
+        Self::over_datagrams(peer.seed, config, limits)
     }
 
     /// The endpoint for a peer with this seed, whose datagrams are at most `largest` bytes; more than a UDP
     /// datagram holds is cut to that.
     pub fn new(seed: u64, transmission: Transmission, limits: &Limits, largest: usize) -> Self {
-        Self::over_datagrams(seed, transmission, limits, largest, Token::SHORT)
+        let longest_token = Token::SHORT;
+        let config = Config { transmission, largest_message: largest, longest_token, ..Config::default() };
+        Self::over_datagrams(seed, &config, limits)
     }
 
-    fn over_datagrams(
-        seed: u64,
-        transmission: Transmission,
-        limits: &Limits,
-        largest: usize,
-        longest_token: usize,
-    ) -> Self {
+    fn over_datagrams(seed: u64, config: &Config, limits: &Limits) -> Self {
         let mut chance = Chance::new(seed);
-        let longest_token = longest_token.clamp(Token::SHORT, Token::LONGEST);
-        let datagram = Datagram::new(chance.next() as u16, transmission, limits, largest, longest_token);
-        Self::over(Carrier::Datagram(Box::new(datagram)), chance, limits)
+        let datagram = Datagram::new(chance.next() as u16, config, limits);
+        Self::over(Carrier::Datagram(Box::new(datagram)), chance, config, limits)
     }
 
-    fn over(carrier: Carrier, chance: Chance, limits: &Limits) -> Self {
+    fn over(carrier: Carrier, chance: Chance, config: &Config, limits: &Limits) -> Self {
         Self {
             carrier,
             matching: Matching::new(usize::from(limits.send_window.max(1)), limits.subscriptions),
-            stations: Stations::default(),
+            stations: Stations::new(config, limits),
             chance,
         }
     }
@@ -107,18 +102,105 @@ impl Endpoint {
         self.take(datagram, now, out).ok()??.1
     }
 
-    /// Takes what the carrier brings past the stations.
+    /// Takes what the carrier gave through the stations.
     fn rise(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+        let asking = &mut self.stations.asking;
         match incoming {
-            Incoming::Request(request) => match self.stations.admit(request) {
-                Upward::Pass(request) => Some(Incoming::Request(request)),
-                Upward::Answer(request, answer) => {
-                    self.respond(&request.reply_to, answer, now, out);
-                    None
-                }
-            },
-            incoming => Some(incoming),
+            Incoming::Request(request) => self.admit(request, now, out),
+            Incoming::Response { exchange, message } => {
+                let observes = self.matching.token(exchange).is_some();
+                let step = asking.answered(exchange, message, observes);
+                self.proceed(step, now, out)
+            }
+            Incoming::Notification { exchange, message } => {
+                let last = self.matching.token(exchange).is_none();
+                let step = asking.notified(exchange, message, last, self.carrier.room());
+                self.proceed(step, now, out)
+            }
+            Incoming::Acknowledged { exchange } => {
+                asking.known(exchange).map(|exchange| Incoming::Acknowledged { exchange })
+            }
+            Incoming::Reset { exchange } => {
+                let (exchange, notification) = asking.end(exchange);
+                (!notification).then_some(Incoming::Reset { exchange })
+            }
+            incoming @ (Incoming::Begin { .. } | Incoming::Failed { .. }) => Some(incoming),
         }
+    }
+
+    fn admit(&mut self, request: Request, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+        match self.stations.admit(request, self.carrier.room(), now) {
+            Upward::Pass(request) => Some(Incoming::Request(request)),
+            Upward::Answer(request, answer) => {
+                self.respond(&request.reply_to, answer, now, out);
+                None
+            }
+            Upward::Begin(request, answer) => {
+                self.respond(&request.reply_to, answer, now, out);
+                Some(Incoming::Begin { head: request.message.with_payload("") })
+            }
+            Upward::Stall => None,
+        }
+    }
+
+    /// Goes on with a request of ours.
+    fn proceed(&mut self, step: Step, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+        match step {
+            Step::Done { exchange, notification: false, message } => {
+                Some(Incoming::Response { exchange, message })
+            }
+            Step::Done { exchange, notification: true, message } => {
+                Some(Incoming::Notification { exchange, message })
+            }
+            Step::Failed { exchange, notification, reason } => {
+                (!notification).then_some(Incoming::Failed { exchange, reason })
+            }
+            Step::Send(next, transfer) => {
+                let next = self.with_token(next);
+                let under_way = self.matching.number();
+                let (carrier, mut turn) = self.turn(now, out);
+                match carrier.request(under_way, next, &mut turn) {
+                    Ok(()) => {
+                        self.stations.asking.sent(under_way, transfer);
+                        None
+                    }
+                    Err(_) => {
+                        let (exchange, notification) = transfer.exchange();
+                        let reason = "the next block could not be sent";
+                        (!notification).then_some(Incoming::Failed { exchange, reason })
+                    }
+                }
+            }
+        }
+    }
+
+    /// The session is being opened in which requests will be worked: bodies that are larger than what may come
+    /// before wait for it.
+    pub(crate) fn session_opening(&mut self) {
+        self.stations.blocks.opening();
+    }
+
+    /// There is a session now; gives the requests that waited for it and are whole.
+    pub(crate) fn session_opened(&mut self, now: Instant, out: &mut Outbox) -> Vec<Request> {
+        self.carrier.let_in(out);
+        let waiting = self.stations.blocks.opened();
+        self.admit_all(waiting, now, out)
+    }
+
+    /// There is no session any more: nothing of what was said in it is repeated.
+    pub(crate) fn session_closed(&mut self, now: Instant, out: &mut Outbox) {
+        let waiting = self.stations.blocks.closed();
+        self.admit_all(waiting, now, out);
+    }
+
+    fn admit_all(&mut self, waiting: Vec<Request>, now: Instant, out: &mut Outbox) -> Vec<Request> {
+        let mut whole = Vec::new();
+        for request in waiting {
+            if let Some(Incoming::Request(request)) = self.admit(request, now, out) {
+                whole.push(request);
+            }
+        }
+        whole
     }
 
     /// Answers a request: in its acknowledgement if that is still due, else in a message of its own.
@@ -132,6 +214,8 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<ExchangeId> {
+        let room = self.carrier.room().beside(&to.token);
+        let response = self.stations.answer(to, response, room, now);
         let (carrier, mut turn) = self.turn(now, out);
         carrier.respond(to, response, &mut turn)
     }
@@ -147,11 +231,13 @@ impl Endpoint {
         if !self.matching.has_room() {
             return Err(SendError::Full);
         }
-        let message =
-            if message.token().is_empty() { message.with_token(self.draw_token()) } else { message };
         let exchange = self.matching.number();
+        let (first, transfer) = self.stations.asking.begin(exchange, message, self.carrier.room());
+        let first = self.with_token(first);
         let (carrier, mut turn) = self.turn(now, out);
-        carrier.request(exchange, message, &mut turn).map(|()| exchange)
+        carrier.request(exchange, first, &mut turn)?;
+        self.stations.asking.sent(exchange, transfer);
+        Ok(exchange)
     }
 
     /// Sends a notification to the peer, which observes by the request `to` [RFC7641 4.5].
@@ -163,13 +249,10 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<ExchangeId, SendError> {
+        let room = self.carrier.room().beside(&to.token);
+        let message = self.stations.notification(to, message, room, now);
         let (carrier, mut turn) = self.turn(now, out);
         carrier.notify(to, message, confirmable, &mut turn)
-    }
-
-    /// The peer has a session, so that it may send larger messages than a stranger where the carrier has a say.
-    pub fn let_in(&mut self, out: &mut Outbox) {
-        self.carrier.let_in(out);
     }
 
     /// Tells the peer why the connection is about to be closed, where the carrier can; nothing is sent behind it.
@@ -191,8 +274,10 @@ impl Endpoint {
     /// Sends a message of ours no more, neither for the first time nor again, and awaits nothing more of it; the
     /// next notification is refused [RFC7641 3.6].
     pub fn forget(&mut self, exchange: ExchangeId) {
-        self.carrier.forget(exchange);
-        self.matching.forget(exchange);
+        for exchange in self.stations.asking.forget(exchange).into_iter().chain([exchange]) {
+            self.carrier.forget(exchange);
+            self.matching.forget(exchange);
+        }
     }
 
     /// The token of a request of ours that is unanswered or observes.
@@ -200,20 +285,21 @@ impl Endpoint {
         self.matching.token(exchange).cloned()
     }
 
-    /// Whether a notification with this token can be carried.
-    pub fn fits(&self, token: &Token, message: &Message) -> bool {
-        let (_, extended) = token.length_field();
-        message.encode().len() + extended.len() + token.len() <= self.carrier.largest()
+    /// Whether the answer to a request can be carried, in blocks if need be.
+    pub(crate) fn fits(&self, to: &ReplyTo, message: &Message) -> bool {
+        self.carrier.room().beside(&to.token).holds_a_block(message)
     }
 
-    /// Whether a message that must arrive would be sent at once: none is unacknowledged.
+    /// Whether a message that must arrive would be sent at once: none is unacknowledged, and the peer does not
+    /// fetch the rest of one.
     pub fn can_send(&self) -> bool {
-        self.carrier.can_send()
+        self.carrier.can_send() && !self.stations.blocks.is_pushing()
     }
 
     /// When [`Endpoint::expire`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
-        [self.carrier.deadline(), self.matching.deadline()].into_iter().flatten().min()
+        let Self { carrier, matching, stations, .. } = self;
+        [carrier.deadline(), matching.deadline(), stations.blocks.deadline()].into_iter().flatten().min()
     }
 
     /// Acknowledges and sends again what is due; returns what the peer left unacknowledged or unanswered for
@@ -222,7 +308,14 @@ impl Endpoint {
         let (carrier, mut turn) = self.turn(now, out);
         let mut failed: Vec<ExchangeId> = carrier.expire(&mut turn).into_iter().collect();
         self.matching.expire(now, &mut failed);
-        failed
+        self.stations.blocks.expire(now);
+        let asking = &mut self.stations.asking;
+        let ended = failed.into_iter().map(|exchange| asking.end(exchange));
+        ended.filter(|(_, notification)| !notification).map(|(exchange, _)| exchange).collect()
+    }
+
+    fn with_token(&mut self, message: Message) -> Message {
+        if message.token().is_empty() { message.with_token(self.draw_token()) } else { message }
     }
 
     /// A token that nobody can foresee, so that nobody can answer for the peer [RFC7252 5.3.1].

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use bus::{Limits, Outbox, ProtocolError, Reason};
 
 use super::Turn;
+use super::stations::blocks::Room;
 use crate::stream::{Abort, Capabilities, Csm, Frame, FrameError, Framing, Release, Signal, StreamConfig};
 use crate::{Code, Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token};
 
@@ -293,12 +294,13 @@ impl Stream {
         self.ping.take_if(|ping| ping.exchange == exchange);
     }
 
-    /// How long a message of ours may be, counted as if it were a datagram.
-    pub(crate) fn largest(&self) -> usize {
-        match self.theirs.max_message_size {
+    /// How long a message of ours may be, counted as if it were a datagram, and whether it may have several blocks.
+    pub(crate) fn room(&self) -> Room {
+        let bytes = match self.theirs.max_message_size {
             size @ ..=SHORT_HEADER => size,
             size => size - 2,
-        }
+        };
+        Room { bytes, eager: false, bert: self.theirs.takes_bert(), takes_bert: true }
     }
 
     pub(crate) fn can_send(&self) -> bool {

@@ -17,13 +17,12 @@ use bus::{
 };
 
 use crate::reason::refusal;
-use crate::{
-    Block, Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request, Topics,
-};
+use crate::{Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request, Topics};
 use configured::Rate;
 pub use identity::peer_name;
-use identity::{Identity, Session};
+use identity::{Admission, Identity, Session};
 use observation::Observations;
+use operation::Operation;
 use perform::Pending;
 pub use resources::Link;
 use resources::{Family, answer_discovery, route};
@@ -113,7 +112,12 @@ impl PubSub {
 
     /// How many deliveries can be taken now.
     pub fn room(&self, endpoint: &Endpoint) -> usize {
-        if self.registering == 0 && endpoint.can_send() { BURST } else { 0 }
+        match self.registering == 0 && endpoint.can_send() {
+            // Of what the peer must fetch the rest of, one comes at a time.
+            true if self.observations.sends_blocks() => 1,
+            true => BURST,
+            false => 0,
+        }
     }
 
     /// Uses the session that another protocol has opened for this peer, or is about to; `None` when that has
@@ -135,8 +139,8 @@ impl PubSub {
             (_, Some(client_id)) => {
                 self.leave(endpoint, now, out);
                 self.observations.begin_at(endpoint.draw());
-                endpoint.let_in(out);
                 self.session = Session::Lent(client_id);
+                drop(endpoint.session_opened(now, out)); // nothing waited
             }
             (_, None) => {}
         }
@@ -150,7 +154,7 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let family = match check_blocks(&request.message).map_or_else(|| route(&request.message), Err) {
+        let family = match route(&request.message) {
             Ok(family) => family,
             Err(answer) => {
                 endpoint.respond(&request.reply_to, answer, now, out);
@@ -182,6 +186,17 @@ impl PubSub {
         }
     }
 
+    /// The first block of a request came: opens the session that it will need, so that the body may grow.
+    pub fn begin(&mut self, head: &Message, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        let is_sound = matches!(route(head), Ok(Family::Topic))
+            && Operation::parse(head, &self.config, &self.limits).is_ok();
+        if let Some(identity) = Identity::parse(head).ok().filter(|_| is_sound)
+            && self.session.admit(&identity) == Admission::Open
+        {
+            self.connect(identity, None, endpoint, now, out);
+        }
+    }
+
     /// Opens a session, in place of the one there may be.
     fn connect(
         &mut self,
@@ -210,6 +225,7 @@ impl PubSub {
             protocol: "CoAP",
         };
         self.session = Session::Opening(identity);
+        endpoint.session_opening();
         self.ask(Pending::Connect { login }, bus::Request::Connect(Box::new(connect)), out);
     }
 
@@ -255,11 +271,10 @@ impl PubSub {
         let Session::Opening(identity) = std::mem::replace(&mut self.session, Session::Closed) else {
             return;
         };
-        let waiting = std::mem::take(&mut self.waiting);
+        let mut waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let refused = match reply {
             Ok(Reply::Connected(_)) => {
-                endpoint.let_in(out);
                 let token = login.as_ref().map(|_| Box::from(draw_token(endpoint)));
                 if let (Some(reply_to), Some(token)) = (&login, token.as_deref()) {
                     out.claim(identity.name(token));
@@ -271,11 +286,15 @@ impl PubSub {
                     );
                 }
                 self.session = Session::Open(identity.clone(), token);
+                waiting.extend(endpoint.session_opened(now, out));
                 None
             }
             Ok(_) => Some(Reason::BadAuthenticationMethod), // CoAP has no further steps
             Err(reason) => Some(reason),
         };
+        if refused.is_some() {
+            endpoint.session_closed(now, out);
+        }
         if let (Some(reason), Some(reply_to)) = (refused, login) {
             endpoint.respond(&reply_to, refusal(reason), now, out);
         }
@@ -354,6 +373,7 @@ impl PubSub {
             self.observations.remove(id, endpoint, out);
         }
         (self.waiting_bytes, self.registering, self.session) = (0, 0, Session::Closed);
+        endpoint.session_closed(now, out);
     }
 
     /// Leaves the session, if there is one.
@@ -399,13 +419,4 @@ fn unsubscribe(ids: Vec<SubscriptionId>, out: &mut Outbox) {
         let wishes = ids.into_iter().map(Unsubscribe::Id).collect();
         out.request(Ticket::NONE, bus::Request::Unsubscribe(wishes));
     }
-}
-
-/// The answer to a request that needs block-wise transfer.
-fn check_blocks(request: &Message) -> Option<Message> {
-    let whole = |block: Block| block.number == 0 && !block.more && block.size().is_some();
-    let refused = request.block1().is_some_and(|block| !whole(block))
-        || request.block2().is_some_and(|block| block.number > 0 || block.size().is_none());
-    let text = "Block-wise transfer is not offered; use one datagram.";
-    refused.then(|| Message::diagnostic(Code::BAD_OPTION, text))
 }

@@ -35,6 +35,9 @@ pub(crate) struct Observations {
     confirm_after: usize,
     /// How many non-confirmable notifications were sent since the peer last acknowledged one.
     unproven: usize,
+    /// Whether the last message was larger than a block.
+    sends_blocks: bool,
+    block: usize,
     most: usize,
 }
 
@@ -86,6 +89,8 @@ impl Observations {
             confirm_every: config.confirm_every(),
             confirm_after: config.confirm_after.max(1),
             unproven: 0,
+            sends_blocks: false,
+            block: config.block,
             most,
         }
     }
@@ -98,6 +103,11 @@ impl Observations {
     /// Chooses ids from here on, so that none is one of an earlier connection, of which deliveries may still come.
     pub(crate) fn begin_at(&mut self, chance: u64) {
         self.next_id = chance as u32 & !FIRST_ID;
+    }
+
+    /// Whether notifications are larger than a block, as far as can be foreseen.
+    pub(crate) fn sends_blocks(&self) -> bool {
+        self.sends_blocks
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -242,6 +252,7 @@ impl Observations {
         let Some(observation) = self.by_id.get_mut(&id) else {
             return Outcome::Failed(Reason::NoSubscription);
         };
+        self.sends_blocks = delivery.message.payload.len() > self.block;
         let (reply_to, published) = (&observation.reply_to, &*delivery.message);
         let terms = observation.seat.as_ref().map(|seat| seat.terms(now));
         let removed = published.retain && published.payload.is_empty();
@@ -268,9 +279,6 @@ impl Observations {
             let message = Message::diagnostic(Code::NOT_ACCEPTABLE, text); // [RFC7641 4.2]
             let _ = endpoint.notify(reply_to, message, confirmable, now, out);
             return Outcome::Ended(Reason::UnsupportedFeature);
-        }
-        if observation.preference.largest.is_some_and(|largest| published.payload.len() > largest) {
-            return Outcome::Failed(Reason::PacketTooLarge);
         }
         let mut message = representation(published, now).with_observe(sequence);
         if observation.names_topic {

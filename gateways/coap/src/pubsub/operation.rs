@@ -33,8 +33,6 @@ pub(crate) enum Operation {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Preference {
     pub(crate) accept: Option<ContentFormat>,
-    /// The size of the block it asks for; a larger payload would need block-wise transfer.
-    pub(crate) largest: Option<usize>,
     /// The representations it has.
     pub(crate) tags: Vec<ETag>,
 }
@@ -121,11 +119,7 @@ impl Operation {
 
 impl Preference {
     fn of(request: &Message) -> Self {
-        Self {
-            accept: request.accept(),
-            largest: request.block2().and_then(|block| block.size()),
-            tags: ETag::all(request),
-        }
+        Self { accept: request.accept(), tags: ETag::all(request) }
     }
 
     /// Whether a message of this format may be sent. One of no known format is sent as it is, without a

@@ -13,7 +13,7 @@ use super::task::Task;
 use crate::collection::{Reservation, TopicId};
 use crate::content::format;
 use crate::reason::refusal;
-use crate::{Code, ETag, Endpoint, Message, OptionNumber, ReplyTo, Request};
+use crate::{Code, ETag, Endpoint, Message, ReplyTo, Request};
 
 /// A question to the broker, and what its answer is for.
 pub(super) enum Pending {
@@ -142,10 +142,7 @@ impl PubSub {
         reply_to: ReplyTo,
         out: &mut Outbox,
     ) {
-        let response = match message.uint(OptionNumber::BLOCK1) {
-            Some(block) => Message::response(answer).with_uint(OptionNumber::BLOCK1, block), // [RFC7959 2.3]
-            None => Message::response(answer),
-        };
+        let response = Message::response(answer);
         if answer == Code::CHANGED {
             publish.payload = message.into_payload();
         }
@@ -316,7 +313,7 @@ impl PubSub {
             Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
             _ => answer,
         };
-        let established = answer.observe().is_some() && endpoint.fits(&reply_to.token, &answer);
+        let established = answer.observe().is_some() && endpoint.fits(&reply_to, &answer);
         let exchange = endpoint.respond(&reply_to, answer, now, out);
         match exchange {
             _ if !established => self.end_observation(id, endpoint, out), // [RFC7641 4.1]
@@ -330,11 +327,6 @@ impl PubSub {
 fn represent(published: &Published, preference: &Preference, purpose: Purpose, now: Instant) -> Message {
     if !preference.accepts(format(published)) {
         return Message::diagnostic(Code::NOT_ACCEPTABLE, "The message has another format."); // [RFC7252 5.10.4]
-    }
-    if preference.largest.is_some_and(|largest| published.payload.len() > largest) {
-        let text =
-            "The message is larger than a block, and block-wise transfer is not offered; leave Block2 out.";
-        return Message::diagnostic(Code::BAD_OPTION, text);
     }
     let answer = representation(published, now);
     match purpose {

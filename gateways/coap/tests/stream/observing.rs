@@ -43,12 +43,13 @@ fn an_observation_ends_by_a_get_with_observe_1_and_its_token() {
 }
 
 #[test]
-fn a_notification_the_peer_cannot_take_is_told_to_the_session() {
+fn of_a_notification_that_is_longer_than_the_peer_takes_the_first_block_is_sent() {
     let mut bench = in_session();
     let id = observing_on_stream(&mut bench, b"o");
     bench.deliver(delivery(1, id, "a", &"x".repeat(1200), Qos::AtLeastOnce, bench.now));
-    assert_eq!(bench.take_sent(), b"");
-    assert_eq!(bench.acks, [(DeliveryId::new(1).unwrap(), Ack::Reject(Reason::PacketTooLarge))]);
+    let first = answer(&mut bench);
+    assert_eq!((first.payload().len(), first.block2().map(|block| block.more)), (1024, Some(true)));
+    assert_eq!(bench.acks, [(DeliveryId::new(1).unwrap(), Ack::Complete)]);
 }
 
 #[test]

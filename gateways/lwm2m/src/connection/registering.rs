@@ -6,25 +6,16 @@ use bus::{
     Chance, ClientId, Connect, Credentials, Disconnect, Keyed, Outbox, PeerName, Qos, Reason, Reply, Request,
     RetainHandling, SessionExpiry, SubscribeOptions, Subscription, Ticket,
 };
-use coap::{Code, Message, OptionNumber};
+use coap::{Code, Message, OptionNumber, ReplyTo};
 
-use super::{Asker, COMMANDS, CONNECT, Lwm2mConnection, SUBSCRIBE, State, turn};
+use super::{COMMANDS, CONNECT, Lwm2mConnection, SUBSCRIBE, State, turn};
 use crate::device::Device;
 use crate::registration::{Identity, Registration};
-use crate::upload::{Received, acknowledged};
 
 impl Lwm2mConnection {
     /// Answers a request on a resource of LwM2M.
     pub(super) fn handle_request(&mut self, request: coap::Request, now: Instant, out: &mut Outbox) {
-        let coap::Request { message, reply_to } = request;
-        let asker = Asker { reply_to, block: message.block1() };
-        let message = match self.upload.receive(message, self.shared.limits.packet_before_connect) {
-            Received::Whole(message) => message,
-            Received::Answer(answer) => {
-                self.endpoint.respond(&asker.reply_to, answer, now, out);
-                return;
-            }
-        };
+        let coap::Request { message, reply_to: asker } = request;
         let path: Vec<String> = message.uri_path().into_iter().map(str::to_owned).collect();
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let refused = |code, text| Some(Message::diagnostic(code, text));
@@ -43,15 +34,15 @@ impl Lwm2mConnection {
         }
     }
 
-    pub(super) fn respond(&mut self, asker: &Asker, answer: Message, now: Instant, out: &mut Outbox) {
-        self.endpoint.respond(&asker.reply_to, acknowledged(answer, asker.block), now, out);
+    pub(super) fn respond(&mut self, asker: &ReplyTo, answer: Message, now: Instant, out: &mut Outbox) {
+        self.endpoint.respond(asker, answer, now, out);
     }
 
     /// Begins a registration, in place of the one there may be; the answer may come later.
     fn register(
         &mut self,
         message: &Message,
-        asker: &Asker,
+        asker: &ReplyTo,
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Message> {
@@ -180,7 +171,7 @@ impl Lwm2mConnection {
         self.state = State::Registered(device);
     }
 
-    fn refuse(&mut self, asker: Asker, reason: Reason, now: Instant, out: &mut Outbox) {
+    fn refuse(&mut self, asker: ReplyTo, reason: Reason, now: Instant, out: &mut Outbox) {
         self.pubsub.lend_session(None, &mut self.endpoint, now, out);
         self.respond(&asker, coap::refusal(reason), now, out);
     }

@@ -6,14 +6,12 @@ use serde_json::{Map, Value as Json};
 
 use super::{Awake, Command, Device, Turn, give_back, publish};
 use crate::command::{DownlinkRequest, Envelope, Operation};
-use crate::transfer::{Step, Transfer};
 
 #[derive(Debug)]
 pub(super) struct Exchange {
     purpose: Purpose,
     request: DownlinkRequest,
     envelope: Envelope,
-    transfer: Transfer,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,11 +19,9 @@ pub(super) enum Purpose {
     Command,
     /// Observes without having been commanded to.
     AutoObserve,
-    /// Fetches the rest of a notification.
-    Notification,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Observation {
     request: DownlinkRequest,
     envelope: Envelope,
@@ -46,13 +42,17 @@ const LONGEST_ECHO: usize = 1_024;
 impl Device {
     /// The device answered; returns whether the question was this device's.
     pub(crate) fn response(&mut self, exchange: ExchangeId, message: Message, turn: &mut Turn<'_>) -> bool {
-        let Some(mut found) = self.exchanges.remove(&exchange) else { return false };
+        let Some(found) = self.exchanges.remove(&exchange) else { return false };
         let observes = found.request.operation == Operation::Observe && message.observe().is_some();
-        if observes && message.code().is_success() && found.purpose != Purpose::Notification {
+        if observes && message.code().is_success() {
             self.observe(exchange, &found, turn.endpoint);
         }
-        if let Some(next) = self.proceed(&mut found, message, turn) {
-            self.send_next(found, next, turn);
+        match found.purpose {
+            Purpose::Command => {
+                let answer = found.envelope.answer(&found.request, &message, &self.shared.model);
+                self.answer(answer, turn.out);
+            }
+            Purpose::AutoObserve => self.notify(&found.request, &found.envelope, &message, turn),
         }
         true
     }
@@ -64,16 +64,26 @@ impl Device {
         message: Message,
         turn: &mut Turn<'_>,
     ) -> bool {
-        let Some(observation) = self.observations.get(&exchange) else { return false };
-        let request = observation.request.clone();
-        let envelope = observation.envelope.clone();
+        let Some(Observation { request, envelope }) = self.observations.get(&exchange).cloned() else {
+            return false;
+        };
         if message.observe().is_none() || !message.code().is_success() {
             self.observations.remove(&exchange); // [RFC7641 3.2]
         }
-        let transfer = self.transfer(&request);
-        let mut found = Exchange { purpose: Purpose::Notification, request, envelope, transfer };
-        if let Some(next) = self.proceed(&mut found, message, turn) {
-            self.send_next(found, next, turn);
+        self.notify(&request, &envelope, &message, turn);
+        true
+    }
+
+    fn notify(&self, request: &DownlinkRequest, envelope: &Envelope, message: &Message, turn: &mut Turn<'_>) {
+        let payload = envelope.notification(request.path, message, &self.shared.model);
+        publish(&self.topics.notify, payload, Ticket::NONE, turn.out);
+    }
+
+    /// The device's answer could not be had whole; returns whether the question was this device's.
+    pub(crate) fn failed(&mut self, exchange: ExchangeId, reason: &str, turn: &mut Turn<'_>) -> bool {
+        let Some(found) = self.exchanges.remove(&exchange) else { return false };
+        if found.purpose == Purpose::Command {
+            self.answer(found.envelope.refusal(Code::BAD_GATEWAY, reason), turn.out);
         }
         true
     }
@@ -117,8 +127,7 @@ impl Device {
         let known =
             self.observations.iter().find(|(_, observation)| observation.request.path == request.path);
         let known = known.and_then(|(exchange, _)| Some((*exchange, turn.endpoint.token(*exchange)?)));
-        let transfer = self.transfer(&request);
-        let mut message = transfer.first();
+        let mut message = request.to_message(&self.registration.alternate_path);
         match (request.operation, known) {
             (Operation::CancelObserve, None) => return Err(Unsent::Observed),
             (Operation::CancelObserve, Some((exchange, token))) => {
@@ -133,7 +142,7 @@ impl Device {
             _ => {}
         }
         let exchange = turn.endpoint.request(message, turn.now, turn.out).map_err(Unsent::Send)?;
-        self.exchanges.insert(exchange, Exchange { purpose, request, envelope, transfer });
+        self.exchanges.insert(exchange, Exchange { purpose, request, envelope });
         Ok(())
     }
 
@@ -141,47 +150,6 @@ impl Device {
     fn observing(&self) -> usize {
         let beginning = self.exchanges.values().filter(|found| found.request.operation == Operation::Observe);
         self.observations.len() + beginning.count()
-    }
-
-    fn transfer(&self, request: &DownlinkRequest) -> Transfer {
-        Transfer::new(request.to_message(&self.registration.alternate_path), self.shared.limits.packet)
-    }
-
-    /// Takes an answer; returns the request for the next block, if there is one.
-    fn proceed(&mut self, found: &mut Exchange, message: Message, turn: &mut Turn<'_>) -> Option<Message> {
-        match found.transfer.proceed(message) {
-            Step::Send(next) => Some(next),
-            Step::Done(message) => {
-                let model = &self.shared.model;
-                match found.purpose {
-                    Purpose::Command => {
-                        let answer = found.envelope.answer(&found.request, &message, model);
-                        self.answer(answer, turn.out);
-                    }
-                    Purpose::AutoObserve | Purpose::Notification => {
-                        let payload = found.envelope.notification(found.request.path, &message, model);
-                        publish(&self.topics.notify, payload, Ticket::NONE, turn.out);
-                    }
-                }
-                None
-            }
-            Step::Failed(reason) => {
-                if found.purpose == Purpose::Command {
-                    self.answer(found.envelope.refusal(Code::BAD_GATEWAY, reason), turn.out);
-                }
-                None
-            }
-        }
-    }
-
-    fn send_next(&mut self, found: Exchange, next: Message, turn: &mut Turn<'_>) {
-        match turn.endpoint.request(next, turn.now, turn.out) {
-            Ok(exchange) => drop(self.exchanges.insert(exchange, found)),
-            Err(error) if found.purpose == Purpose::Command => {
-                self.answer(found.envelope.refusal(Code::SERVICE_UNAVAILABLE, &error.to_string()), turn.out);
-            }
-            Err(_) => {}
-        }
     }
 
     /// Notes an observation that the device has begun.

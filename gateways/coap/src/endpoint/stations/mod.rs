@@ -1,36 +1,60 @@
 //! What requests and answers pass between the carrier and the resources.
 //!
-//! From the carrier upwards: Hop-Limit. A request passes them in this order, and an answer the other way round,
-//! one that a station gives in place of the resources too. What a station must know of a request when its answer
-//! comes travels with the [`ReplyTo`](crate::ReplyTo), in [`Passed`]; what it must know longer it keeps itself,
-//! within a bound.
+//! From the carrier upwards: Hop-Limit, blocks. A request passes them in this order, and an answer the other way
+//! round, one that a station gives in place of the resources too. What a station must know of a request when its
+//! answer comes travels with the [`ReplyTo`], in [`Passed`]; what it must know longer it keeps itself, within a
+//! bound.
 
+pub(crate) mod blocks;
 mod hop_limit;
 
-use crate::{Message, Request};
+use std::time::Instant;
+
+use bus::Limits;
+
+use crate::{Config, Message, ReplyTo, Request};
+use blocks::{Asking, Blocks, LARGEST_EXPONENT, Noted, Room, Upward};
 
 /// The stations of one peer.
-#[derive(Debug, Default)]
-pub(crate) struct Stations {}
+#[derive(Debug)]
+pub(crate) struct Stations {
+    pub(crate) blocks: Blocks,
+    pub(crate) asking: Asking,
+}
 
 /// What the stations noted of a request, for its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Passed {}
-
-/// What becomes of a request on its way up.
-pub(crate) enum Upward {
-    /// It goes on, perhaps changed.
-    Pass(Request),
-    /// It is answered here.
-    Answer(Request, Message),
+pub(crate) struct Passed {
+    pub(crate) blocks: Noted,
 }
 
 impl Stations {
+    pub(crate) fn new(config: &Config, limits: &Limits) -> Self {
+        let blocks = Blocks::new(config, limits);
+        Self { asking: Asking::new(LARGEST_EXPONENT, blocks.largest()), blocks }
+    }
+
     /// Takes a request from the carrier to the resources.
-    pub(crate) fn admit(&mut self, request: Request) -> Upward {
+    pub(crate) fn admit(&mut self, request: Request, room: Room, now: Instant) -> Upward {
         match hop_limit::refusal(&request.message) {
             Some(answer) => Upward::Answer(request, answer),
-            None => Upward::Pass(request),
+            None => self.blocks.admit(request, room.takes_bert, now),
         }
+    }
+
+    /// Takes an answer from the resources to the carrier.
+    pub(crate) fn answer(&mut self, to: &ReplyTo, response: Message, room: Room, now: Instant) -> Message {
+        self.blocks.answer(to, response, room, now)
+    }
+
+    /// Takes a notification from the resources to the carrier.
+    pub(crate) fn notification(
+        &mut self,
+        to: &ReplyTo,
+        message: Message,
+        room: Room,
+        now: Instant,
+    ) -> Message {
+        self.blocks.notification(to, message, room, now)
     }
 }

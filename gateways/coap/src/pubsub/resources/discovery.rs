@@ -64,10 +64,5 @@ pub(in crate::pubsub) fn answer_discovery(links: &[Link], request: &Message) -> 
     let selected = |link: &&Link| request.queries().all(|(name, value)| link.is_selected(name, value));
     links.iter().filter(selected).for_each(|link| link.write(&mut text));
     let response = Message::response(Code::CONTENT).with_content_format(ContentFormat::LINK_FORMAT);
-    match request.block2().and_then(|block| block.size()) {
-        Some(size) if text.len() > size => {
-            Message::diagnostic(Code::BAD_OPTION, "Block-wise transfer is not offered; leave Block2 out.")
-        }
-        _ => response.with_payload(text),
-    }
+    response.with_payload(text)
 }
