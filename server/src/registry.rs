@@ -31,13 +31,12 @@ pub(crate) struct Entry {
 
 /// What the listeners of a protocol have in common.
 pub(crate) struct Common {
-    /// The topics that have a configuration.
-    topics: Arc<coap::Topics>,
+    coap: Arc<coap::Shared>,
 }
 
 impl Common {
     pub(crate) fn new(config: &Config) -> Self {
-        Self { topics: coap::Topics::new(&config.coap.topics) }
+        Self { coap: Arc::new(coap::Shared::new(&config.coap)) }
     }
 }
 
@@ -90,7 +89,7 @@ const PROTOCOLS: [Entry; 4] = [
         alpn: &[b"coap"],
         new: |config, limits, common| {
             let (lwm2m, coap) = (config.lwm2m.clone(), config.coap.clone());
-            Arc::new(lwm2m::Lwm2m::sharing(lwm2m, coap, limits, common.topics.clone()))
+            Arc::new(lwm2m::Lwm2m::sharing(lwm2m, coap, limits, common.coap.clone()))
         },
         examples: &[
             (Transport::Udp, "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature"),

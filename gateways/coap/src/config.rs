@@ -1,9 +1,12 @@
+mod directory;
+
 use std::time::Duration;
 
 use bus::{Qos, units};
 use serde::{Deserialize, Serialize};
 
 use crate::{StreamConfig, TopicsConfig, Transmission};
+pub use directory::DirectoryConfig;
 
 /// How CoAP is offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,6 +45,8 @@ pub struct Config {
     pub longest_token: usize,
     /// The topic collection.
     pub topics: TopicsConfig,
+    /// The resource directory.
+    pub directory: DirectoryConfig,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,
     /// Over TCP, TLS and WebSocket.
@@ -91,6 +96,7 @@ impl Default for Config {
             transfers: 4,
             longest_token: 64,
             topics: TopicsConfig::default(),
+            directory: DirectoryConfig::default(),
             transmission: Transmission::default(),
             stream: StreamConfig::default(),
         }

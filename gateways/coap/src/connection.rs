@@ -3,26 +3,27 @@ use std::time::Instant;
 
 use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
 
-use crate::{Config, Endpoint, Incoming, Link, PubSub, Silence, Topics, peer_name};
+use crate::{Config, Endpoint, Incoming, Link, PubSub, Shared, Silence, peer_name};
 
 /// CoAP over datagrams (RFC 7252) and streams (RFC 8323), with observe (RFC 7641) and topics as resources.
 pub struct Coap {
     config: Arc<Config>,
     limits: Limits,
     links: Arc<[Link]>,
-    topics: Arc<Topics>,
+    shared: Arc<Shared>,
 }
 
 impl Coap {
-    /// CoAP as configured, with topics of its own.
+    /// CoAP as configured, with topics and a resource directory of its own.
     pub fn new(config: Config, limits: Limits) -> Self {
-        let topics = Topics::new(&config.topics);
-        Self::sharing(config, limits, topics)
+        let shared = Shared::new(&config).into();
+        Self::sharing(config, limits, shared)
     }
 
-    /// The same with topics that others know too.
-    pub fn sharing(config: Config, limits: Limits, topics: Arc<Topics>) -> Self {
-        Self { config: Arc::new(config), limits, links: PubSub::links().into(), topics }
+    /// The same for one of several listeners, whose peers share this.
+    pub fn sharing(config: Config, limits: Limits, shared: Arc<Shared>) -> Self {
+        let links = PubSub::links(&config).into();
+        Self { config: Arc::new(config), limits, links, shared }
     }
 }
 
@@ -32,8 +33,8 @@ impl Protocol for Coap {
     }
 
     fn accept(&self, peer: Peer) -> Box<dyn Connection> {
-        let (links, topics) = (self.links.clone(), self.topics.clone());
-        Box::new(CoapConnection::new(&peer, self.config.clone(), &self.limits, links, topics))
+        let Self { config, limits, links, shared } = self;
+        Box::new(CoapConnection::new(&peer, config.clone(), limits, links.clone(), shared.clone()))
     }
 
     fn name(&self, datagram: &[u8]) -> Option<PeerName> {
@@ -68,12 +69,12 @@ impl CoapConnection {
         config: Arc<Config>,
         limits: &Limits,
         links: Arc<[Link]>,
-        topics: Arc<Topics>,
+        shared: Arc<Shared>,
     ) -> Self {
         Self {
             endpoint: Endpoint::accept(peer, &config, limits),
             silence: Silence::new(&config, limits),
-            pubsub: PubSub::new(config, limits.clone(), links, topics),
+            pubsub: PubSub::new(peer, config, limits.clone(), links, shared),
         }
     }
 
@@ -83,9 +84,15 @@ impl CoapConnection {
             Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
             Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
             Incoming::Reset { exchange } if self.silence.is_settled_by(exchange) => {}
-            Incoming::Reset { exchange } => drop(self.pubsub.reset(exchange, &mut self.endpoint, out)),
-            // Nothing is asked of the peer that it could answer.
-            Incoming::Response { .. } | Incoming::Notification { .. } | Incoming::Failed { .. } => {}
+            Incoming::Reset { exchange } => {
+                self.pubsub.reset(exchange, &mut self.endpoint, now, out);
+            }
+            Incoming::Response { exchange, message } | Incoming::Notification { exchange, message } => {
+                self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out);
+            }
+            Incoming::Failed { exchange, .. } => {
+                self.pubsub.failed(exchange, &mut self.endpoint, now, out);
+            }
         }
     }
 }
@@ -132,6 +139,9 @@ impl Connection for CoapConnection {
 
     fn expire(&mut self, now: Instant, out: &mut Outbox) {
         for exchange in self.endpoint.expire(now, out) {
+            if self.pubsub.unanswered(exchange, &mut self.endpoint, now, out) {
+                continue;
+            }
             let gone = self.silence.is_settled_by(exchange)
                 || self.pubsub.timed_out(exchange, &mut self.endpoint, out);
             if gone {

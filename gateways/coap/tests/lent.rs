@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Action, ClientId, Limits, Outbox, Request, Ticket, Transport};
-use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Topics, Transmission};
+use bus::{Action, Address, ClientId, Limits, Outbox, Peer, Request, Ticket, Transport};
+use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Transmission};
 use common::*;
 
 struct Shared {
@@ -19,9 +19,17 @@ impl Shared {
     fn new() -> Self {
         let limits = Limits::default();
         let endpoint = Endpoint::new(1, Transmission::default(), &limits, 1_152);
-        let config = Config::default();
-        let topics = Topics::new(&config.topics);
-        let pubsub = PubSub::new(Arc::new(config), limits, PubSub::links().into(), topics);
+        let config = Arc::new(Config::default());
+        let links = PubSub::links(&config).into();
+        let shared = Arc::new(coap::Shared::new(&config));
+        let peer = Peer {
+            address: Address::Internal,
+            listener: "bench".into(),
+            transport: Transport::Datagram,
+            seed: 1,
+            link: bus::Link::default(),
+        };
+        let pubsub = PubSub::new(&peer, config, limits, links, shared);
         Self { endpoint, pubsub, now: bench().now }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bus::{ContentFormat, Metadata, Qos, Reason, Reply, Request};
-use coap::{Code, Config, DefaultQos, Kind, Message, OptionNumber};
+use coap::{Code, Config, DefaultQos, DirectoryConfig, Kind, Message, OptionNumber};
 use common::*;
 
 #[test]
@@ -237,7 +237,8 @@ fn an_answer_that_fits_no_datagram_says_so() {
 
 #[test]
 fn discovery_tells_the_links_that_the_query_selects() {
-    let mut bench = bench();
+    let directory = DirectoryConfig { enabled: false, ..DirectoryConfig::default() };
+    let mut bench = bench_with(Config { directory, ..Config::default() });
     for (id, query, expected) in [
         (1, "", "</pubsub>;rt=\"core.ps core.ps.coll\";ct=40"),
         (2, "?rt=core.*", "</pubsub>;rt=\"core.ps core.ps.coll\";ct=40"),

@@ -1,7 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::registration::{Registration, parse_links};
+use crate::registration::{Key, Registration, parse_links};
 use crate::{Base, LinkBounds, Parameters, Refusal, Scope, base};
 
 /// The registrations of endpoints, and what they have [RFC9176].
@@ -13,8 +14,7 @@ pub struct Directory {
     pub(crate) bounds: Bounds,
     /// By the number in the location, which grows, so that lookups have an order that stays.
     registrations: BTreeMap<u64, Registration>,
-    /// By name and sector.
-    names: HashMap<(Box<str>, Box<str>), u64>,
+    names: HashMap<Key, u64>,
     /// Who registered what.
     owners: HashMap<u64, Box<[Box<str>]>>,
     /// How many registrations a client has.
@@ -49,8 +49,10 @@ pub struct Bounds {
 pub struct Requester<'a> {
     /// All names that the client proved or claimed, in order; none if it did neither.
     pub names: &'a [Box<str>],
-    /// The base URI that its address makes.
-    pub base: Base,
+    /// What the client may know of: registrations of other realms are as if they were not there.
+    pub realm: &'a str,
+    /// The base URI that its address makes, if it makes one.
+    pub base: Option<Base>,
     /// The link that its address is of.
     pub scope: Scope,
     /// The time.
@@ -74,24 +76,22 @@ impl Default for Bounds {
 /// The lifetime of a registration that names none [RFC9176 5].
 const LIFETIME: Duration = Duration::from_secs(90_000);
 
+const NO_ADDRESS: Refusal =
+    Refusal::Parameter("the base URI (base) is missing, and the client has no address");
+
 /// The folder of the registrations.
 const FOLDER: &str = "/directory/";
 
 impl<'a> Requester<'a> {
-    /// Who sends from an address with a scheme whose default port is known.
-    pub fn new(
-        names: &'a [Box<str>],
-        scheme: &str,
-        default_port: u16,
-        address: std::net::SocketAddr,
-        now: Instant,
-    ) -> Self {
-        Self {
-            names,
-            base: Base::of_peer(scheme, default_port, address),
-            scope: base::scope_of(address),
-            now,
-        }
+    /// Who asks from nowhere.
+    pub fn new(names: &'a [Box<str>], realm: &'a str, now: Instant) -> Self {
+        Self { names, realm, base: None, scope: None, now }
+    }
+
+    /// The same from an address, with a scheme whose default port is known.
+    pub fn at(self, scheme: &str, default_port: u16, address: SocketAddr) -> Self {
+        let base = Some(Base::of_peer(scheme, default_port, address));
+        Self { base, scope: base::scope_of(address), ..self }
     }
 }
 
@@ -109,6 +109,12 @@ impl Directory {
             bytes: 0,
             next: (chance >> 16).max(1),
         }
+    }
+
+    /// The name of the endpoint at a location, whoever asks, for judging who may change it.
+    pub fn endpoint_at(&self, location: &str) -> Option<&str> {
+        let id = u64::from_str_radix(location, 16).ok()?;
+        self.registrations.get(&id).map(|registration| &*registration.endpoint)
     }
 
     /// How many registrations there are, with those that have ended and are kept.
@@ -150,7 +156,8 @@ impl Directory {
         }
         let known = self.check(parameters, from)?;
         let Some(found) = known.and_then(|id| self.registrations.get(&id)) else { return Ok(false) };
-        let fresh = found.fresh_until.is_some_and(|until| until > from.now) && found.base == from.base;
+        let fresh = found.fresh_until.is_some_and(|until| until > from.now)
+            && Some(&found.base) == from.base.as_ref();
         if !fresh {
             return Ok(false);
         }
@@ -179,7 +186,7 @@ impl Directory {
         changed.expires = from.now + changed.lifetime;
         match parameters.base {
             Some(base) => (changed.base, changed.base_given) = (base, true),
-            None if !changed.base_given => changed.base = from.base.clone(),
+            None if !changed.base_given => changed.base = from.base.clone().ok_or(NO_ADDRESS)?,
             None => {}
         }
         changed.scope = reachable(&changed.base, from.scope)?;
@@ -202,7 +209,9 @@ impl Directory {
         from: &'a Requester<'_>,
     ) -> impl Iterator<Item = &'a Registration> {
         self.expire(from.now);
-        self.registrations.values().filter(|registration| registration.is_visible(from.scope, from.now))
+        self.registrations.values().filter(|registration| {
+            *registration.realm == *from.realm && registration.is_visible(from.scope, from.now)
+        })
     }
 
     fn put(
@@ -216,8 +225,9 @@ impl Directory {
         let Parameters { endpoint, sector, lifetime, base, attributes } = parameters;
         let lifetime = lifetime.map_or(LIFETIME, seconds);
         let base_given = base.is_some();
-        let base = base.unwrap_or_else(|| from.base.clone());
+        let base = base.or_else(|| from.base.clone()).ok_or(NO_ADDRESS)?;
         let registration = Registration {
+            realm: from.realm.into(),
             location: Box::default(),
             endpoint: endpoint.unwrap_or_default(),
             sector: sector.unwrap_or_default(),
@@ -239,7 +249,9 @@ impl Directory {
         let endpoint = parameters.endpoint.as_deref().filter(|name| !name.is_empty());
         let endpoint = endpoint.ok_or(Refusal::Parameter("the endpoint name (ep) is missing"))?;
         let sector = parameters.sector.as_deref().unwrap_or_default();
-        let Some(id) = self.names.get(&(endpoint.into(), sector.into())).copied() else { return Ok(None) };
+        let Some(id) = self.names.get(&(from.realm.into(), endpoint.into(), sector.into())).copied() else {
+            return Ok(None);
+        };
         match self.registrations.get(&id) {
             _ if self.may(id, from) => Ok(Some(id)),
             // [RFC9176 7.5]: a name is free once its registration has ended
@@ -257,7 +269,8 @@ impl Directory {
         let id = u64::from_str_radix(location, 16).ok().filter(|id| format!("{id:x}") == location);
         let id = id.filter(|id| self.registrations.contains_key(id)).ok_or(Refusal::NotFound)?;
         // [RFC9176 5.1]: nobody was told where a simple registration is
-        if self.registrations.get(&id).is_some_and(|found| found.fresh_until.is_some()) {
+        let hidden = |found: &Registration| found.fresh_until.is_some() || *found.realm != *from.realm;
+        if self.registrations.get(&id).is_some_and(hidden) {
             return Err(Refusal::NotFound);
         }
         if self.may(id, from) { Ok(id) } else { Err(Refusal::Taken) }
@@ -293,7 +306,7 @@ impl Directory {
         registration.location = format!("{FOLDER}{id:x}").into();
         let location = registration.location.clone();
         self.bytes += size;
-        self.names.insert((registration.endpoint.clone(), registration.sector.clone()), id);
+        self.names.insert(registration.key(), id);
         self.ends.insert((self.end_of(&registration), id));
         *self.counts.entry(owner.clone()).or_default() += 1;
         self.owners.insert(id, owner);
@@ -334,7 +347,7 @@ impl Directory {
         let Some(registration) = self.registrations.remove(&id) else { return };
         self.bytes -= registration.size();
         self.ends.remove(&(self.end_of(&registration), id));
-        self.names.remove(&(registration.endpoint, registration.sector));
+        self.names.remove(&registration.key());
         if let Some(owner) = self.owners.remove(&id)
             && let Some(count) = self.counts.get_mut(&owner)
         {

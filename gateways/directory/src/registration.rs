@@ -8,6 +8,8 @@ use crate::{Base, Criterion, Link, LinkBounds, Refusal, Scope};
 /// What the directory knows of one endpoint [RFC9176 3.3].
 #[derive(Clone, Debug)]
 pub(crate) struct Registration {
+    /// Who may know of it.
+    pub(crate) realm: Box<str>,
     /// The path of the registration resource.
     pub(crate) location: Box<str>,
     pub(crate) endpoint: Box<str>,
@@ -27,7 +29,15 @@ pub(crate) struct Registration {
     pub(crate) fresh_until: Option<Instant>,
 }
 
+/// The realm, name and sector of an endpoint.
+pub(crate) type Key = (Box<str>, Box<str>, Box<str>);
+
 impl Registration {
+    /// What there is only once.
+    pub(crate) fn key(&self) -> Key {
+        (self.realm.clone(), self.endpoint.clone(), self.sector.clone())
+    }
+
     /// About how many bytes it takes to keep it.
     pub(crate) fn size(&self) -> usize {
         const PER_PART: usize = 48;
@@ -37,7 +47,7 @@ impl Registration {
             let attributes = attributes.map(|one| one.name.len() + one.value.text().len() + PER_PART);
             link.target.len() + PER_PART + attributes.sum::<usize>()
         });
-        let own = self.endpoint.len() + self.sector.len() + self.base.as_str().len();
+        let own = self.realm.len() + self.endpoint.len() + self.sector.len() + self.base.as_str().len();
         8 * PER_PART + own + attributes.sum::<usize>() + links.sum::<usize>()
     }
 

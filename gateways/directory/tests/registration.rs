@@ -214,6 +214,35 @@ fn link_local_endpoints_are_told_on_their_link_only() {
 }
 
 #[test]
+fn realms_know_nothing_of_each_other() {
+    let mut desk = Desk::new();
+    let location = desk.register("ep=a", "</t>").unwrap();
+    desk.realm = "other/";
+    assert_eq!((desk.resources(""), desk.endpoints("")), (String::new(), String::new()));
+    assert_eq!(
+        (desk.update(&location, ""), desk.remove(&location)),
+        (Err(Refusal::NotFound), Err(Refusal::NotFound))
+    );
+    assert_ne!(desk.register("ep=a", "</u>").unwrap(), location);
+    assert_eq!(desk.resources("ep=a"), "<coap://[2001:db8:3::127]:61616/u>");
+    desk.realm = "";
+    assert_eq!(desk.resources("ep=a"), "<coap://[2001:db8:3::127]:61616/t>");
+}
+
+#[test]
+fn a_client_without_an_address_must_name_a_base() {
+    let mut desk = Desk::new();
+    let names = Vec::new();
+    let from = directory::Requester::new(&names, "", desk.now);
+    let mut register = |query: &str| {
+        let parameters = directory::Parameters::parse(arguments(query)).unwrap();
+        desk.directory.register(parameters, "</t>", &from)
+    };
+    assert!(matches!(register("ep=a"), Err(Refusal::Parameter(_))));
+    assert!(register("ep=a&base=coap://h").is_ok());
+}
+
+#[test]
 fn everything_is_bounded_and_what_has_ended_makes_room() {
     let bounds = Bounds { endpoints: 3, per_client: 2, registration: 1_500, ..Bounds::default() };
     let mut desk = Desk::with(Bounds { links: LinkBounds { links: 2, attributes: 1 }, ..bounds });
@@ -256,7 +285,7 @@ fn a_result_is_whole_or_refused() {
     let mut desk = Desk::with(Bounds { result: 100, ..Bounds::default() });
     desk.register("ep=a", "</1>,</2>,</3>").unwrap();
     let names = Vec::new();
-    let from = directory::Requester::new(&names, "coap", 5_683, "10.0.0.7:1".parse().unwrap(), desk.now);
+    let from = directory::Requester::new(&names, "", desk.now);
     let all = desk.directory.resources(&Lookup::default(), &from);
     assert_eq!(all, Err(Refusal::ResultTooLarge));
     let page = Lookup::parse(arguments("count=2&page=1")).unwrap();

@@ -51,10 +51,10 @@ const COMMANDS: SubscriptionId = SubscriptionId(1);
 
 impl Lwm2mConnection {
     pub(crate) fn new(peer: &Peer, shared: Arc<Shared>) -> Self {
-        let Shared { coap, limits, links, topics, .. } = &*shared;
+        let Shared { coap, limits, links, .. } = &*shared;
         Self {
             endpoint: Endpoint::accept(peer, coap, limits),
-            pubsub: PubSub::new(coap.clone(), limits.clone(), links.clone(), topics.clone()),
+            pubsub: PubSub::new(peer, coap.clone(), limits.clone(), links.clone(), shared.common.clone()),
             silence: Silence::new(coap, limits),
             state: State::Unregistered,
             seed: peer.seed,
@@ -73,6 +73,9 @@ impl Lwm2mConnection {
             Incoming::Begin { head } if is_lwm2m(&head) => {}
             Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
             Incoming::Failed { exchange, reason } => {
+                if self.pubsub.failed(exchange, &mut self.endpoint, now, out) {
+                    return;
+                }
                 self.on_device(now, out, |device, turn| device.failed(exchange, reason, turn));
             }
             Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
@@ -80,10 +83,13 @@ impl Lwm2mConnection {
                 let known = self.silence.is_settled_by(exchange)
                     || self.on_device(now, out, |device, turn| device.reset(exchange, turn));
                 if !known {
-                    self.pubsub.reset(exchange, &mut self.endpoint, out);
+                    self.pubsub.reset(exchange, &mut self.endpoint, now, out);
                 }
             }
             Incoming::Response { exchange, message } => {
+                if self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out) {
+                    return;
+                }
                 self.on_device(now, out, |device, turn| device.response(exchange, message, turn));
             }
             Incoming::Notification { exchange, message } => {
@@ -189,7 +195,9 @@ impl Connection for Lwm2mConnection {
 
     fn expire(&mut self, now: Instant, out: &mut Outbox) {
         for exchange in self.endpoint.expire(now, out) {
-            if self.on_device(now, out, |device, turn| device.unanswered(exchange, turn)) {
+            if self.on_device(now, out, |device, turn| device.unanswered(exchange, turn))
+                || self.pubsub.unanswered(exchange, &mut self.endpoint, now, out)
+            {
                 continue;
             }
             let gone = self.silence.is_settled_by(exchange)

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bus::{Connection, Limits, Peer, PeerName, Protocol};
-use coap::{Code, Link, Message, PubSub, Topics};
+use coap::{Code, Link, Message, PubSub};
 
 use crate::connection::{Lwm2mConnection, name};
 use crate::{Config, ObjectModel};
@@ -17,25 +17,25 @@ pub(crate) struct Shared {
     pub(crate) coap: Arc<coap::Config>,
     pub(crate) limits: Limits,
     pub(crate) links: Arc<[Link]>,
-    pub(crate) topics: Arc<Topics>,
+    /// What the peers of all listeners share.
+    pub(crate) common: Arc<coap::Shared>,
     pub(crate) model: ObjectModel,
 }
 
 impl Lwm2m {
-    /// LwM2M and CoAP as configured, with configured topics of its own.
+    /// LwM2M and CoAP as configured, with topics and a resource directory of its own.
     pub fn new(config: Config, coap: coap::Config, limits: Limits) -> Self {
-        let topics = Topics::new(&coap.topics);
-        Self::sharing(config, coap, limits, topics)
+        let common = coap::Shared::new(&coap).into();
+        Self::sharing(config, coap, limits, common)
     }
 
-    /// The same with topics that other listeners know too.
-    pub fn sharing(config: Config, coap: coap::Config, limits: Limits, topics: Arc<Topics>) -> Self {
+    /// The same for one of several listeners, whose peers share this.
+    pub fn sharing(config: Config, coap: coap::Config, limits: Limits, common: Arc<coap::Shared>) -> Self {
         let mut model = ObjectModel::standard();
         config.objects.iter().for_each(|object| model.add(object));
-        let mut links = PubSub::links();
-        links.push(Link::new("/rd").with("rt", "core.rd"));
-        let (coap, links) = (coap.into(), links.into());
-        let shared = Shared { config, coap, limits, links, topics, model };
+        let mut links = PubSub::links(&coap);
+        links.push(Link::new("/rd").with("rt", "oma.lwm2m"));
+        let shared = Shared { config, coap: coap.into(), limits, links: links.into(), common, model };
         Self { shared: Arc::new(shared) }
     }
 }

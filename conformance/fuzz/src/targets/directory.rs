@@ -52,7 +52,7 @@ fn requests(input: &[u8]) {
         let names: Vec<Box<str>> = if links.len() % 2 == 0 { Vec::new() } else { vec!["one".into()] };
         let address = if query.len() % 2 == 0 { "[fe80::7%3]:5683" } else { "10.0.0.7:40000" };
         let address = address.parse().expect("an address");
-        let from = Requester::new(&names, "coap", 5_683, address, now);
+        let from = Requester::new(&names, "", now).at("coap", 5_683, address);
         let arguments = || query.split('&').map(|one| one.split_once('=').unwrap_or((one, "")));
         match (what, Parameters::parse(arguments())) {
             (Some("P"), Ok(parameters)) => {

@@ -101,6 +101,19 @@ const CREDENTIALS_EACH_TIME: &str = "This session was opened with a password; ev
 const LENT: &str = "The session of this peer is that of its registration; leave the credentials out.";
 
 impl Session {
+    /// The names that the client goes by. A client id that the broker chose is none.
+    pub(crate) fn names(&self) -> Vec<Box<str>> {
+        match self {
+            Self::Closed | Self::Opening(_) => Vec::new(),
+            Self::Lent(client_id) => vec![format!("client:{client_id}").into()],
+            Self::Open(identity, _) => {
+                let client_id = identity.client_id.iter().map(|client_id| format!("client:{client_id}"));
+                let username = identity.username.iter().map(|username| format!("user:{username}"));
+                client_id.chain(username).map(Into::into).collect()
+            }
+        }
+    }
+
     /// A source address can be forged, so that a session which took a password to open takes it, or the token,
     /// for each request.
     pub(crate) fn admit(&self, wanted: &Identity) -> Admission {

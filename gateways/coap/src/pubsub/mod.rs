@@ -5,6 +5,7 @@ mod operation;
 mod perform;
 mod resources;
 mod task;
+mod visitor;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,12 +13,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{
-    ClientId, Connect, Delivery, Disconnect, Limits, Outbox, Reason, Reply, SessionExpiry, SubscriptionId,
-    Ticket, Unsubscribe,
+    ClientId, Connect, Delivery, Disconnect, Limits, Outbox, Peer, Reason, Reply, SessionExpiry,
+    SubscriptionId, Ticket, Unsubscribe,
 };
 
 use crate::reason::refusal;
-use crate::{Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request, Topics};
+use crate::{
+    Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request, Shared, Topics,
+};
 use configured::Rate;
 pub use identity::peer_name;
 use identity::{Admission, Identity, Session};
@@ -25,7 +28,8 @@ use observation::Observations;
 use operation::Operation;
 use perform::Pending;
 pub use resources::Link;
-use resources::{Family, answer_discovery, route};
+use resources::{Family, Fetch, answer_discovery, route};
+use visitor::Visitor;
 
 /// The tickets of this crate; those below are for protocols that use [`PubSub`].
 const TICKETS: Range<u64> = 1 << 48..1 << 49;
@@ -43,6 +47,8 @@ pub struct PubSub {
     config: Arc<Config>,
     limits: Limits,
     links: Arc<[Link]>,
+    shared: Arc<Shared>,
+    visitor: Visitor,
     session: Session,
     /// Requests that came while the session was being opened, and their bytes.
     waiting: Vec<Request>,
@@ -60,17 +66,25 @@ pub struct PubSub {
     rate: Rate,
     /// When to look whether observations of such topics may go on.
     look_at: Option<Instant>,
+    /// The simple registration that is under way.
+    fetch: Option<Fetch>,
 }
 
 impl PubSub {
-    /// The resources for a new peer. `links` are told in `/.well-known/core` beside this crate's own; `topics` are
-    /// those that have a configuration, the same for all peers.
-    pub fn new(config: Arc<Config>, limits: Limits, links: Arc<[Link]>, topics: Arc<Topics>) -> Self {
+    /// The resources for a new peer. `links` are told in `/.well-known/core` beside this crate's own.
+    pub fn new(
+        peer: &Peer,
+        config: Arc<Config>,
+        limits: Limits,
+        links: Arc<[Link]>,
+        shared: Arc<Shared>,
+    ) -> Self {
         Self {
             observations: Observations::new(&config, limits.subscriptions),
             config,
             limits,
             links,
+            visitor: Visitor::of(peer),
             session: Session::Closed,
             waiting: Vec::new(),
             waiting_bytes: 0,
@@ -78,15 +92,17 @@ impl PubSub {
             next_ticket: TICKETS.start,
             next_once: 0,
             registering: 0,
-            topics,
+            topics: shared.topics.clone(),
+            shared,
             rate: Rate::default(),
             look_at: None,
+            fetch: None,
         }
     }
 
     /// The links of this crate's own resources.
-    pub fn links() -> Vec<Link> {
-        resources::links()
+    pub fn links(config: &Config) -> Vec<Link> {
+        resources::links(config)
     }
 
     /// Whether the reply to this ticket is for [`PubSub::handle_reply`].
@@ -171,6 +187,9 @@ impl PubSub {
             Family::Collection | Family::Configuration => {
                 self.handle_collection(request, endpoint, now, out);
             }
+            Family::Directory | Family::Registration | Family::Lookup => {
+                self.handle_directory(request, endpoint, now, out);
+            }
         }
     }
 
@@ -188,8 +207,11 @@ impl PubSub {
 
     /// The first block of a request came: opens the session that it will need, so that the body may grow.
     pub fn begin(&mut self, head: &Message, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        let is_sound = matches!(route(head), Ok(Family::Topic))
-            && Operation::parse(head, &self.config, &self.limits).is_ok();
+        let is_sound = match route(head) {
+            Ok(Family::Topic) => Operation::parse(head, &self.config, &self.limits).is_ok(),
+            Ok(Family::Directory) => self.config.directory.enabled,
+            _ => false,
+        };
         if let Some(identity) = Identity::parse(head).ok().filter(|_| is_sound)
             && self.session.admit(&identity) == Admission::Open
         {
@@ -330,13 +352,56 @@ impl PubSub {
         true
     }
 
+    /// The peer answered a request of ours, or notified; `false` if it was not asked here.
+    pub fn answered(
+        &mut self,
+        exchange: ExchangeId,
+        message: &Message,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        self.fetched(exchange, message, endpoint, now, out)
+    }
+
+    /// The answer to a request of ours cannot be had whole; `false` if it was not asked here.
+    pub fn failed(
+        &mut self,
+        exchange: ExchangeId,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out)
+    }
+
+    /// The peer did not answer a request of ours in time; `false` if it was not sent here.
+    pub fn unanswered(
+        &mut self,
+        exchange: ExchangeId,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        self.not_fetched(exchange, Code::GATEWAY_TIMEOUT, endpoint, now, out)
+    }
+
     /// The peer has acknowledged what was sent; `false` if it was not sent here.
     pub fn acknowledged(&mut self, exchange: ExchangeId, out: &mut Outbox) -> bool {
         self.observations.acknowledged(exchange, out)
     }
 
     /// The peer does not want what was sent, so that its observation ends; `false` if it was not sent here.
-    pub fn reset(&mut self, exchange: ExchangeId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
+    pub fn reset(
+        &mut self,
+        exchange: ExchangeId,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> bool {
+        if self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out) {
+            return true;
+        }
         let ended = self.observations.rejected(exchange, Reason::NoSubscription, out);
         if let Some(id) = ended {
             self.end_observation(id, endpoint, out); // [RFC7641 3.6]
@@ -358,6 +423,7 @@ impl PubSub {
 
     /// The session ends: answers what waits and tells the observers why.
     pub fn close(&mut self, reason: Reason, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        self.end_fetch(reason, endpoint, now, out);
         for request in std::mem::take(&mut self.waiting) {
             endpoint.respond(&request.reply_to, refusal(reason), now, out);
         }

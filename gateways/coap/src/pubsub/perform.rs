@@ -9,6 +9,7 @@ use super::PubSub;
 use super::configured::half_created;
 use super::observation::representation;
 use super::operation::{Operation, Preference};
+use super::resources::Asked;
 use super::task::Task;
 use crate::collection::{Reservation, TopicId};
 use crate::content::format;
@@ -57,6 +58,11 @@ pub(super) enum Pending {
         reply_to: ReplyTo,
         topic: TopicId,
     },
+    /// What the client may do with the resource directory.
+    Directory {
+        reply_to: ReplyTo,
+        asked: Box<Asked>,
+    },
 }
 
 /// What a retained message is read for.
@@ -80,7 +86,8 @@ impl Pending {
             | Self::Read { reply_to, .. }
             | Self::Judge { reply_to, .. }
             | Self::Made { reply_to, .. }
-            | Self::Unmade { reply_to, .. } => Some(reply_to),
+            | Self::Unmade { reply_to, .. }
+            | Self::Directory { reply_to, .. } => Some(reply_to),
         }
     }
 }
@@ -270,6 +277,9 @@ impl PubSub {
             }
             (Pending::Read { reply_to, preference, purpose }, Ok(Reply::Read(found))) => {
                 self.answer_read(found.as_deref(), reply_to, &preference, purpose, endpoint, now, out);
+            }
+            (Pending::Directory { reply_to, asked }, reply) => {
+                self.directory_judged(reply_to, *asked, reply, endpoint, now, out);
             }
             // What may be subscribed to and not be read is observed from the next message on.
             (Pending::Read { reply_to, preference, purpose: purpose @ Purpose::First(_) }, Err(_)) => {

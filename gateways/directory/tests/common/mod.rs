@@ -12,6 +12,8 @@ pub struct Desk {
     pub now: Instant,
     /// Who asks.
     pub names: Vec<Box<str>>,
+    /// What it may know of.
+    pub realm: &'static str,
     /// From where.
     pub address: &'static str,
 }
@@ -20,7 +22,13 @@ impl Desk {
     #[expect(clippy::disallowed_methods, reason = "a test needs a time to begin with")]
     pub fn with(bounds: Bounds) -> Self {
         let directory = Directory::new(bounds, 0x4521 << 16);
-        Self { directory, now: Instant::now(), names: Vec::new(), address: "[2001:db8:3::127]:61616" }
+        Self {
+            directory,
+            now: Instant::now(),
+            names: Vec::new(),
+            realm: "",
+            address: "[2001:db8:3::127]:61616",
+        }
     }
 
     pub fn new() -> Self {
@@ -77,7 +85,7 @@ impl Desk {
     }
 
     fn from<'a>(&self, names: &'a [Box<str>]) -> Requester<'a> {
-        Requester::new(names, "coap", 5_683, self.address.parse().unwrap(), self.now)
+        Requester::new(names, self.realm, self.now).at("coap", 5_683, self.address.parse().unwrap())
     }
 }
 

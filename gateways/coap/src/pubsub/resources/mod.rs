@@ -3,14 +3,16 @@
 
 mod collection;
 mod connection;
+mod directory;
 mod discovery;
 mod topic;
 
 use crate::collection::TOPIC_DATA_TYPE;
-use crate::{Code, Message, OptionNumber};
+use crate::{Code, Config, Message, OptionNumber};
 pub(super) use collection::{
     COLLECTION, CONFIGURATION_TYPE, bad, check, links as tell_links, no_topic, told,
 };
+pub(super) use directory::{Asked, Fetch};
 pub use discovery::Link;
 pub(super) use discovery::answer_discovery;
 
@@ -27,11 +29,25 @@ pub(super) enum Family {
     Collection,
     /// `pubsub/{id}`
     Configuration,
+    /// `/directory` and `/.well-known/rd`
+    Directory,
+    /// `/directory/{registration}`
+    Registration,
+    /// `/directory-lookup/ep` and `/directory-lookup/res`
+    Lookup,
 }
 
 impl Family {
-    const ALL: [Self; 5] =
-        [Self::Discovery, Self::Connection, Self::Topic, Self::Collection, Self::Configuration];
+    const ALL: [Self; 8] = [
+        Self::Discovery,
+        Self::Connection,
+        Self::Topic,
+        Self::Collection,
+        Self::Configuration,
+        Self::Directory,
+        Self::Registration,
+        Self::Lookup,
+    ];
 
     /// Whose a path is.
     fn of(path: &[&str]) -> Option<Self> {
@@ -41,6 +57,9 @@ impl Family {
             ["ps", ..] => Some(Self::Topic),
             [COLLECTION] => Some(Self::Collection),
             [COLLECTION, _] => Some(Self::Configuration),
+            ["directory"] | [".well-known", "rd"] => Some(Self::Directory),
+            ["directory", _] => Some(Self::Registration),
+            ["directory-lookup", "ep" | "res"] => Some(Self::Lookup),
             _ => None,
         }
     }
@@ -63,32 +82,48 @@ impl Family {
                 &[Code::GET, Code::FETCH, Code::POST, Code::IPATCH, Code::DELETE],
                 "The configuration of a topic takes GET, FETCH, POST, iPATCH and DELETE.",
             ),
+            Self::Directory => (&[Code::POST], "A registration is a POST."),
+            Self::Registration => (&[Code::POST, Code::DELETE], "A registration takes POST and DELETE."),
+            Self::Lookup => (&[Code::GET], "A lookup is a GET."),
         }
     }
 
     /// Whether it takes If-Match and If-None-Match.
     fn is_conditional(self) -> bool {
         match self {
-            Self::Discovery | Self::Connection | Self::Topic | Self::Collection | Self::Configuration => {
-                false
-            }
+            Self::Discovery
+            | Self::Connection
+            | Self::Topic
+            | Self::Collection
+            | Self::Configuration
+            | Self::Directory
+            | Self::Registration
+            | Self::Lookup => false,
         }
     }
 
     /// What `/.well-known/core` tells of it.
-    fn links(self) -> Vec<Link> {
+    fn links(self, config: &Config) -> Vec<Link> {
+        let of = |target: &str, kind| Link::new(target).with("rt", kind).with("ct", "40");
         match self {
-            Self::Discovery | Self::Connection | Self::Topic | Self::Configuration => Vec::new(),
-            Self::Collection => {
-                vec![Link::new(&format!("/{COLLECTION}")).with("rt", "core.ps core.ps.coll").with("ct", "40")]
+            Self::Discovery | Self::Connection | Self::Topic | Self::Configuration | Self::Registration => {
+                Vec::new()
             }
+            Self::Collection => vec![of(&format!("/{COLLECTION}"), "core.ps core.ps.coll")],
+            Self::Directory | Self::Lookup if !config.directory.enabled => Vec::new(),
+            Self::Directory => vec![of("/directory", "core.rd")],
+            // [RFC9176 4.3]
+            Self::Lookup => vec![
+                of("/directory-lookup/ep", "core.rd-lookup-ep"),
+                of("/directory-lookup/res", "core.rd-lookup-res"),
+            ],
         }
     }
 }
 
 /// The links of all families.
-pub(super) fn links() -> Vec<Link> {
-    Family::ALL.into_iter().flat_map(Family::links).collect()
+pub(super) fn links(config: &Config) -> Vec<Link> {
+    Family::ALL.into_iter().flat_map(|family| family.links(config)).collect()
 }
 
 /// Whose a request is; the error is the answer to one that is nobody's.
