@@ -21,6 +21,7 @@ impl Target {
             &targets::mqtt::TARGETS,
             &targets::mqtt_sn::TARGETS,
             &targets::coap::TARGETS,
+            &targets::coap_stream::TARGETS,
             &targets::directory::TARGETS,
             &targets::lwm2m::TARGETS,
             &targets::stomp::TARGETS,

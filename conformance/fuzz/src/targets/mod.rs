@@ -1,5 +1,6 @@
 pub(crate) mod bus;
 pub(crate) mod coap;
+pub(crate) mod coap_stream;
 pub(crate) mod directory;
 pub(crate) mod lwm2m;
 pub(crate) mod mqtt;
