@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import acl, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls, transports
+from . import acl, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls, transports
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -53,6 +53,7 @@ def everything(board, binary, node, loop):
         mosquitto.checks(board, binary, server.ports)
         lifecycle.checks(board, ports, crossing.clients(ports, node, loop))
     transports.table(board, binary, node)
+    coap_stream.checks(board, binary, loop)
     tls.checks(board, binary)
     scram.checks(board, binary, node)
     acl.checks(board, binary)

@@ -57,7 +57,7 @@ class AioCoap(Client):
         return self.loop.run(self._subscribe(topic))
 
     async def _request(self, code, topic, payload, retain, content_type):
-        context = await aiocoap.Context.create_client_context()
+        context = await self._context()
         try:
             request = aiocoap.Message(code=code, uri=self._uri(topic, retain), payload=payload)
             if content_type:
@@ -67,7 +67,7 @@ class AioCoap(Client):
             await context.shutdown()
 
     async def _subscribe(self, topic):
-        context = await aiocoap.Context.create_client_context()
+        context = await self._context()
         request = context.request(aiocoap.Message(code=aiocoap.GET, uri=self._uri(topic), observe=0))
         response = await request.response
         if not response.code.is_successful() or response.opt.observe is None:
@@ -90,6 +90,9 @@ class AioCoap(Client):
             request.observation.cancel()
         await context.shutdown()
 
+    async def _context(self):
+        return await aiocoap.Context.create_client_context()
+
     def _uri(self, topic, retain=False):
         return uri(self.port, topic, retain)
 
@@ -101,13 +104,13 @@ class LibCoap(Client):
 
     def __init__(self, port: int):
         self.port = port
-        self.program = shutil.which("coap-client") or shutil.which("coap-client-notls")
+        self.command = [shutil.which("coap-client") or shutil.which("coap-client-notls")]
 
     def publish(self, topic, payload, *, retain=False, content_type=None):
-        command = [self.program, "-v", "6", "-B", "5", "-m", "put", "-f", "-"]
+        command = [*self.command, "-v", "6", "-B", "5", "-m", "put", "-f", "-"]
         command += ["-t", content_type] if content_type else []
         done = subprocess.run(
-            [*command, uri(self.port, topic, retain)], input=payload, capture_output=True, timeout=TIMEOUT
+            [*command, self._uri(topic, retain)], input=payload, capture_output=True, timeout=TIMEOUT
         )
         output = (done.stdout + done.stderr).decode(errors="replace")
         if not re.search(r" c:2\.\d\d", output):
@@ -115,13 +118,13 @@ class LibCoap(Client):
 
     def get(self, topic) -> bytes:
         """The payload of a plain GET."""
-        command = [self.program, "-B", "5", "-m", "get", uri(self.port, topic)]
+        command = [*self.command, "-B", "5", "-m", "get", self._uri(topic)]
         done = subprocess.run(command, capture_output=True, timeout=TIMEOUT)
         return done.stdout.rstrip(b"\n")
 
     def subscribe(self, topic):
         # Into a pipe it would write whole blocks only.
-        command = ["stdbuf", "-oL", self.program, "-v", "6", "-s", "60", "-m", "get", uri(self.port, topic)]
+        command = ["stdbuf", "-oL", *self.command, "-v", "6", "-s", "60", "-m", "get", self._uri(topic)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0)
 
         def close():
@@ -138,6 +141,9 @@ class LibCoap(Client):
             raise
         return subscription
 
+    def _uri(self, topic, retain=False):
+        return uri(self.port, topic, retain)
+
     @staticmethod
     def _read(process, subscription, confirmed):
         for line in process.stdout:
@@ -150,6 +156,6 @@ class LibCoap(Client):
                 confirmed.set()
 
 
-def uri(port: int, topic: str, retain: bool = False) -> str:
+def uri(port: int, topic: str, retain: bool = False, scheme: str = "coap") -> str:
     """Where a topic is published and observed."""
-    return f"coap://127.0.0.1:{port}/ps/{quote(topic)}{'?retain=true' if retain else ''}"
+    return f"{scheme}://127.0.0.1:{port}/ps/{quote(topic)}{'?retain=true' if retain else ''}"

@@ -31,6 +31,7 @@ MALFORMED = {
     "http": [b"\x00\xff\x00\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"],
     "mqtt-sn": [b"", b"\x00", b"\x01", b"\x02\xff", b"\xff\x04", b"\x01\xff\xff\x0c", b"\x03\xfe\x01\x03\xfe\x01"],
     "quic": [b"", b"\x00", b"\xc0\x00\x00\x00\x01\xff", b"\xff" * 1200, b"\xc0\x00\x00\x00\x01\x08" + b"\x00" * 1200],
+    "coap-tcp": [b"\x01\x01t", b"\x00\xe1\x0f", b"\x00\xe1\xf0\xff\xff\xff\xff", b"\x00\xe1\x10\x01\xff", b"GET / HTTP/1.1\r\n\r\n"],
     "coap": [b"", b"\x00", b"\xff\xff\xff\xff", b"\x4f\x01\x00\x01", b"\x40\x01\x00\x01\xff", b"\x40\x01\x00\x01\xf0"],
 }
 """Per listener: bytes that are no beginning of a conversation. A stream must be closed upon each."""
@@ -49,7 +50,7 @@ def hostile(ports, listener, inputs, everyone):
     with ExitStack() as stack:
         subscriptions = [stack.enter_context(client.subscribe(topic)) for client in one_each(everyone)]
         for malformed in inputs:
-            if listener in ("mqtt", "stomp", "http"):
+            if listener in ("mqtt", "stomp", "http", "coap-tcp"):
                 _is_closed_upon(ports[listener], malformed)
             else:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
