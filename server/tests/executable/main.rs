@@ -9,3 +9,4 @@ mod reload;
 mod server;
 mod start;
 mod stop;
+mod streams;

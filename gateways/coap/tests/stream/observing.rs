@@ -1,6 +1,6 @@
 //! Observing on a stream: nothing is acknowledged, and the peer says when it has enough.
 
-use bus::{Ack, DeliveryId, Event, Qos, Reason};
+use bus::{Ack, DeliveryId, Event, Qos, Reason, SessionExpiry};
 use coap::{Code, Config, Message, Notify, Token};
 use harness::delivery;
 
@@ -40,6 +40,14 @@ fn an_observation_ends_by_a_get_with_observe_1_and_its_token() {
     assert_eq!(answer(&mut bench).observe(), None);
     bench.deliver(delivery(1, id, "a", "late", Qos::AtLeastOnce, bench.now));
     assert_eq!(bench.take_sent(), b"");
+}
+
+#[test]
+fn the_session_ends_with_its_connection_and_so_does_all_that_is_observed() {
+    let mut bench = open_with(Config::default());
+    bench.receive(b"\x61\x01o\x60\x52ps\x01a");
+    let connect = bench.accept_connect(false);
+    assert_eq!((connect.session_expiry, connect.clean_start), (SessionExpiry::AtOnce, true)); // [RFC8323 7.4]
 }
 
 #[test]
