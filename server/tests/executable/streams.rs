@@ -10,8 +10,8 @@ use rustls::{ClientConnection, StreamOwned};
 
 use crate::server::{FREE_PORTS, Server, receive, wait_for};
 
-/// The CSM of the server: Max-Message-Size 65,536, Extended-Token-Length 64.
-const CSM: &[u8] = b"\x60\xE1\x23\x01\x00\x00\x41\x40";
+/// The CSM of the server: Max-Message-Size 65,536, Block-Wise-Transfer, Extended-Token-Length 64.
+const CSM: &[u8] = b"\x70\xE1\x23\x01\x00\x00\x20\x21\x40";
 
 /// The peer's CSM, and GET nowhere with token t.
 const ASK: &[u8] = b"\x00\xE1\x81\x01t\xB7nowhere";
@@ -82,7 +82,7 @@ fn coap_is_spoken_at_its_well_known_path_of_a_web_socket() {
     let asked = "Sec-WebSocket-Protocol: mqtt, coap\r\n";
     let (mut peer, answer) = upgrade(&server, "/.well-known/coap", asked);
     assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains(": coap\r\n"), "{answer}");
-    assert_eq!(receive(&mut peer, 10), [b"\x82\x08\x00", &CSM[1..]].concat()); // [RFC8323 4.3]
+    assert_eq!(receive(&mut peer, 11), [b"\x82\x09\x00", &CSM[1..]].concat()); // [RFC8323 4.3]
     peer.write_all(&[frame(b"\x00\xE1"), frame(b"\x01\x01t\xB7nowhere")].concat()).unwrap();
     let head = receive(&mut peer, 5);
     assert!(matches!(head[..], [0x82, _, 0x01, 0x84, b't']), "{head:02x?}"); // [RFC8323 4.2]

@@ -88,6 +88,7 @@ impl Stream {
         self.state = State::ExpectCsm { until: Some(now + self.handshake) };
         let longest_token = u32::try_from(self.longest_token).unwrap_or(u32::MAX);
         let csm = Csm {
+            block_wise_transfer: true, // with a size above 1,152, BERT too [RFC8323 5.3.2]
             extended_token_length: Some(longest_token).filter(|_| self.longest_token > Token::SHORT),
             ..self.size()
         };

@@ -1,5 +1,6 @@
 //! CoAP over TCP, TLS and WebSocket, bytes in and bytes out.
 
+mod blocks;
 #[path = "../common/mod.rs"]
 mod common;
 mod exchanges;

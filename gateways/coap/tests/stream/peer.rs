@@ -4,8 +4,8 @@ use bus::{Carrier, Limits, Link, Transport};
 use coap::{Coap, Code, Config, Frame, Framing, Message, Token};
 use harness::Bench;
 
-/// The first CSM of the server: Max-Message-Size 65,536, Extended-Token-Length 64.
-pub(crate) const OURS: &[u8] = b"\x60\xE1\x23\x01\x00\x00\x41\x40";
+/// The first CSM of the server: Max-Message-Size 65,536, Block-Wise-Transfer, Extended-Token-Length 64.
+pub(crate) const OURS: &[u8] = b"\x70\xE1\x23\x01\x00\x00\x20\x21\x40";
 
 /// The second one, once the peer has a session: Max-Message-Size 1,048,576.
 pub(crate) const LET_IN: &[u8] = b"\x40\xE1\x23\x10\x00\x00";

@@ -25,7 +25,7 @@ fn a_short_token_is_what_everybody_takes_and_is_not_announced() {
     let config = Config { longest_token: 8, ..Config::default() };
     let limits = Limits { packet_before_connect: 2000, ..Limits::default() };
     let mut bench = over(Carrier::Tcp, config, limits);
-    assert_eq!(bench.take_sent(), b"\x30\xE1\x22\x07\xD0");
+    assert_eq!(bench.take_sent(), b"\x40\xE1\x22\x07\xD0\x20");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::peer::{over, read_all};
 
 fn open() -> Bench {
     let mut bench = over(Carrier::WebSocket, Config::default(), Limits::default());
-    assert_eq!(bench.take_sent(), b"\0\0\0\x08\x00\xE1\x23\x01\x00\x00\x41\x40"); // [RFC8323 4.3]
+    assert_eq!(bench.take_sent(), b"\0\0\0\x09\x00\xE1\x23\x01\x00\x00\x20\x21\x40"); // [RFC8323 4.3]
     bench.receive(b"\0\0\0\x02\x00\xE1");
     bench
 }
