@@ -5,7 +5,9 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import acl, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls, transports
+from . import (
+    acl, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls, transports,
+)
 from .board import Board
 from .coap import Loop
 from .node import Node
@@ -50,6 +52,7 @@ def everything(board, binary, node, loop):
             ports["quic tunnel"] = tunnel.port
             quic.checks(board, loop, ports["quic"], server.ca)
         tables(board, ports, node, loop)
+        coap_pubsub.checks(board, loop, server.ports)
         mosquitto.checks(board, binary, server.ports)
         lifecycle.checks(board, ports, crossing.clients(ports, node, loop))
     transports.table(board, binary, node)

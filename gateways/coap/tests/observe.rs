@@ -8,7 +8,7 @@ use bus::{
     Ack, ContentFormat, DeliveryId, Keyed, Matched, Qos, Reason, Reply, Request, RetainHandling,
     SubscriptionId,
 };
-use coap::{Code, Config, Kind, Notify, OptionNumber, Token};
+use coap::{Code, Config, DefaultQos, Kind, Notify, OptionNumber, Token};
 use common::*;
 use harness::delivery;
 
@@ -422,4 +422,57 @@ fn no_notification_overtakes_one_that_may_have_to_be_sent_again() {
     let second = sent(&mut bench);
     assert_eq!((text(&second), second.kind()), ("second", Kind::Confirmable));
     assert!(second.observe() > first.observe());
+}
+
+#[test]
+fn the_configuration_says_the_qos_of_an_observation_that_names_none() {
+    let cases = [
+        (DefaultQos::Coap, Kind::Confirmable, Qos::AtLeastOnce),
+        (DefaultQos::Coap, Kind::NonConfirmable, Qos::AtMostOnce),
+        (DefaultQos::Qos0, Kind::Confirmable, Qos::AtMostOnce),
+        (DefaultQos::Qos1, Kind::NonConfirmable, Qos::AtLeastOnce),
+        (DefaultQos::Qos2, Kind::Confirmable, Qos::AtLeastOnce), // an observation has no more
+    ];
+    for (subscribe_qos, kind, qos) in cases {
+        let mut bench = bench_with(Config { subscribe_qos, ..Config::default() });
+        bench.receive(&request(kind, Code::GET, 1, b"t", "ps/a").with_observe(0).encode());
+        accept(&mut bench);
+        let Some((_, Request::Subscribe(wishes))) = bench.requests.front() else { panic!("a subscribe") };
+        assert_eq!(wishes[0].options.qos, qos, "{subscribe_qos:?} {kind:?}");
+    }
+}
+
+#[test]
+fn what_waits_behind_a_notification_goes_on_after_a_reset() {
+    let mut bench = bench();
+    let ids = [observing(&mut bench, 1, b"1", "ps/a"), observing(&mut bench, 2, b"2", "ps/b")];
+    bench.deliver(delivery(7, ids[0], "a", "first", Qos::AtLeastOnce, bench.now));
+    bench.handle(bus::Event::Deliver(delivery(8, ids[1], "b", "second", Qos::AtLeastOnce, bench.now)));
+    let first = sent(&mut bench);
+    bench.receive(&reset(first.id()));
+    let second = sent(&mut bench);
+    assert_eq!((text(&second), second.token()), ("second", Token::new(b"2")));
+    bench.receive(&acknowledgement(second.id()));
+    assert_eq!(unsubscribed(&mut bench), [ids[0]]);
+    assert!(bench.connection.room() > 0);
+}
+
+#[test]
+fn who_cancels_is_sent_nothing_more_of_what_was_on_its_way() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    bench.deliver(delivery(7, id, "a", "lost", Qos::AtLeastOnce, bench.now));
+    bench.handle(bus::Event::Deliver(delivery(8, id, "a", "waits", Qos::AtLeastOnce, bench.now)));
+    bench.take_sent();
+    let cancel = request(Kind::Confirmable, Code::GET, 2, b"t", "ps/a").with_observe(1);
+    bench.receive(&cancel.encode());
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())]));
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    assert_eq!(sent(&mut bench).observe(), None);
+    bench.advance(200 * SECOND);
+    assert!(bench.sent.is_empty() && bench.closed.is_none());
+    let rejected = |number| (DeliveryId::new(number).unwrap(), Ack::Reject(Reason::NoSubscription));
+    assert_eq!(bench.acks, [7, 8].map(rejected));
 }

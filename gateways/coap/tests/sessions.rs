@@ -125,6 +125,81 @@ fn connection_mode_gives_a_token_that_stands_for_the_password() {
     assert!(bench.claims.is_empty());
 }
 
+/// Opens a connection in place of the one there may be; returns its token.
+fn logged_in(bench: &mut Bench, id: u16, query: &str) -> String {
+    bench.receive(&con(Code::POST, id, b"l", &format!("mqtt/connection?{query}")));
+    while !matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
+        left(bench);
+    }
+    connect(bench);
+    let (_, datagram) = bench.sent.pop_back().expect("an answer");
+    let answer = coap::Message::decode(&datagram).unwrap();
+    assert_eq!((answer.code(), answer.id()), (Code::CREATED, id));
+    text(&answer).to_owned()
+}
+
+#[test]
+fn the_query_has_short_names_in_connection_mode_too() {
+    let mut bench = bench();
+    let token = logged_in(&mut bench, 1, "c=dev1&u=joe&p=secret");
+    bench.receive(&con(Code::POST, 2, b"t", &format!("ps/a?c=dev1&t={token}&q=0&r=1")));
+    let (_, publish) = published(&mut bench);
+    assert_eq!((publish.qos, publish.retain), (bus::Qos::AtMostOnce, true));
+    bench.receive(&con(Code::PUT, 3, b"t", &format!("mqtt/connection?c=dev1&t={token}")));
+    assert_eq!(sent(&mut bench).code(), Code::CHANGED);
+}
+
+#[test]
+fn a_second_login_ends_the_first_connection_and_its_token() {
+    for client_id in ["dev1", "dev2"] {
+        let mut bench = bench();
+        let first = logged_in(&mut bench, 1, "clientid=dev1");
+        bench.receive(&observe(2, b"o", &format!("ps/a?clientid=dev1&token={first}")));
+        granted(&mut bench);
+        let (ticket, _) = bench.request();
+        bench.reply(ticket, Reply::Read(None));
+        bench.take_sent();
+        let second = logged_in(&mut bench, 3, &format!("clientid={client_id}"));
+        assert_ne!(first, second);
+        let ended = sent(&mut bench);
+        assert_eq!((ended.code(), ended.token().as_slice()), (Code::UNAUTHORIZED, &b"o"[..]));
+        assert_eq!(bench.claims.len(), 1);
+        for (id, query, code) in [
+            (4, format!("clientid=dev1&token={first}"), Code::UNAUTHORIZED),
+            (5, format!("clientid={client_id}&token={second}"), Code::CHANGED),
+        ] {
+            bench.receive(&con(Code::PUT, id, b"t", &format!("mqtt/connection?{query}")));
+            assert_eq!(sent(&mut bench).code(), code, "{query}");
+        }
+    }
+}
+
+#[test]
+fn heartbeats_keep_a_connection_that_does_nothing_else() {
+    let mut bench = bench();
+    let token = logged_in(&mut bench, 1, "clientid=dev1");
+    for id in 2..9 {
+        bench.advance(200 * SECOND);
+        bench.receive(&con(Code::PUT, id, b"t", &format!("mqtt/connection?clientid=dev1&token={token}")));
+        assert_eq!((sent(&mut bench).code(), bench.closed), (Code::CHANGED, None));
+    }
+    bench.advance(300 * SECOND);
+    assert_eq!(bench.closed, Some(Reason::IdleTimeout));
+}
+
+#[test]
+fn part_of_a_token_and_client_id_is_not_enough() {
+    let mut bench = bench();
+    let token = logged_in(&mut bench, 1, "clientid=dev1");
+    let wrong =
+        [format!("token={token}"), "clientid=dev1".to_owned(), format!("clientid=dev1&token={token}0")];
+    for (id, query) in (2..).zip(wrong) {
+        bench.receive(&con(Code::POST, id, b"t", &format!("ps/a?{query}")));
+        assert_eq!(sent(&mut bench).code(), Code::UNAUTHORIZED, "{query}");
+    }
+    assert!(bench.requests.is_empty());
+}
+
 #[test]
 fn a_connection_is_named_by_client_id_and_token() {
     let coap = Coap::new(Config::default(), bus::Limits::default());

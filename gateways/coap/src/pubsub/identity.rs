@@ -97,6 +97,7 @@ pub(crate) enum Admission {
 }
 
 const WRONG_TOKEN: &str = "There is no connection with this token and client id.";
+const TOKEN_EACH_TIME: &str = "This connection has a token; every request must carry it.";
 const CREDENTIALS_EACH_TIME: &str = "This session was opened with a password; every request must carry it.";
 const LENT: &str = "The session of this peer is that of its registration; leave the credentials out.";
 
@@ -132,6 +133,10 @@ impl Session {
             Self::Open(identity, token) if wanted.token.is_some() => {
                 let same = wanted.token == *token && wanted.client_id == identity.client_id;
                 if same { Admission::Proceed } else { Admission::Refuse(WRONG_TOKEN) }
+            }
+            // A name without a password proves nothing, and the token would.
+            Self::Open(identity, Some(_)) if wanted == identity && identity.password.is_none() => {
+                Admission::Refuse(TOKEN_EACH_TIME)
             }
             Self::Open(identity, _) if wanted == identity => Admission::Proceed,
             Self::Open(identity, token) if wanted.is_nobody() => {
@@ -176,6 +181,8 @@ mod tests {
         assert_eq!(open.admit(&identity(&["c=b", "t=77"])), Admission::Refuse(WRONG_TOKEN));
         assert_eq!(open.admit(&identity(&["t=77"])), Admission::Refuse(WRONG_TOKEN));
         assert_eq!(open.admit(&identity(&[])), Admission::Refuse(CREDENTIALS_EACH_TIME));
+        let without = Session::Open(identity(&["c=a"]), Some("77".into()));
+        assert_eq!(without.admit(&identity(&["c=a"])), Admission::Refuse(TOKEN_EACH_TIME));
         assert_eq!(Session::Closed.admit(&identity(&["c=a", "t=77"])), Admission::Refuse(WRONG_TOKEN));
     }
 
