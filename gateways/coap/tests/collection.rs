@@ -245,6 +245,7 @@ fn name_data_and_type_stay_and_what_cannot_be_is_refused() {
     for (property, _, patched) in &cases {
         let answer = world.send(peer, Code::IPATCH, &path, PUBSUB, &map(std::slice::from_ref(property)));
         assert_eq!(answer.code(), *patched, "{property:02X?} {}", text(&answer));
+        assert!(!answer.payload().is_empty(), "{property:02X?} is refused without a word");
     }
     assert_eq!(world.send(peer, Code::IPATCH, &path, PUBSUB, b"\xA1").code(), Code::BAD_REQUEST);
     assert_eq!(world.ask(peer, Code::GET, &path).payload(), before.payload());
