@@ -12,6 +12,7 @@ mod http;
 mod listeners;
 mod log;
 mod metrics;
+mod oscore;
 mod passwd;
 mod registry;
 mod reload;
@@ -55,7 +56,9 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or_else(|| Command::Serve(cli::Serve::default())) {
         Command::Serve(options) => serve::serve(&source, &options),
         Command::Check => {
-            certificates::TlsProfiles::load(&source.read()?.config)?;
+            let config = source.read()?.config;
+            certificates::TlsProfiles::load(&config)?;
+            oscore::check(&config)?;
             say(&format!("{}: good\n", source.name()));
             Ok(())
         }

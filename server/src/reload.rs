@@ -10,14 +10,16 @@ use crate::Source;
 use crate::certificates::TlsProfiles;
 use crate::config::Loaded;
 use crate::log::Logging;
+use crate::oscore::OscoreContexts;
 
 /// What a running server takes over; everything else waits for a restart.
-const AT_ONCE: [&str; 3] = ["access.", "log.level", "rewrite"];
+const AT_ONCE: [&str; 4] = ["access.", "coap.oscore.contexts_file", "log.level", "rewrite"];
 
 /// The parts of a running server that heed a new configuration.
 pub(crate) struct Parts {
     pub(crate) access: AuthChain,
     pub(crate) broker: Broker,
+    pub(crate) oscore: Arc<OscoreContexts>,
     pub(crate) rewrite: Arc<Rewrite>,
     pub(crate) tls: Arc<TlsProfiles>,
     pub(crate) logging: Logging,
@@ -33,6 +35,7 @@ pub(crate) fn reload(
     let new = source.read()?;
     parts.access.reload(&new.config.access)?;
     parts.rewrite.reload(&new.config.rewrite)?;
+    parts.oscore.reload(&new.config)?;
     parts.broker.reconsider(Instant::now());
     parts.logging.set_level(&new.config.log.level)?;
     let at_once = |key: &String| AT_ONCE.iter().any(|prefix| key.starts_with(prefix));

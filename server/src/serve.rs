@@ -21,6 +21,7 @@ use crate::http::{self, Operations, Phase};
 use crate::listeners::{self, Open};
 use crate::log::Logging;
 use crate::metrics::{Metrics, Reloads};
+use crate::oscore::OscoreContexts;
 use crate::registry::Common;
 use crate::reload::Parts;
 use crate::watch::Watch;
@@ -65,6 +66,8 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let access = AuthChain::new(&config.access)?;
     let tls = Arc::new(TlsProfiles::load(config)?);
     tokio::spawn(tls.clone().keep_fresh());
+    let oscore = Arc::new(OscoreContexts::load(config)?);
+    tokio::spawn(oscore.clone().keep_fresh());
     let open = listeners::bind_all(config, &tls)?;
     let http = http::bind(&config.http).await?;
     let http_address = http::address(http.as_ref())?;
@@ -126,7 +129,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), open_files = files, "Watersmeet serves.");
 
-    let parts = Parts { access, broker, rewrite, tls, logging };
+    let parts = Parts { access, broker, oscore, rewrite, tls, logging };
     obey(&mut signals, source, loaded, &parts, &reloads).await;
 
     phase.begin_draining();

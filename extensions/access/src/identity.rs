@@ -82,8 +82,11 @@ impl Identities {
         Ok(Self { everywhere, listeners, attributes: attributes.collect::<Result<_, _>>()? })
     }
 
-    /// The user name that the client's certificate proves, where certificates do that.
+    /// The user name that the client's certificate proves, where certificates do that, or whose key it has.
     pub(crate) fn username(&self, peer: &Peer) -> Result<Option<Arc<str>>, Lacking> {
+        if let Some(name) = peer.link.secured.as_ref().and_then(|secured| secured.username.as_ref()) {
+            return Ok(Some(name.clone()));
+        }
         let Some(origin) = &self.customs(peer).username_from else { return Ok(None) };
         let Some(certificate) = certificate(peer) else { return Ok(None) };
         let name = origin.of_certificate(certificate).filter(|name| !name.is_empty() && !name.contains('\0'));

@@ -1,5 +1,6 @@
 mod directory;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bus::{Qos, units};
@@ -47,10 +48,25 @@ pub struct Config {
     pub topics: TopicsConfig,
     /// The resource directory.
     pub directory: DirectoryConfig,
+    /// OSCORE, which protects requests and answers end to end.
+    pub oscore: Oscore,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,
     /// Over TCP, TLS and WebSocket.
     pub stream: StreamConfig,
+}
+
+/// How OSCORE (RFC 8613) is offered.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Oscore {
+    /// The file with the security contexts, a `[[context]]` for each device; nobody has one where it is empty.
+    pub contexts_file: PathBuf,
+    /// Whether every request must be protected, but for that of `/.well-known/core`.
+    pub required: bool,
+    /// The contexts in force; whoever reads the file puts them there.
+    #[serde(skip)]
+    pub in_force: oscore::Shared,
 }
 
 /// Which notifications are confirmable.
@@ -97,6 +113,7 @@ impl Default for Config {
             longest_token: 64,
             topics: TopicsConfig::default(),
             directory: DirectoryConfig::default(),
+            oscore: Oscore::default(),
             transmission: Transmission::default(),
             stream: StreamConfig::default(),
         }

@@ -1,6 +1,11 @@
+use std::sync::Arc;
+
+use bus::{ClientId, Secured};
+use oscore::SecurityContext;
+
 #[cfg(doc)]
 use crate::Endpoint;
-use crate::endpoint::Passed;
+use crate::endpoint::{Passed, Protection};
 use crate::{Message, Token};
 
 /// What came from the peer, as far as it concerns whoever uses the endpoint.
@@ -77,6 +82,34 @@ impl ReplyTo {
     pub(crate) fn new(token: Token, confirmable: bool, id: u16, digest: u64) -> Self {
         Self { token, confirmable, id, digest, passed: Passed::default() }
     }
+
+    /// Who has protected the request with OSCORE, and how.
+    pub fn security(&self) -> Option<&SecurityContext> {
+        self.protection().map(|protection| &**protection.context())
+    }
+
+    /// What the request proves of its sender, for [`Credentials`](bus::Credentials).
+    pub fn proved(&self) -> Option<Arc<Secured>> {
+        let context = self.security()?;
+        let owner = context.owner();
+        let username = owner.username.clone().unwrap_or_else(|| owner.name.clone());
+        Some(Arc::new(Secured {
+            version: "OSCORE".into(),
+            cipher: context.algorithm().name().into(),
+            username: Some(username),
+            ..Secured::default()
+        }))
+    }
+
+    /// Whether the sender may have this client id: one that the security context names is its only one.
+    pub fn may_be(&self, client_id: &ClientId) -> bool {
+        let own = self.security().and_then(|context| context.owner().client_id.as_deref());
+        own.is_none_or(|own| own == client_id.as_str())
+    }
+
+    pub(crate) fn protection(&self) -> Option<&Protection> {
+        self.passed.protection.as_ref()
+    }
 }
 
 /// The number of something that we sent and that the peer may answer, acknowledge or reset.
@@ -89,6 +122,9 @@ pub enum SendError {
     /// Too much waits already; see [`Endpoint::can_send`].
     #[error("too many messages wait for the peer")]
     Full,
+    /// It must be protected, and cannot be: see [`Config::oscore`](crate::Config).
+    #[error("the message cannot be protected")]
+    Unprotected,
     /// It does not fit into a datagram.
     #[error("the message does not fit into a datagram")]
     TooLarge,

@@ -30,7 +30,7 @@ mod transmission;
 pub use check::DecodeError;
 pub use code::Code;
 pub use collection::{Topics, TopicsConfig};
-pub use config::{Config, DefaultQos, DirectoryConfig, Notify};
+pub use config::{Config, DefaultQos, DirectoryConfig, Notify, Oscore};
 pub use connection::{Coap, is_request};
 pub use endpoint::Endpoint;
 pub use etag::ETag;

@@ -252,6 +252,21 @@ impl Message {
         self.uint(OptionNumber::BLOCK2).map(Block::from_uint)
     }
 
+    /// A message in place of this one, with the same kind, message id and token.
+    pub(crate) fn replaced(
+        &self,
+        code: Code,
+        options: impl IntoIterator<Item = (u16, Vec<u8>)>,
+        payload: Bytes,
+    ) -> Self {
+        let mut message = Self::new(self.kind(), code);
+        message.address(self.kind(), self.id(), self.token());
+        let options = options.into_iter();
+        let message = options
+            .fold(message, |message, (number, value)| message.with_option(OptionNumber(number), value));
+        message.with_shared_payload(payload)
+    }
+
     /// The first critical option that is unknown, too long or short, repeated although it must not be, or no
     /// UTF-8 although it must be: the message must be rejected [RFC7252 5.4.1].
     pub fn unknown_critical_option(&self) -> Option<OptionNumber> {

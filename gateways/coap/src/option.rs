@@ -11,6 +11,7 @@ impl OptionNumber {
     pub const OBSERVE: Self = Self(6);
     pub const URI_PORT: Self = Self(7);
     pub const LOCATION_PATH: Self = Self(8);
+    pub const OSCORE: Self = Self(9);
     pub const URI_PATH: Self = Self(11);
     pub const CONTENT_FORMAT: Self = Self(12);
     pub const MAX_AGE: Self = Self(14);
@@ -44,8 +45,8 @@ const fn define(number: u16, repeatable: bool, text: bool, shortest: usize, long
     Definition { number, repeatable, text, shortest, longest }
 }
 
-/// The options this crate knows. OSCORE (9) is not among them, so that a protected request is refused.
-const KNOWN: [Definition; 23] = [
+/// The options this crate knows.
+const KNOWN: [Definition; 24] = [
     define(1, true, false, 0, 8),      // If-Match
     define(3, false, true, 1, 255),    // Uri-Host
     define(4, true, false, 1, 8),      // ETag
@@ -53,6 +54,7 @@ const KNOWN: [Definition; 23] = [
     define(6, false, false, 0, 3),     // Observe
     define(7, false, false, 0, 2),     // Uri-Port
     define(8, true, true, 0, 255),     // Location-Path
+    define(9, false, false, 0, 255),   // OSCORE
     define(11, true, true, 0, 255),    // Uri-Path
     define(12, false, false, 0, 2),    // Content-Format
     define(14, false, false, 0, 4),    // Max-Age
@@ -150,8 +152,8 @@ mod tests {
         assert!(!OptionNumber::URI_PATH.permits(&[b'a'; 256], 0));
         assert!(!OptionNumber::URI_PATH.permits(b"\xFF", 0));
         assert!(!OptionNumber::ACCEPT.permits(b"", 1));
-        assert!(!OptionNumber(9).permits(b"", 0));
-        assert!(OptionNumber(9).is_critical() && !OptionNumber::OBSERVE.is_critical());
+        assert!(!OptionNumber(65_001).permits(b"", 0));
+        assert!(OptionNumber(65_001).is_critical() && !OptionNumber::OBSERVE.is_critical());
     }
 
     #[test]

@@ -267,7 +267,7 @@ fn an_answer_with_an_unknown_critical_option_is_rejected() {
         let request = device.take();
         let answer = Message::response(Code::CONTENT).with_token(request.token());
         let id = if kind == Kind::Acknowledgement { request.id() } else { 0x7777 };
-        let answer = numbered(answer.with_option(coap::OptionNumber(9), "x"), kind, id);
+        let answer = numbered(answer.with_option(coap::OptionNumber(65_001), "x"), kind, id);
         assert!(matches!(device.receive(&answer.encode()), Some(Incoming::Reset { .. })));
         let expected = if rejection { vec![reset(0x7777)] } else { vec![] };
         assert_eq!(device.sent, expected, "{kind:?}");

@@ -173,7 +173,7 @@ fn a_request_that_means_nothing_is_refused_before_a_session_is_opened() {
 fn an_option_that_cannot_be_honoured_is_refused() {
     let plain = || request(Kind::Confirmable, Code::PUT, 1, b"t", "ps/a");
     let cases: [(Message, Code); 6] = [
-        (plain().with_option(OptionNumber(9), ""), Code::BAD_OPTION),
+        (plain().with_option(OptionNumber(65_003), ""), Code::BAD_OPTION),
         (plain().with_option(OptionNumber(65_001), "x"), Code::BAD_OPTION),
         (plain().with_accept(ContentFormat::JSON).with_accept(ContentFormat::CBOR), Code::BAD_OPTION),
         (plain().with_option(OptionNumber::URI_PATH, b"\xFF".to_vec()), Code::BAD_OPTION),
@@ -187,7 +187,8 @@ fn an_option_that_cannot_be_honoured_is_refused() {
         assert_eq!((answer.code(), answer.kind()), (code, Kind::Acknowledgement), "{message:?}");
     }
     let mut bench = bench();
-    let unknown = request(Kind::NonConfirmable, Code::PUT, 7, b"t", "ps/a").with_option(OptionNumber(9), "");
+    let unknown =
+        request(Kind::NonConfirmable, Code::PUT, 7, b"t", "ps/a").with_option(OptionNumber(65_001), "");
     bench.receive(&unknown.encode());
     assert_eq!(bench.take_sent(), reset(7)); // [RFC7252 5.4.1]
 }

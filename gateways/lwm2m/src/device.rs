@@ -193,6 +193,10 @@ impl Device {
                 let reason = "the request does not fit into a datagram";
                 self.answer(envelope.refusal(Code::REQUEST_ENTITY_TOO_LARGE, reason), turn.out);
             }
+            Err(Unsent::Send(SendError::Unprotected)) => {
+                let reason = "the request cannot be protected as the device's own are";
+                self.answer(envelope.refusal(Code::FORBIDDEN, reason), turn.out);
+            }
             Err(Unsent::Send(SendError::Full)) => {
                 let reason = "too many requests wait for the device";
                 self.answer(envelope.refusal(Code::SERVICE_UNAVAILABLE, reason), turn.out);

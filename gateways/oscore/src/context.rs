@@ -195,7 +195,7 @@ impl SecurityContext {
         let (nonce, aad) = (self.keys.nonce(kid, partial_iv), self.keys.aad(kid, partial_iv));
         let opened = self.keys.algorithm.open(&self.keys.recipient_key, &nonce, &aad, &request.payload);
         let plaintext = opened.ok_or(RequestError::DecryptionFailed)?;
-        let inner = Message::from_plaintext(&plaintext)
+        let mut inner = Message::from_plaintext(&plaintext)
             .ok()
             .filter(|inner| inner.is_request() && !inner.options.iter().any(|(number, _)| is_outer(*number)))
             .ok_or(RequestError::NotDecodable);
@@ -212,6 +212,7 @@ impl SecurityContext {
                     return self.challenge(echo, partial_iv).map(Opened::Challenge);
                 }
                 *received = Received::Known(Window::from(partial_iv.number())); // [RFC8613 B.1.2]
+                inner.iter_mut().for_each(|inner| inner.remove(ECHO)); // it has served
             }
         }
         let binding = Binding { context: self.clone(), partial_iv, answered: false };
@@ -287,8 +288,8 @@ impl Binding {
         &self.context
     }
 
-    /// Protects an answer or notification [RFC8613 8.3]. The first uses the nonce of the request, every further one a
-    /// new Partial IV [RFC8613 8.3.1].
+    /// Protects an answer or notification [RFC8613 8.3]. An answer uses the nonce of the request, every further one a new
+    /// Partial IV [RFC8613 8.3.1], and the first of an observation too: clients put in order what all has one.
     pub fn protect(&mut self, response: Message) -> Result<Message, ProtectError> {
         let context = &self.context;
         if context.is_revoked() {
@@ -307,7 +308,7 @@ impl Binding {
             outer.code = CONTENT; // [RFC8613 4.1.3.5]
         }
         let keys = &context.keys;
-        let own = if self.answered { Some(context.take()?) } else { None };
+        let own = if self.answered || outer.option(OBSERVE).is_some() { Some(context.take()?) } else { None };
         let nonce = match own {
             Some(own) => keys.nonce(&keys.sender_id, own),
             None => keys.nonce(&keys.recipient_id, self.partial_iv),

@@ -48,6 +48,12 @@ impl Contexts {
         self.by_id.is_empty()
     }
 
+    /// Whether this very context is among them.
+    pub(crate) fn has(&self, context: &Arc<SecurityContext>) -> bool {
+        let same = self.by_id.get(context.recipient_id());
+        same.is_some_and(|same| same.iter().any(|other| Arc::ptr_eq(other, context)))
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<SecurityContext>> {
         self.by_id.values().flatten()

@@ -90,6 +90,11 @@ impl Parameters {
         })
     }
 
+    /// What the Sender Sequence Numbers of such a context are stored under.
+    pub fn sequence_key(&self) -> Result<SequenceKey, ParameterError> {
+        self.derive().map(|keys| keys.sequence_key())
+    }
+
     /// What HKDF is told beside the secret [RFC8613 3.2.1].
     fn info(&self, id: &[u8], kind: &str, length: usize) -> Vec<u8> {
         Writer::default()

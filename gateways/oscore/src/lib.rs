@@ -20,6 +20,7 @@ mod message;
 mod pending;
 mod refusal;
 mod sequence;
+mod shared;
 mod window;
 
 pub use algorithm::Algorithm;
@@ -32,6 +33,7 @@ pub use message::{Message, MessageError};
 pub use pending::{Pending, ResponseError};
 pub use refusal::RequestError;
 pub use sequence::{RESERVED_AHEAD, SequenceKey, SequenceStore};
+pub use shared::Shared;
 
 /// The number of the OSCORE option [RFC8613 2].
 pub const OSCORE: u16 = 9;

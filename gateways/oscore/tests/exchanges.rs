@@ -176,7 +176,7 @@ fn an_observation_has_observe_on_both_sides_and_each_notification_a_new_partial_
         assert_eq!((notification.code, notification.option(OBSERVE)), (CONTENT, Some(&[100 + at as u8][..])));
     }
     let values: Vec<&[u8]> = notifications.iter().map(|message| message.option(OSCORE).unwrap()).collect();
-    assert_eq!(values, [&[][..], &[0x01, 0], &[0x01, 1], &[0x01, 2]]);
+    assert_eq!(values, [[0x01, 0], [0x01, 1], [0x01, 2], [0x01, 3]]);
     assert_eq!(pending.open(notifications[0].clone()), Ok(content(&[0]).with(OBSERVE, [1])));
     assert_eq!(pending.open(notifications[0].clone()), Err(ResponseError::Old));
     assert_eq!(pending.open(notifications[2].clone()), Ok(content(&[2]).with(OBSERVE, [2])));
@@ -193,7 +193,7 @@ fn an_error_ends_an_observation_with_a_new_partial_iv_and_without_observe() {
     let (_, mut binding) = request(server.open(&protected).unwrap());
     binding.protect(content(b"0").with(OBSERVE, [1])).unwrap();
     let end = binding.protect(Message::new(0x84).with(OBSERVE, [2])).unwrap();
-    assert_eq!((end.code, end.option(OBSERVE), end.option(OSCORE)), (CHANGED, None, Some(&[0x01, 0][..])));
+    assert_eq!((end.code, end.option(OBSERVE), end.option(OSCORE)), (CHANGED, None, Some(&[0x01, 1][..])));
     assert_eq!(pending.open(end), Ok(Message::new(0x84)));
 }
 
@@ -227,7 +227,7 @@ fn after_a_restart_a_request_is_read_only_if_its_sender_shows_that_it_is_there()
     challenge(server.open(&wrong).unwrap());
     let (meanwhile, _) = client.protect_request(get()).unwrap();
     let (fresh, _) = client.protect_request(get().with(ECHO, echo)).unwrap();
-    assert_eq!(request(server.open(&fresh).unwrap()).0, get().with(ECHO, echo));
+    assert_eq!(request(server.open(&fresh).unwrap()).0, get());
     for before in [&old, &wrong, &meanwhile, &fresh] {
         assert_eq!(server.open(before).unwrap_err(), RequestError::Replay);
     }

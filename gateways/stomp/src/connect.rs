@@ -36,7 +36,7 @@ impl Opening {
             credentials: Credentials {
                 username: frame.header("login").map(Into::into),
                 password: frame.header("passcode").map(|text| Bytes::copy_from_slice(text.as_bytes())),
-                enhanced: None,
+                ..Credentials::default()
             },
             clean_start: session_expiry == SessionExpiry::AtOnce,
             session_expiry,

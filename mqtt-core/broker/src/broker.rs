@@ -115,11 +115,15 @@ impl Broker {
         peer: impl Into<Arc<Peer>>,
         now: Instant,
     ) -> Answer<Result<Opened, Reason>> {
+        let mut peer: Arc<Peer> = peer.into();
+        if let Some(proved) = &connect.credentials.proved {
+            Arc::make_mut(&mut peer).link.secured = Some(proved.clone());
+        }
         let attempt = Attempt {
             client_id: connect.client_id.clone(),
             credentials: connect.credentials.clone(),
             user_properties: connect.user_properties.as_slice().into(),
-            peer: peer.into(),
+            peer,
             protocol: connect.protocol,
         };
         if self.0.draining.load(Ordering::Relaxed) {

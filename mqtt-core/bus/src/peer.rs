@@ -71,6 +71,8 @@ pub struct Secured {
     pub psk_mark: Option<KeyMark>,
     /// The longest datagram that can be sent to the peer, if that is less than the transport's own bound.
     pub largest_datagram: Option<usize>,
+    /// The user to whom the key that the peer has proved to have belongs, where that is known without asking anybody.
+    pub username: Option<Arc<str>>,
 }
 
 /// What stands for a key without telling it. It is not shown in logs.

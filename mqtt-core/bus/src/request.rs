@@ -3,7 +3,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
-use crate::{ClientId, Message, Publish, Qos, Reason, Subscription, Topic, Unsubscribe, UserProperty, Will};
+use crate::{
+    ClientId, Message, Publish, Qos, Reason, Secured, Subscription, Topic, Unsubscribe, UserProperty, Will,
+};
 
 /// The number by which a connection recognizes the reply to its request; the connection chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,6 +82,9 @@ pub struct Credentials {
     pub password: Option<Bytes>,
     /// The first step of an enhanced authentication.
     pub enhanced: Option<EnhancedAuthentication>,
+    /// What the protocol itself has found proved of the client, where it secures its messages whatever carries them
+    /// (OSCORE); it stands in place of what the transport knows.
+    pub proved: Option<Arc<Secured>>,
 }
 
 /// One step of an enhanced authentication [MQTT5 4.12].
@@ -220,6 +225,7 @@ impl std::fmt::Debug for Credentials {
             .field("username", &self.username)
             .field("password", &self.password.as_ref().map(|_| "…"))
             .field("method", &self.enhanced.as_ref().map(|step| &step.method))
+            .field("proved", &self.proved)
             .finish()
     }
 }

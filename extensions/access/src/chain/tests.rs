@@ -38,7 +38,7 @@ fn attempt(username: Option<&str>, password: Option<&str>, address: &str) -> Att
         credentials: Credentials {
             username: username.map(Into::into),
             password: password.map(|password| password.to_owned().into()),
-            enhanced: None,
+            ..Credentials::default()
         },
         peer: peer(address).into(),
         user_properties: [].into(),

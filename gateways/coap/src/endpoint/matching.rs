@@ -1,7 +1,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::{ExchangeId, Incoming, Message, Token};
+use crate::{ExchangeId, Incoming, Message, OptionNumber, Token};
 
 /// After so long every notification is newer than what came before [RFC7641 3.4].
 const FRESH_AFTER: Duration = Duration::from_secs(128);
@@ -87,6 +87,8 @@ impl Matching {
     /// Finds what an answer answers; the answer to an observing request opens the observation. With `in_order`
     /// no notification can have been overtaken on its way.
     pub(crate) fn answered(&mut self, message: Message, in_order: bool, now: Instant) -> Option<Incoming> {
+        // What is protected is put in order by its Partial IV; the outer Observe means nothing [RFC8613 4.1.3.5.2].
+        let in_order = in_order || message.option(OptionNumber::OSCORE).is_some();
         let (token, sequence) = (message.token(), message.observe().filter(|_| message.code().is_success()));
         if let Some(position) = self.awaited.iter().position(|awaited| awaited.token == token) {
             let Awaited { exchange, observe, token, .. } = self.awaited.swap_remove(position);

@@ -2,6 +2,7 @@
 
 mod carrier;
 mod datagram;
+mod guard;
 mod matching;
 mod received;
 mod stations;
@@ -15,6 +16,8 @@ use crate::stream::Framing;
 use crate::{Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token, Transmission};
 use carrier::Carrier;
 use datagram::Datagram;
+use guard::Guard;
+pub(crate) use guard::Protection;
 use matching::Matching;
 pub(crate) use stations::Passed;
 use stations::Stations;
@@ -27,7 +30,7 @@ use stream::Stream;
 /// request or answer, whatever its resource, is dealt with on the way.
 #[derive(Debug)]
 pub struct Endpoint {
-    carrier: Carrier,
+    carrier: Guard,
     matching: Matching,
     stations: Stations,
     chance: Chance,
@@ -71,7 +74,7 @@ impl Endpoint {
 
     fn over(carrier: Carrier, chance: Chance, config: &Config, limits: &Limits) -> Self {
         Self {
-            carrier,
+            carrier: Guard::new(carrier, &config.oscore),
             matching: Matching::new(usize::from(limits.send_window.max(1)), limits.subscriptions),
             stations: Stations::new(config, limits),
             chance,
@@ -328,7 +331,7 @@ impl Endpoint {
         self.chance.next()
     }
 
-    fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Outbox) -> (&'a mut Carrier, Turn<'a>) {
+    fn turn<'a>(&'a mut self, now: Instant, out: &'a mut Outbox) -> (&'a mut Guard, Turn<'a>) {
         let Self { carrier, matching, chance, .. } = self;
         (carrier, Turn { matching, chance, now, out })
     }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use bus::{ClientId, Credentials, PeerName};
+use bus::{ClientId, Credentials, PeerName, Secured};
 use bytes::Bytes;
 
 use crate::check::options;
-use crate::{Code, Message, OptionNumber, is_request};
+use crate::{Code, Message, OptionNumber, Request, is_request};
 
 /// Who a request says it is from, by its query.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -14,9 +14,26 @@ pub(crate) struct Identity {
     password: Option<Bytes>,
     /// What `POST mqtt/connection` was answered with; it stands for user name and password.
     token: Option<Box<str>>,
+    /// What OSCORE proves, in place of user name and password.
+    proved: Option<Arc<Secured>>,
 }
 
 impl Identity {
+    /// Reads who a request is from: by its security context where it is protected, else by its query alone. The error
+    /// is the answer.
+    pub(crate) fn of(request: &Request) -> Result<Self, Message> {
+        let said = Self::parse(&request.message)?;
+        let Some(context) = request.reply_to.security() else { return Ok(said) };
+        if said.username.is_some() || said.password.is_some() {
+            return Err(Message::diagnostic(Code::UNAUTHORIZED, PROVED));
+        }
+        if said.client_id.as_ref().is_some_and(|client_id| !request.reply_to.may_be(client_id)) {
+            return Err(Message::diagnostic(Code::UNAUTHORIZED, WRONG_CLIENT_ID));
+        }
+        let own = context.owner().client_id.as_deref().and_then(ClientId::parse);
+        Ok(Self { client_id: own.or(said.client_id), proved: request.reply_to.proved(), ..said })
+    }
+
     /// Reads `clientid`, `username`, `password` and `token`, or `c`, `u`, `p` and `t`; the error is the answer.
     pub(crate) fn parse(request: &Message) -> Result<Self, Message> {
         let client_id = match request.query(&["clientid", "c"]) {
@@ -30,11 +47,17 @@ impl Identity {
             username: request.query(&["username", "u"]).map(Into::into),
             password: request.query(&["password", "p"]).map(|text| Bytes::copy_from_slice(text.as_bytes())),
             token: request.query(&["token", "t"]).map(Into::into),
+            proved: None,
         })
     }
 
     pub(crate) fn credentials(&self) -> Credentials {
-        Credentials { username: self.username.clone(), password: self.password.clone(), enhanced: None }
+        Credentials {
+            username: self.username.clone(),
+            password: self.password.clone(),
+            enhanced: None,
+            proved: self.proved.clone(),
+        }
     }
 
     /// The same for opening a session, which is what gives a token.
@@ -99,6 +122,8 @@ pub(crate) enum Admission {
 const WRONG_TOKEN: &str = "There is no connection with this token and client id.";
 const TOKEN_EACH_TIME: &str = "This connection has a token; every request must carry it.";
 const CREDENTIALS_EACH_TIME: &str = "This session was opened with a password; every request must carry it.";
+const PROVED: &str = "The security context says who asks; leave user name and password out.";
+const WRONG_CLIENT_ID: &str = "The client id is not that of the security context; leave it out.";
 const LENT: &str = "The session of this peer is that of its registration; leave the credentials out.";
 
 impl Session {
@@ -124,14 +149,17 @@ impl Session {
             Self::Closed => Admission::Open,
             Self::Lent(client_id) => {
                 let named = Identity { client_id: Some(client_id.clone()), ..Identity::default() };
-                if wanted.is_nobody() || *wanted == named {
+                let wanted = Identity { proved: None, ..wanted.clone() };
+                if wanted.is_nobody() || wanted == named {
                     Admission::Proceed
                 } else {
                     Admission::Refuse(LENT)
                 }
             }
             Self::Open(identity, token) if wanted.token.is_some() => {
-                let same = wanted.token == *token && wanted.client_id == identity.client_id;
+                let same = wanted.token == *token
+                    && wanted.client_id == identity.client_id
+                    && wanted.proved == identity.proved;
                 if same { Admission::Proceed } else { Admission::Refuse(WRONG_TOKEN) }
             }
             // A name without a password proves nothing, and the token would.
@@ -139,6 +167,9 @@ impl Session {
                 Admission::Refuse(TOKEN_EACH_TIME)
             }
             Self::Open(identity, _) if wanted == identity => Admission::Proceed,
+            Self::Open(identity, _) if wanted.proved.is_some() && wanted.client_id.is_none() => {
+                if wanted.proved == identity.proved { Admission::Proceed } else { Admission::Open }
+            }
             Self::Open(identity, token) if wanted.is_nobody() => {
                 let secret = identity.password.is_some() || token.is_some();
                 if secret { Admission::Refuse(CREDENTIALS_EACH_TIME) } else { Admission::Proceed }

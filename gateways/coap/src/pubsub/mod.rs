@@ -321,7 +321,7 @@ impl PubSub {
             endpoint.respond(&reply_to, refusal(reason), now, out);
         }
         for request in waiting {
-            let same = || Identity::parse(&request.message).is_ok_and(|wanted| wanted == identity);
+            let same = || Identity::of(&request).is_ok_and(|wanted| wanted == identity);
             match refused.filter(|_| same()) {
                 Some(reason) => drop(endpoint.respond(&request.reply_to, refusal(reason), now, out)),
                 None => self.handle_request(request, endpoint, now, out),

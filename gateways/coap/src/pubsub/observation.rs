@@ -307,6 +307,7 @@ impl Observations {
                 Outcome::Sent
             }
             Err(SendError::Full) => Outcome::Failed(Reason::QueueFull),
+            Err(SendError::Unprotected) => Outcome::Ended(Reason::NotAuthorized),
             Err(SendError::TooLarge) => Outcome::Failed(Reason::PacketTooLarge),
         }
     }

@@ -1,10 +1,11 @@
 //! How a peer becomes a registered device, and ceases to be one [LwM2M 1.1 Core 6.2].
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{
     Chance, ClientId, Connect, Credentials, Disconnect, Keyed, Outbox, PeerName, Qos, Reason, Reply, Request,
-    RetainHandling, SessionExpiry, SubscribeOptions, Subscription, Ticket,
+    RetainHandling, Secured, SessionExpiry, SubscribeOptions, Subscription, Ticket,
 };
 use coap::{Code, Message, OptionNumber, ReplyTo};
 
@@ -64,10 +65,14 @@ impl Lwm2mConnection {
             let text = "The endpoint name (ep) makes no valid topic.";
             return Some(Message::diagnostic(Code::BAD_REQUEST, text));
         };
+        if !asker.may_be(&client_id) {
+            let text = "The endpoint name (ep) is not the client id of the security context.";
+            return Some(Message::diagnostic(Code::FORBIDDEN, text));
+        }
         self.registrations += 1;
         self.replace(&client_id, now, out);
         self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
-        let connect = self.connect(client_id, identity, version, &device.registration);
+        let connect = self.connect(client_id, identity, asker.proved(), version, &device.registration);
         out.request(CONNECT, Request::Connect(Box::new(connect)));
         self.state = State::Connecting { device: Box::new(device), asker: asker.clone() };
         None
@@ -93,6 +98,7 @@ impl Lwm2mConnection {
         &self,
         client_id: ClientId,
         identity: Identity,
+        proved: Option<Arc<Secured>>,
         protocol: &'static str,
         registration: &Registration,
     ) -> Connect {
@@ -100,7 +106,7 @@ impl Lwm2mConnection {
         let lifetime = registration.lifetime;
         Connect {
             client_id: Some(client_id),
-            credentials: Credentials { username, password, enhanced: None },
+            credentials: Credentials { username, password, enhanced: None, proved },
             // The commands that came between two registrations wait in the session.
             clean_start: false,
             session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),

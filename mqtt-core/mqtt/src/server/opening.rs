@@ -69,6 +69,7 @@ pub(super) fn open(
             username: packet.username.map(Arc::from),
             password: packet.password.map(Bytes::copy_from_slice),
             enhanced: asked.enhanced,
+            proved: None,
         },
         clean_start: packet.clean_start,
         session_expiry: at_most(asked.session_expiry, shared.config.session_expiry_maximum),

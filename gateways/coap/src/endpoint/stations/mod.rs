@@ -1,6 +1,6 @@
 //! What requests and answers pass between the carrier and the resources.
 //!
-//! From the carrier upwards: Hop-Limit, blocks. A request passes them in this order, and an answer the other way
+//! From the carrier upwards: OSCORE (right at the carrier, in [`Guard`](super::guard::Guard)), Hop-Limit, blocks. A request passes them in this order, and an answer the other way
 //! round, one that a station gives in place of the resources too. What a station must know of a request when its
 //! answer comes travels with the [`ReplyTo`], in [`Passed`]; what it must know longer it keeps itself, within a
 //! bound.
@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use bus::Limits;
 
+use super::Protection;
 use crate::{Config, Message, ReplyTo, Request};
 use blocks::{Asking, Blocks, LARGEST_EXPONENT, Noted, Room, Upward};
 
@@ -25,6 +26,8 @@ pub(crate) struct Stations {
 /// What the stations noted of a request, for its answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Passed {
+    /// How the request was protected, and its answers must be.
+    pub(crate) protection: Option<Protection>,
     pub(crate) blocks: Noted,
 }
 

@@ -18,7 +18,7 @@ impl PubSub {
         out: &mut Outbox,
     ) {
         let message = &request.message;
-        let answer = match (message.code(), Identity::parse(message)) {
+        let answer = match (message.code(), Identity::of(&request)) {
             (_, Err(answer)) => answer,
             (Code::POST, Ok(identity)) if identity.client_id.is_none() => {
                 Message::diagnostic(Code::BAD_REQUEST, "A connection needs a clientid.")

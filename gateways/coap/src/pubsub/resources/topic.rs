@@ -41,7 +41,7 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<Request> {
-        let answer = match Identity::parse(&request.message) {
+        let answer = match Identity::of(&request) {
             Ok(identity) => match self.session.admit(&identity) {
                 Admission::Proceed => return Some(request),
                 Admission::Wait => {

@@ -67,13 +67,14 @@ pub(crate) enum Upward {
 }
 
 impl Noted {
-    fn of(request: &Message) -> Self {
+    fn of(request: &Request) -> Self {
+        let message = &request.message;
         Self {
             key: key(request),
-            block1: request.block1(),
-            block2: request.block2(),
-            wants_size: request.uint(OptionNumber::SIZE2).is_some(),
-            safe: matches!(request.code(), Code::GET | Code::FETCH),
+            block1: message.block1(),
+            block2: message.block2(),
+            wants_size: message.uint(OptionNumber::SIZE2).is_some(),
+            safe: matches!(message.code(), Code::GET | Code::FETCH),
         }
     }
 
@@ -99,7 +100,7 @@ impl Blocks {
 
     /// Takes a request with what it is a part of.
     pub(crate) fn admit(&mut self, mut request: Request, bert: bool, now: Instant) -> Upward {
-        let noted = Noted::of(&request.message);
+        let noted = Noted::of(&request);
         let reserved = |block: Block| block.exponent == BERT && !bert;
         if noted.block1.is_some_and(reserved) || noted.block2.is_some_and(reserved) {
             request.reply_to.passed.blocks = Noted { block1: None, block2: None, ..noted };

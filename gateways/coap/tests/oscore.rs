@@ -1,0 +1,395 @@
+//! Requests that are protected with OSCORE [RFC8613], and what answers them.
+
+mod common;
+
+use std::sync::Arc;
+
+use bus::{Qos, Reply, Request};
+use coap::{Code, Config, Kind, Message, OptionNumber, Oscore};
+use common::*;
+use harness::Bench;
+use oscore::{
+    Algorithm, Contexts, Owner, Parameters, Pending, SecurityContext, SequenceKey, SequenceStore, Start,
+};
+
+const ECHO: OptionNumber = OptionNumber(252);
+
+/// Keeps nothing: no test outlives its process.
+struct Forgetful;
+
+impl SequenceStore for Forgetful {
+    fn reserve(&self, _: SequenceKey, _: u64) -> bool {
+        true
+    }
+}
+
+fn derive(parameters: &Parameters, owner: &Owner, echo: Option<[u8; 8]>) -> Arc<SecurityContext> {
+    let start = Start { next: 0, reserved: 1 << 30, echo };
+    Arc::new(SecurityContext::derive(parameters, owner.clone(), start, Arc::new(Forgetful)).unwrap())
+}
+
+fn parameters(device: u8) -> Parameters {
+    Parameters {
+        master_secret: (1..=16).collect(),
+        sender_id: vec![0x80 | device],
+        recipient_id: vec![device],
+        algorithm: Algorithm::default(),
+        ..Parameters::default()
+    }
+}
+
+/// The device's side of a context.
+fn device(device: u8) -> Arc<SecurityContext> {
+    let server = parameters(device);
+    let mirrored = Parameters {
+        sender_id: server.recipient_id.clone(),
+        recipient_id: server.sender_id.clone(),
+        ..server
+    };
+    derive(&mirrored, &Owner::default(), None)
+}
+
+fn owner(name: &str, client_id: Option<&str>) -> Owner {
+    Owner { name: name.into(), client_id: client_id.map(Into::into), username: None }
+}
+
+/// A server that knows device 1, called `sensor` with that client id, and device 2, called `other`.
+fn server(required: bool, echo: Option<[u8; 8]>) -> (Bench, oscore::Shared) {
+    let oscore = Oscore { required, ..Oscore::default() };
+    let contexts = [
+        derive(&parameters(1), &owner("sensor", Some("sensor")), echo),
+        derive(&parameters(2), &owner("other", None), echo),
+    ];
+    oscore.in_force.replace(Contexts::new(contexts).unwrap());
+    let in_force = oscore.in_force.clone();
+    (bench_with(Config { oscore, ..Config::default() }), in_force)
+}
+
+/// The message with what protects it in place of it.
+fn swap(message: &Message, plain: oscore::Message) -> Message {
+    let (kind, id, token) = (message.kind(), message.id(), message.token());
+    let rewritten = Message::request(Code(plain.code)).with_token(token).with_payload(plain.payload);
+    let options = plain.options.into_iter();
+    let rewritten =
+        options.fold(rewritten, |message, (number, value)| message.with_option(OptionNumber(number), value));
+    numbered(rewritten, kind, id)
+}
+
+/// All that the tests use.
+fn plain(message: &Message) -> oscore::Message {
+    let numbers = [4, 6, 8, 9, 11, 12, 14, 15, 23, 27, 252, 65_001].map(OptionNumber);
+    let each = |number: OptionNumber| message.options(number).map(move |value| (number.0, value.to_vec()));
+    oscore::Message {
+        code: message.code().0,
+        options: numbers.into_iter().flat_map(each).collect(),
+        payload: message.payload().to_vec(),
+    }
+}
+
+fn protect(context: &Arc<SecurityContext>, message: Message) -> (Vec<u8>, Pending) {
+    let (protected, pending) = context.protect_request(plain(&message)).unwrap();
+    (swap(&message, protected).encode(), pending)
+}
+
+fn open(pending: &mut Pending, message: &Message) -> Message {
+    swap(message, pending.open(plain(message)).unwrap())
+}
+
+/// The one answer, which must be protected.
+fn opened(bench: &mut Bench, pending: &mut Pending) -> Message {
+    let answer = sent(bench);
+    assert!(answer.option(OptionNumber::OSCORE).is_some(), "{answer:?}");
+    open(pending, &answer)
+}
+
+fn put(id: u16, uri: &str) -> Message {
+    request(Kind::Confirmable, Code::PUT, id, b"t", uri).with_payload("21.5")
+}
+
+fn get(id: u16, uri: &str) -> Message {
+    request(Kind::Confirmable, Code::GET, id, b"t", uri)
+}
+
+/// The session that is asked for: its client id and the user that is proved.
+fn asked(bench: &mut Bench) -> (Option<String>, Option<String>) {
+    let Some((_, Request::Connect(connect))) = bench.requests.front() else { panic!("no connect") };
+    assert!(connect.credentials.username.is_none() && connect.credentials.password.is_none());
+    let proved = connect.credentials.proved.as_ref();
+    assert!(proved.is_none_or(|proved| &*proved.version == "OSCORE"));
+    (
+        connect.client_id.as_ref().map(|id| id.as_str().to_owned()),
+        proved.and_then(|proved| proved.username.as_deref().map(str::to_owned)),
+    )
+}
+
+/// A message that nobody acknowledges to the broker.
+fn deliver(bench: &mut Bench, subscription: u32, payload: &str) {
+    let delivery = harness::delivery(0, subscription, "a", payload, Qos::AtMostOnce, bench.now);
+    bench.deliver(delivery);
+}
+
+#[test]
+fn a_protected_publish_opens_the_session_of_its_context_and_its_answer_is_protected() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, mut pending) = protect(&device(1), put(7, "ps/a/b"));
+    bench.receive(&datagram);
+    assert_eq!(asked(&mut bench), (Some("sensor".into()), Some("sensor".into())));
+    accept(&mut bench);
+    let (ticket, publish) = published(&mut bench);
+    assert_eq!((publish.topic.as_str(), &publish.payload[..]), ("a/b", &b"21.5"[..]));
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    let answer = sent(&mut bench);
+    assert_eq!((answer.kind(), answer.id(), answer.code()), (Kind::Acknowledgement, 7, Code::CHANGED));
+    assert_eq!(answer.option(OptionNumber::OSCORE), Some(&[][..]));
+    assert_eq!(open(&mut pending, &answer).code(), Code::CHANGED);
+}
+
+#[test]
+fn a_retransmission_is_answered_again_and_published_once() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, mut pending) = protect(&device(1), put(7, "ps/a"));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    let first = sent(&mut bench);
+    bench.receive(&datagram);
+    assert_eq!((sent(&mut bench), bench.requests.len()), (first.clone(), 0));
+    assert_eq!(open(&mut pending, &first).code(), Code::CHANGED);
+}
+
+#[test]
+fn what_was_recorded_is_refused_when_it_comes_again_as_another_message() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, _) = protect(&device(1), put(7, "ps/a"));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    sent(&mut bench);
+    bench.receive(&numbered(Message::decode(&datagram).unwrap(), Kind::Confirmable, 8).encode());
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), text(&answer)), (Code::UNAUTHORIZED, "Replay detected"));
+    assert_eq!((answer.uint(OptionNumber::MAX_AGE), bench.requests.len()), (Some(0), 0));
+}
+
+#[test]
+fn a_request_of_no_known_context_and_what_is_no_cose_are_refused_in_the_open() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, _) = protect(&device(9), put(7, "ps/a"));
+    bench.receive(&datagram);
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), text(&answer)), (Code::UNAUTHORIZED, "Security context not found"));
+    let request = put(8, "ps/a").with_option(OptionNumber::OSCORE, [0xFF]);
+    bench.receive(&request.encode());
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), text(&answer)), (Code::BAD_OPTION, "Failed to decode COSE"));
+    let request = put(9, "ps/a").with_option(OptionNumber::OSCORE, [0x09, 0x00, 0x01]);
+    bench.receive(&request.encode());
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), text(&answer)), (Code::BAD_REQUEST, "Decryption failed"));
+    assert!(bench.requests.is_empty());
+}
+
+#[test]
+fn an_error_of_a_resource_is_protected() {
+    let (mut bench, _) = server(false, None);
+    let device = device(1);
+    let (datagram, mut pending) = protect(&device, get(7, "nowhere"));
+    bench.receive(&datagram);
+    assert_eq!(opened(&mut bench, &mut pending).code(), Code::NOT_FOUND);
+    let unknown = get(8, "ps/a").with_option(OptionNumber(65_001), "x");
+    let (datagram, mut pending) = protect(&device, unknown);
+    bench.receive(&datagram);
+    assert_eq!(opened(&mut bench, &mut pending).code(), Code::BAD_OPTION);
+}
+
+#[test]
+fn an_observer_gets_protected_notifications_each_with_a_partial_iv_of_its_own() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, mut pending) = protect(&device(1), get(7, "ps/a").with_observe(0));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let id = granted(&mut bench);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    let first = sent(&mut bench);
+    assert_eq!((first.code(), first.option(OptionNumber::OSCORE)), (Code::CONTENT, Some(&[1, 0][..])));
+    assert_eq!(open(&mut pending, &first).observe(), Some(1));
+    for number in 0..3_u8 {
+        deliver(&mut bench, id, &number.to_string());
+        let notification = sent(&mut bench);
+        assert_eq!(notification.option(OptionNumber::OSCORE), Some(&[1, 1 + number][..]));
+        assert_eq!((notification.code(), notification.token().as_slice()), (Code::CONTENT, &b"t"[..]));
+        assert!(notification.observe().is_some());
+        let notification = open(&mut pending, &notification);
+        assert_eq!(
+            (notification.payload(), notification.observe()),
+            (number.to_string().as_bytes(), Some(2 + u32::from(number)))
+        );
+    }
+}
+
+#[test]
+fn an_observation_ends_by_a_protected_request_with_another_partial_iv() {
+    let (mut bench, _) = server(false, None);
+    let device = device(1);
+    let (datagram, _) = protect(&device, get(7, "ps/a").with_observe(0));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let id = granted(&mut bench);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    sent(&mut bench);
+    bench.receive(&get(8, "ps/a").with_observe(1).encode());
+    assert_eq!(sent(&mut bench).code(), Code::UNAUTHORIZED);
+    let (datagram, mut pending) = protect(&device, get(9, "ps/a").with_observe(1));
+    bench.receive(&datagram);
+    assert_eq!(unsubscribed_first(&mut bench), id);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    let answer = opened(&mut bench, &mut pending);
+    assert_eq!((answer.code(), answer.observe()), (Code::CONTENT, None));
+}
+
+fn unsubscribed_first(bench: &mut Bench) -> u32 {
+    let (ticket, request) = bench.request();
+    let Request::Unsubscribe(wishes) = request else { panic!("expected an unsubscribe, found {request:?}") };
+    let bus::Unsubscribe::Id(id) = wishes[0] else { panic!("unsubscribed from {wishes:?}") };
+    bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())]));
+    id.0
+}
+
+#[test]
+fn after_a_restart_the_first_request_is_challenged_and_the_echo_is_answered() {
+    let echo = *b"restart1";
+    let (mut bench, _) = server(false, Some(echo));
+    let device = device(1);
+    let (datagram, mut pending) = protect(&device, put(7, "ps/a"));
+    bench.receive(&datagram);
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), answer.option(OptionNumber::OSCORE)), (Code::CHANGED, Some(&[1, 0][..])));
+    let answer = open(&mut pending, &answer);
+    assert_eq!(
+        (answer.code(), answer.option(ECHO), answer.payload()),
+        (Code::UNAUTHORIZED, Some(&echo[..]), &[][..])
+    );
+    assert!(bench.requests.is_empty());
+    let (datagram, mut pending) = protect(&device, put(8, "ps/a").with_option(ECHO, echo));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    assert_eq!(opened(&mut bench, &mut pending).code(), Code::CHANGED);
+}
+
+#[test]
+fn where_protection_is_required_only_discovery_is_open() {
+    let (mut bench, _) = server(true, None);
+    bench.receive(&put(7, "ps/a").encode());
+    assert_eq!((sent(&mut bench).code(), bench.requests.len()), (Code::UNAUTHORIZED, 0));
+    bench.receive(&get(8, ".well-known/core").encode());
+    assert_eq!(sent(&mut bench).code(), Code::CONTENT);
+    let (datagram, _) = protect(&device(1), put(9, "ps/a"));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    published(&mut bench);
+}
+
+/// The address of the device can be forged.
+#[test]
+fn who_has_protected_requests_is_not_taken_at_its_word_for_others() {
+    let (mut bench, _) = server(false, None);
+    bench.receive(&get(6, "nowhere").encode());
+    assert_eq!(sent(&mut bench).code(), Code::NOT_FOUND);
+    let (datagram, _) = protect(&device(1), put(7, "ps/a"));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    published(&mut bench);
+    bench.receive(&put(8, "ps/a?c=sensor").encode());
+    assert_eq!((sent(&mut bench).code(), bench.requests.len()), (Code::UNAUTHORIZED, 0));
+}
+
+#[test]
+fn a_context_is_no_other_client_and_needs_no_password() {
+    let (mut bench, _) = server(false, None);
+    let device = device(1);
+    for query in ["c=other", "u=joe", "p=secret"] {
+        let (datagram, mut pending) = protect(&device, put(7, &format!("ps/a?{query}")));
+        bench.receive(&datagram);
+        assert_eq!(opened(&mut bench, &mut pending).code(), Code::UNAUTHORIZED, "{query}");
+    }
+    assert!(bench.requests.is_empty());
+}
+
+#[test]
+fn a_context_without_a_client_id_lets_the_request_name_one() {
+    let (mut bench, _) = server(false, None);
+    let device = device(2);
+    let (datagram, _) = protect(&device, put(7, "ps/a?c=mine"));
+    bench.receive(&datagram);
+    assert_eq!(asked(&mut bench), (Some("mine".into()), Some("other".into())));
+    accept(&mut bench);
+    published(&mut bench);
+    let (datagram, _) = protect(&device, put(8, "ps/a"));
+    bench.receive(&datagram);
+    published(&mut bench);
+}
+
+#[test]
+fn another_context_at_the_same_address_gets_a_session_of_its_own() {
+    let (mut bench, _) = server(false, None);
+    for (number, name) in [(1, "sensor"), (2, "other")] {
+        let (datagram, _) = protect(&device(number), put(u16::from(number), "ps/a"));
+        bench.receive(&datagram);
+        while !matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
+            bench.request();
+        }
+        assert_eq!(asked(&mut bench).1.as_deref(), Some(name));
+        accept(&mut bench);
+        published(&mut bench);
+    }
+}
+
+#[test]
+fn a_context_that_is_taken_away_is_known_no_more() {
+    let (mut bench, in_force) = server(false, None);
+    let device = device(1);
+    let (datagram, _) = protect(&device, get(7, "ps/a").with_observe(0));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let id = granted(&mut bench);
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(None));
+    sent(&mut bench);
+    in_force.replace(Contexts::default());
+    deliver(&mut bench, id, "secret");
+    assert!(bench.sent.is_empty());
+    assert_eq!(unsubscribed(&mut bench), [id]);
+    let (datagram, _) = protect(&device, put(8, "ps/a"));
+    bench.receive(&datagram);
+    assert_eq!(text(&sent(&mut bench)), "Security context not found");
+}
+
+#[test]
+fn what_a_proxy_has_cut_up_is_refused() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, _) = protect(&device(1), put(7, "ps/a"));
+    let fragment = Message::decode(&datagram).unwrap().with_uint(OptionNumber::BLOCK1, 0x0E);
+    bench.receive(&fragment.encode());
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), answer.option(OptionNumber::OSCORE)), (Code::BAD_OPTION, None));
+}
+
+#[test]
+fn a_read_brings_the_retained_message_protected() {
+    let (mut bench, _) = server(false, None);
+    let (datagram, mut pending) = protect(&device(1), get(7, "ps/a"));
+    bench.receive(&datagram);
+    accept(&mut bench);
+    let (ticket, _) = bench.request();
+    let kept = harness::message("a", "kept", Qos::AtMostOnce, bench.now);
+    bench.reply(ticket, Reply::Read(Some(kept)));
+    let answer = opened(&mut bench, &mut pending);
+    assert_eq!((answer.code(), answer.payload()), (Code::CONTENT, &b"kept"[..]));
+}
