@@ -6,7 +6,5 @@ if(EXISTS "${CMAKE_SOURCE_DIR}/include/mbedtls/build_info.h")
     add_compile_options(-O3)
     # RFC 4279 section 5.3 asks for pre-shared keys of 64 bytes.
     add_compile_definitions(MBEDTLS_PSK_MAX_LEN=64)
-    if(CMAKE_HOST_SYSTEM_PROCESSOR STREQUAL "x86_64")
-        add_compile_options(-include "${CMAKE_CURRENT_LIST_DIR}/x86_64.h")
-    endif()
+    add_compile_options(-include "${CMAKE_CURRENT_LIST_DIR}/x86_64.h")
 endif()

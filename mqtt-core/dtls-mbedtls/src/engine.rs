@@ -7,6 +7,7 @@ use dtls::{
     Counts, Effects, Ending, Engine, EngineError, Proof, Refusal, SavedSession, SessionEvent, SessionId,
     Settings,
 };
+use ring::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
 use crate::cookie::Cookies;
@@ -18,6 +19,9 @@ use crate::record::{HANDSHAKE, Record};
 use crate::resumption::Resumption;
 use crate::session::{Due, Sessions};
 use crate::settings;
+
+/// The length of what shows that a saved session is whole.
+const DIGEST: usize = 32;
 
 /// The sessions of one datagram socket.
 pub(crate) struct MbedEngine {
@@ -163,7 +167,7 @@ impl MbedEngine {
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
         let context = handshake.context;
-        let identity = Arc::new(outcome::identity(&context, "DTLS 1.2")?);
+        let identity = Arc::new(outcome::identity(&context, outcome::DTLS)?);
         self.counts.handshakes += 1;
         self.counts.resumed += u64::from(context.notes().resumed);
         if let Some(before) = self.sessions.at(&address) {
@@ -337,10 +341,12 @@ impl Engine for MbedEngine {
             let (address, identity) = (entry.address, entry.identity.clone());
             let connection = entry.connection.clone().unwrap_or_default();
             let context = entry.into_saved()?;
-            let mut state = Zeroizing::new(Vec::with_capacity(1 + connection.len() + context.len()));
+            let mut state = Zeroizing::new(Vec::with_capacity(1 + connection.len() + context.len() + DIGEST));
             state.push(u8::try_from(connection.len()).ok()?);
             state.extend(&connection);
             state.extend(context.iter());
+            let digest = digest(&SHA256, &state);
+            state.extend(digest.as_ref());
             Some(SavedSession { session, address, identity, state })
         });
         saved.collect()
@@ -348,6 +354,11 @@ impl Engine for MbedEngine {
 
     fn restore(&mut self, saved: Vec<SavedSession>, now: Instant, effects: &mut Effects) {
         for SavedSession { session, address, identity, state } in saved {
+            // Mbed TLS trusts what it has saved, so that a file that was damaged must not reach it.
+            let Some((state, sum)) = state.split_last_chunk::<DIGEST>() else { continue };
+            if digest(&SHA256, state).as_ref() != sum {
+                continue;
+            }
             let Some((length, rest)) = state.split_first() else { continue };
             let Some((connection, context)) = rest.split_at_checked(usize::from(*length)) else { continue };
             // Ids of another length would not be found.

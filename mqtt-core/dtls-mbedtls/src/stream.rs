@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::time::Instant;
 
 use dtls::{EngineError, Identity, Refusal, Settings, StreamAcceptor, StreamError, StreamSession};
@@ -24,6 +25,11 @@ enum State {
     /// The peer has said good-bye.
     Closed(Identity),
     Failed(StreamError),
+}
+
+thread_local! {
+    /// Where one record is decrypted to.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; LONGEST_IN].into_boxed_slice());
 }
 
 // SAFETY: what is not `Send` in it are its context and configuration, which nothing else shares, so that they move
@@ -68,14 +74,17 @@ impl MbedStream {
                     return Err(StreamError::Refused(outcome::refusal(&self.context, failure)));
                 }
                 Step::Done => {
-                    let identity = outcome::identity(&self.context, "TLS 1.2");
+                    let identity = outcome::identity(&self.context, outcome::TLS);
                     self.state = State::Open(identity.map_err(StreamError::Refused)?);
                 }
             }
         }
-        let mut buffer = vec![0; LONGEST_IN];
+        BUFFER.with_borrow_mut(|buffer| self.decrypt(input, buffer, now))
+    }
+
+    fn decrypt(&mut self, mut input: &[u8], buffer: &mut [u8], now: Instant) -> Result<(), StreamError> {
         loop {
-            let (read, taken) = self.context.read_on_stream(input, now, &mut self.output, &mut buffer);
+            let (read, taken) = self.context.read_on_stream(input, now, &mut self.output, buffer);
             input = input.get(taken..).unwrap_or_default();
             match read {
                 Read::Plaintext(length) => self.plaintext.extend(buffer.get(..length).unwrap_or_default()),

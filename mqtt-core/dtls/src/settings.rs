@@ -20,7 +20,7 @@ pub struct Settings {
     pub psk: Option<Arc<dyn Keys>>,
     /// The suites that are offered, by their IANA names, the most liked first; all good ones if empty.
     pub cipher_suites: Vec<String>,
-    /// How many bytes the connection ids of this server have, 0 to 32. With 0 none is offered. [RFC9146]
+    /// How many bytes the connection ids of this server have, 4 to 32. With 0 none is offered. [RFC9146]
     pub connection_id_length: usize,
     /// How many sessions there may be.
     pub sessions: usize,

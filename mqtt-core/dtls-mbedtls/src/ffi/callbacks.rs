@@ -67,7 +67,7 @@ unsafe fn hooks<'a>(data: *mut c_void) -> &'a Hooks {
 ///
 /// # Safety
 /// `bytes` points to `length` bytes that live as long as is said, or `length` is 0.
-unsafe fn lent<'a>(bytes: *const c_uchar, length: usize) -> &'a [u8] {
+pub(super) unsafe fn lent<'a>(bytes: *const c_uchar, length: usize) -> &'a [u8] {
     if bytes.is_null() || length == 0 {
         return &[];
     }
@@ -132,22 +132,31 @@ pub(super) unsafe extern "C" fn server_name(
     })
 }
 
-/// Mbed TLS is built without a clock, so that it does not look at certificates' dates. Here they are looked at.
-pub(super) unsafe extern "C" fn dates(
-    _data: *mut c_void,
+/// Mbed TLS is built without a clock, so that it does not look at certificates' dates; and it lets a certificate pass
+/// whose issuer has no revocation list. Here both are looked at.
+pub(super) unsafe extern "C" fn judge(
+    data: *mut c_void,
     certificate: *mut sys::mbedtls_x509_crt,
     _depth: c_int,
     flags: *mut u32,
 ) -> c_int {
-    // SAFETY: C lends the certificate that it has parsed, and its flags.
-    let (from, to, flags) = unsafe { (&(*certificate).valid_from, &(*certificate).valid_to, &mut *flags) };
+    // SAFETY: C gives back the hooks, and lends the certificate that it has parsed, and its flags.
+    let (hooks, certificate, flags) = unsafe { (hooks(data), &*certificate, &mut *flags) };
     guarded(|| {
         let now = Date::now();
-        if now > date(to) {
+        if now > date(&certificate.valid_to) {
             *flags |= sys::MBEDTLS_X509_BADCERT_EXPIRED;
         }
-        if now < date(from) {
+        if now < date(&certificate.valid_from) {
             *flags |= sys::MBEDTLS_X509_BADCERT_FUTURE;
+        }
+        // SAFETY: the names are parts of the certificate.
+        let (issuer, subject) = unsafe {
+            let (issuer, subject) = (&certificate.issuer_raw, &certificate.subject_raw);
+            (lent(issuer.p, issuer.len), lent(subject.p, subject.len))
+        };
+        if issuer != subject && !hooks.has_list_of(issuer) {
+            *flags |= sys::MBEDTLS_X509_BADCRL_NOT_TRUSTED;
         }
         Ok(())
     })
@@ -161,7 +170,7 @@ pub(super) unsafe extern "C" fn verify(
     flags: *mut u32,
 ) -> c_int {
     // SAFETY: as C called it.
-    let code = unsafe { dates(std::ptr::null_mut(), certificate, depth, flags) };
+    let code = unsafe { judge(data, certificate, depth, flags) };
     // SAFETY: C gives back the hooks, and lends the flags.
     let (hooks, flags) = unsafe { (hooks(data), *flags) };
     guarded(|| {

@@ -2,6 +2,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
 use std::ptr;
 use std::rc::Rc;
+use std::sync::Once;
 use std::time::Instant;
 
 use dtls::{ClientCertificate, EngineError, Settings};
@@ -95,6 +96,7 @@ impl Config {
     ) -> Result<Self, EngineError> {
         #[cfg(test)]
         super::testing::count_memory();
+        warm_up();
         // SAFETY: all of them are structures of C, of which zeros are the state before their own initialisation.
         let mut raw = Box::new(unsafe {
             Raw {
@@ -308,6 +310,23 @@ impl Drop for Config {
             sys::mbedtls_x509_crl_free(&mut raw.crl);
         }
     }
+}
+
+/// Has Mbed TLS make its tables, which it does when they are first wanted and without a lock.
+fn warm_up() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: no other thread calls Mbed TLS before one has been here. The structure is initialised by its function,
+        // and holds nothing that must be freed but what is freed.
+        unsafe {
+            sys::mbedtls_ssl_list_ciphersuites();
+            sys::mbedtls_ecp_grp_id_list();
+            let mut aes = std::mem::zeroed();
+            sys::mbedtls_aes_init(&mut aes);
+            sys::mbedtls_aes_setkey_enc(&mut aes, [0; 16].as_ptr(), 128);
+            sys::mbedtls_aes_free(&mut aes);
+        }
+    });
 }
 
 /// Gives PEM or DER to a parser, which wants a zero behind PEM. A part that cannot be read is as bad as all.

@@ -3,6 +3,7 @@ use std::ptr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use dtls::ClientCertificate;
 use mbedtls_rs_sys as sys;
 use zeroize::Zeroizing;
 
@@ -227,6 +228,11 @@ impl Context {
             let message = (*self.ssl).private_in_msg;
             if message.is_null() { 0 } else { *message.add(1) }
         }
+    }
+
+    /// Whether its peer must have proved who it is.
+    pub(crate) fn wants_proof(&self) -> bool {
+        self.config.hooks.client_certificate == ClientCertificate::Required
     }
 
     /// What the callbacks have noted.

@@ -111,10 +111,29 @@ impl Hooks {
         Ok(())
     }
 
+    /// Whether there is a revocation list of an issuer, or there are none at all.
+    pub(super) fn has_list_of(&self, issuer: &[u8]) -> bool {
+        let mut next = self.trust.1.cast_const();
+        let mut are_some = false;
+        while !next.is_null() {
+            // SAFETY: the lists are the configuration's, which outlives its hooks, and were parsed before it was used.
+            let (name, is_read) = unsafe {
+                let list = &*next;
+                next = list.next;
+                (callbacks::lent(list.issuer_raw.p, list.issuer_raw.len), !list.raw.p.is_null())
+            };
+            if is_read && name == issuer {
+                return true;
+            }
+            are_some |= is_read;
+        }
+        !are_some
+    }
+
     fn verify(&self, certificate: *mut sys::mbedtls_x509_crt) -> Result<(), Failure> {
         let mut flags = 0;
         // SAFETY: the chain is that of a live session; CAs and lists are the configuration's, which outlives its hooks;
-        // the callback takes no data.
+        // the callback gets these hooks.
         let code = unsafe {
             sys::mbedtls_x509_crt_verify(
                 certificate,
@@ -122,8 +141,8 @@ impl Hooks {
                 self.trust.1,
                 std::ptr::null(),
                 &mut flags,
-                Some(callbacks::dates),
-                std::ptr::null_mut(),
+                Some(callbacks::judge),
+                (&raw const *self).cast_mut().cast(),
             )
         };
         check(code)

@@ -7,6 +7,8 @@
 //!   long as the structure that keeps it.
 //! - A callback takes nothing by mutable reference but what is lent for the one call, and does not unwind: what may
 //!   panic there is caught.
+//! - Mbed TLS has no locks. What it keeps for all threads are tables, which are made before anything else, and counters
+//!   of its self-test, which nobody reads.
 //! - `Rc` binds a context to its configuration; an engine or a stream that owns both is moved between threads as one.
 
 mod callbacks;

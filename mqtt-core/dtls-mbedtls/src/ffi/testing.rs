@@ -1,6 +1,6 @@
 //! The other side: a client by the same library.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::alloc::{GlobalAlloc, Layout, System, alloc_zeroed, dealloc};
 use std::cell::Cell;
 use std::ffi::{CString, c_int, c_void};
 use std::ptr;
@@ -107,13 +107,25 @@ impl Drop for Ticket {
 }
 
 thread_local! {
+    static HELD_BY_C: Cell<usize> = const { Cell::new(0) };
     static HELD: Cell<usize> = const { Cell::new(0) };
 }
 
 static COUNTING: Once = Once::new();
 
+#[global_allocator]
+static HEAP: Counted = Counted;
+
+/// The system's heap, counted by thread.
+struct Counted;
+
 /// How many bytes C holds that this thread took.
-pub(crate) fn memory_held() -> usize {
+pub(crate) fn held_by_c() -> usize {
+    HELD_BY_C.get()
+}
+
+/// How many bytes this thread took from the heap and holds, in C and in Rust.
+pub(crate) fn held() -> usize {
     HELD.get()
 }
 
@@ -125,6 +137,21 @@ pub(super) fn count_memory() {
     });
 }
 
+// SAFETY: the system's heap does all of it; counting takes no memory.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.set(HELD.get().wrapping_add(layout.size()));
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, bytes: *mut u8, layout: Layout) {
+        HELD.set(HELD.get().wrapping_sub(layout.size()));
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(bytes, layout) }
+    }
+}
+
 const BEFORE: usize = 16;
 
 unsafe extern "C" fn counting_calloc(count: usize, size: usize) -> *mut c_void {
@@ -134,7 +161,7 @@ unsafe extern "C" fn counting_calloc(count: usize, size: usize) -> *mut c_void {
     unsafe {
         let start = alloc_zeroed(layout);
         start.cast::<usize>().write(length);
-        HELD.set(HELD.get().wrapping_add(length));
+        HELD_BY_C.set(HELD_BY_C.get().wrapping_add(length));
         start.add(BEFORE).cast()
     }
 }
@@ -147,7 +174,7 @@ unsafe extern "C" fn counting_free(bytes: *mut c_void) {
     unsafe {
         let start = bytes.cast::<u8>().sub(BEFORE);
         let length = start.cast::<usize>().read();
-        HELD.set(HELD.get().wrapping_sub(length));
+        HELD_BY_C.set(HELD_BY_C.get().wrapping_sub(length));
         dealloc(start, Layout::from_size_align(length + BEFORE, BEFORE).unwrap());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use dtls::{Counts, Engine, Settings};
 
 use super::world::{Peer, World, dev1};
-use crate::ffi::testing::{Wishes, memory_held};
+use crate::ffi::testing::{Wishes, held_by_c};
 
 /// A client's hello with the cookie that the server gave it.
 fn proved(world: &mut World, address: &str) -> (Peer, Vec<u8>) {
@@ -23,14 +23,14 @@ fn proved(world: &mut World, address: &str) -> (Peer, Vec<u8>) {
 fn hellos_from_invented_addresses_leave_nothing() {
     let mut world = World::with_key(Settings::default());
     let hello = world.peer("192.0.2.1:1000", &dev1()).output.concat();
-    let before = memory_held();
+    let before = held_by_c();
     for number in 0..10_000_u32 {
         let from = SocketAddr::from((number.to_be_bytes(), 5_684));
         let answers = world.deliver(&hello, from);
         assert_eq!(answers.len(), 1);
         assert!(answers[0].1.len() <= hello.len(), "no more is sent than came");
     }
-    assert_eq!(memory_held(), before);
+    assert_eq!(held_by_c(), before);
     assert_eq!(world.engine.counts(), Counts { cookies: 10_000, ..Counts::default() });
     assert_eq!(world.engine.deadline(), None);
 }

@@ -103,7 +103,52 @@ fn settings_that_cannot_work_are_refused() {
     assert!(matches!(refused(unknown), EngineError::UnknownSuite(..)));
     let useless = Settings { cipher_suites: suites("TLS_PSK_WITH_AES_128_CCM_8"), ..good.clone() };
     assert!(matches!(refused(useless), EngineError::NoSuite(_)));
-    assert!(matches!(refused(Settings { connection_id_length: 33, ..good }), EngineError::Range(..)));
+    assert!(matches!(refused(Settings { connection_id_length: 33, ..good.clone() }), EngineError::Range(..)));
+    let idle_timeout = Some(std::time::Duration::MAX);
+    assert!(matches!(refused(Settings { idle_timeout, ..good }), EngineError::Range(..)));
+}
+
+#[test]
+fn where_there_are_revocation_lists_each_ca_must_have_one_and_it_counts() {
+    let authority = Authority::new("CA");
+    let revoked = authority.issue("revoked");
+    let world = |crl: Vec<u8>| {
+        World::new(&Settings { crl: vec![crl], ..settings(&authority, ClientCertificate::Required) })
+    };
+    let with = |certificate: &dtls::Certificate| Wishes {
+        ca: Some(authority.pem.clone()),
+        certificate: Some(certificate.clone()),
+        ..Wishes::default()
+    };
+    let refused = |why: &str| Err(Refusal::Certificate(why.to_owned()));
+    let mut strict = world(authority.revoke("revoked"));
+    assert_eq!(outcome(&mut strict, &with(&revoked)), refused("it is revoked"));
+    assert!(matches!(outcome(&mut strict, &with(&authority.issue("good"))), Ok(Proof::Certificate(_))));
+    let stranger = Authority::new("Stranger");
+    let mut other = world(stranger.revoke("x"));
+    let why = "there is no revocation list of its CA, or none that the CA has signed";
+    assert_eq!(outcome(&mut other, &with(&authority.issue("good"))), refused(why));
+}
+
+#[test]
+fn a_session_of_a_key_is_that_of_the_key_whatever_suite_it_comes_back_with() {
+    let authority = Authority::new("CA");
+    let psk: std::sync::Arc<TestKeys> = TestKeys::with(&["dev1"]);
+    let both = Settings { psk: Some(psk), ..settings(&authority, ClientCertificate::Required) };
+    let mut world = World::new(&both);
+    let (peer, _) =
+        world.open("192.0.2.1:1000", &Wishes { suite: Some("TLS_PSK_WITH_AES_128_GCM_SHA256"), ..dev1() });
+    let back = peer.ticket();
+    let suite = Some("TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+    let wishes = Wishes { suite, ca: Some(authority.pem.clone()), ..Wishes::default() };
+    world.events.clear();
+    let mut peer = world.resuming("192.0.2.1:2000", &wishes, Some(&back));
+    world.settle(&mut peer);
+    let proofs = world.events.iter().filter_map(|event| match event {
+        SessionEvent::Opened { identity, .. } => Some(identity.proof.clone()),
+        _ => None,
+    });
+    assert!(proofs.into_iter().all(|proof| proof == Proof::Key("dev1".into())));
 }
 
 #[test]

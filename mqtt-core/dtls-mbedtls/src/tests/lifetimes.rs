@@ -127,7 +127,10 @@ fn sessions_live_on_in_another_engine() {
     let saved = world.engine.save();
     assert_eq!((saved.len(), world.engine.sessions()), (2, 0));
     let bytes: Vec<_> = saved.iter().map(SavedSession::encode).collect();
-    let saved = bytes.iter().map(|bytes| SavedSession::decode(bytes).unwrap()).collect();
+    let mut saved: Vec<_> = bytes.iter().map(|bytes| SavedSession::decode(bytes).unwrap()).collect();
+    let mut damaged = saved[0].clone();
+    damaged.state[20] ^= 1;
+    saved.insert(0, damaged);
 
     world.engine = MbedEngine::new(&settings, world.now).unwrap();
     world.events.clear();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use dtls::{Certificate, Effects, Engine, Key, Keys, SessionEvent, SessionId, Settings};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -19,6 +19,8 @@ pub(super) struct World {
     pub(super) engine: MbedEngine,
     pub(super) now: Instant,
     pub(super) events: Vec<SessionEvent>,
+    /// How long the engine has worked on datagrams.
+    pub(super) spent: Duration,
 }
 
 /// A client at its address.
@@ -61,7 +63,12 @@ impl TestKeys {
 impl World {
     pub(super) fn new(settings: &Settings) -> Self {
         let now = Instant::now();
-        Self { engine: MbedEngine::new(settings, now).unwrap(), now, events: Vec::new() }
+        Self {
+            engine: MbedEngine::new(settings, now).unwrap(),
+            now,
+            events: Vec::new(),
+            spent: Duration::ZERO,
+        }
     }
 
     /// With the key of `dev1`.
@@ -120,7 +127,9 @@ impl World {
     /// Brings one datagram to the engine; returns what it sends.
     pub(super) fn deliver(&mut self, datagram: &[u8], from: SocketAddr) -> Vec<(SocketAddr, Vec<u8>)> {
         let mut effects = Effects::new();
+        let began = Instant::now();
         self.engine.receive(datagram, from, self.now, &mut effects);
+        self.spent += began.elapsed();
         self.events.append(&mut effects.events);
         effects.datagrams
     }
@@ -220,10 +229,35 @@ impl Authority {
         self.certify(name, &key, |_| ())
     }
 
+    /// A revocation list with the certificates of one name.
+    pub(super) fn revoke(&self, name: &str) -> Vec<u8> {
+        let revoked = RevokedCertParams {
+            serial_number: Self::serial(name),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(2050, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![revoked],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).unwrap().pem().unwrap().into_bytes()
+    }
+
+    /// All certificates of a name have the same.
+    fn serial(name: &str) -> SerialNumber {
+        SerialNumber::from(name.bytes().map(u64::from).sum::<u64>())
+    }
+
     fn certify(&self, name: &str, key: &KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Certificate {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.not_before = date_time_ymd(2020, 1, 1);
+        params.serial_number = Some(Self::serial(name));
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
