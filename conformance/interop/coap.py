@@ -53,6 +53,10 @@ class AioCoap(Client):
         """One request on a socket of its own."""
         return self.loop.run(self._request(code, topic, payload, retain, content_type))
 
+    def get(self, topic) -> bytes:
+        """The payload of a plain GET."""
+        return self.request(aiocoap.GET, topic).payload
+
     def subscribe(self, topic):
         return self.loop.run(self._subscribe(topic))
 

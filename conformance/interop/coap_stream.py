@@ -47,9 +47,6 @@ class AioCoapStream(AioCoap):
     def _uri(self, topic, retain=False):
         return uri(self.port, topic, retain, self.scheme)
 
-    def get(self, topic):
-        return self.request(aiocoap.GET, topic).payload
-
 
 class LibCoapStream(LibCoap):
     """coap-client over TCP or TLS, which takes another build of it for each TLS library."""
