@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use bus::{Ack, Delivery, DeliveryId, Outbox, Reason, Ticket, Topic};
+use bus::{Ack, Delivery, DeliveryId, Outbox, Reason, Ticket, Topic, Will};
 use bytes::Bytes;
 use coap::{Code, Endpoint, ExchangeId, SendError};
 use serde_json::Map;
@@ -18,7 +18,7 @@ mod exchange;
 mod topics;
 
 use exchange::{Exchange, Observation, Purpose, Unsent};
-use topics::{DeviceTopics, publish};
+use topics::{DeviceTopics, publication, publish};
 
 /// A registered device.
 pub(crate) struct Device {
@@ -132,6 +132,12 @@ impl Device {
         self.forget(turn.endpoint);
     }
 
+    /// What is told of the device if its connection is lost and the registration goes with it.
+    pub(crate) fn will(&self) -> Will {
+        let told = self.event("deregister", Some("connection_lost"));
+        Will { publish: publication(&self.topics.deregister, told), delay: Duration::ZERO }
+    }
+
     /// Awaits nothing more of the device.
     pub(crate) fn forget(&mut self, endpoint: &mut Endpoint) {
         let exchanges = self.exchanges.drain().map(|(exchange, _)| exchange);
@@ -232,11 +238,15 @@ impl Device {
     }
 
     fn publish_event(&self, name: &str, topic: &Topic, reason: Option<&str>, out: &mut Outbox) {
+        publish(topic, self.event(name, reason), Ticket::NONE, out);
+    }
+
+    fn event(&self, name: &str, reason: Option<&str>) -> Bytes {
         let mut data = self.registration.to_json();
         if let Some(reason) = reason {
             data.insert("reason".to_owned(), reason.into());
         }
-        publish(topic, event(Map::new(), Some(name), data), Ticket::NONE, out);
+        event(Map::new(), Some(name), data)
     }
 }
 

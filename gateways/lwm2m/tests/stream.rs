@@ -39,7 +39,18 @@ fn registered() -> Bench {
     let register = register.with_content_format(ContentFormat::LINK_FORMAT).with_payload("</1/0>,</3303/0>");
     // The CSM, and the registration in the same breath [RFC8323 3.3].
     bench.receive(&[b"\x00\xE1", &framed(&register)[..]].concat());
-    bench.accept_connect(false);
+    assert_eq!(
+        bench.take_sent().len(),
+        9,
+        "our CSM; larger messages are taken once the broker has let it in"
+    );
+    let will = bench.accept_connect(false).will.expect("a will");
+    assert_eq!((will.publish.topic.as_str(), will.delay), ("lwm2m/dev/up/resp", std::time::Duration::ZERO));
+    let told: serde_json::Value = serde_json::from_slice(&will.publish.payload).unwrap();
+    assert_eq!(
+        (&told["msgType"], &told["data"]["reason"]),
+        (&json!("deregister"), &json!("connection_lost"))
+    );
     grant(&mut bench);
     let (_, _, event) = published(&mut bench);
     assert_eq!(event["msgType"], "register");

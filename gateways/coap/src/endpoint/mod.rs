@@ -185,7 +185,6 @@ impl Endpoint {
 
     /// There is a session now; gives the requests that waited for it and are whole.
     pub(crate) fn session_opened(&mut self, now: Instant, out: &mut Outbox) -> Vec<Request> {
-        self.carrier.let_in(out);
         let waiting = self.stations.blocks.opened();
         self.admit_all(waiting, now, out)
     }
@@ -256,6 +255,11 @@ impl Endpoint {
         let message = self.stations.notification(to, message, room, now);
         let (carrier, mut turn) = self.turn(now, out);
         carrier.notify(to, message, confirmable, &mut turn)
+    }
+
+    /// The broker has let the peer in, so that it may send larger messages than a stranger where the carrier has a say.
+    pub fn let_in(&mut self, out: &mut Outbox) {
+        self.carrier.let_in(out);
     }
 
     /// Tells the peer why the connection is about to be closed, where the carrier can; nothing is sent behind it.

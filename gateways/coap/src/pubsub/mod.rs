@@ -308,6 +308,7 @@ impl PubSub {
                     );
                 }
                 self.session = Session::Open(identity.clone(), token);
+                endpoint.let_in(out);
                 waiting.extend(endpoint.session_opened(now, out));
                 None
             }

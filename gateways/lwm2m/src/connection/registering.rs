@@ -72,7 +72,7 @@ impl Lwm2mConnection {
         self.registrations += 1;
         self.replace(&client_id, now, out);
         self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
-        let connect = self.connect(client_id, identity, asker.proved(), version, &device.registration);
+        let connect = self.connect(client_id, identity, asker.proved(), version, &device);
         out.request(CONNECT, Request::Connect(Box::new(connect)));
         self.state = State::Connecting { device: Box::new(device), asker: asker.clone() };
         None
@@ -100,17 +100,18 @@ impl Lwm2mConnection {
         identity: Identity,
         proved: Option<Arc<Secured>>,
         protocol: &'static str,
-        registration: &Registration,
+        device: &Device,
     ) -> Connect {
         let Identity { username, password } = identity;
-        let lifetime = registration.lifetime;
+        let lifetime = device.registration.lifetime;
         Connect {
             client_id: Some(client_id),
             credentials: Credentials { username, password, enhanced: None, proved },
             // The commands that came between two registrations wait in the session.
             clean_start: false,
             session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),
-            will: None,
+            // Where nothing else can find the device again, the registration ends with its connection.
+            will: self.endpoint.is_reliable().then(|| device.will()),
             receive_maximum: 1,
             takes_unasked: false,
             keep_alive: Some(lifetime),
@@ -164,6 +165,7 @@ impl Lwm2mConnection {
             );
             return self.refuse(asker, reason, now, out);
         }
+        self.endpoint.let_in(out);
         let location = device.registration.location.clone();
         out.claim(name(&location));
         let created = ["rd", location.as_str()]

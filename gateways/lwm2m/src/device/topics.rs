@@ -33,10 +33,15 @@ impl DeviceTopics {
 
 /// Publishes JSON.
 pub(super) fn publish(topic: &Topic, payload: Bytes, ticket: Ticket, out: &mut Outbox) {
+    out.request(ticket, Request::Publish(publication(topic, payload)));
+}
+
+/// JSON that is published.
+pub(super) fn publication(topic: &Topic, payload: Bytes) -> Publish {
     let mut publish = Publish::new(topic.clone(), payload, Qos::AtLeastOnce);
     let json = ContentFormat::JSON;
     let content_type = json.media_type().map(Into::into);
     publish.metadata =
         Metadata { content_type, content_format: Some(json), utf8: true, ..Default::default() }.boxed();
-    out.request(ticket, Request::Publish(publish));
+    publish
 }
