@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 
 import { Client as StompClient, ReconnectionTimeMode } from '@stomp/stompjs';
 import { TCPWrapper } from '@stomp/tcp-wrapper';
+import coap from 'coap';
 import mqtt from 'mqtt';
 
 process.env.npm_lifecycle_event = 'test'; // coap-node then asks no network interface for its address
@@ -114,6 +115,16 @@ const operations = {
     await clients.get(client).deactivate();
     clients.delete(client);
   },
+
+  // With an exponent the payload goes in blocks of 16 << exponent bytes, and the answer is asked for in such.
+  'coap.request': ({ port, method, path, payload, exponent }) => new Promise((resolve, reject) => {
+    const request = coap.request({ host: '127.0.0.1', port, method, pathname: path, confirmable: true });
+    const option = payload ? 'Block1' : 'Block2';
+    if (exponent !== undefined) request.setOption(option, Buffer.of(exponent));
+    request.on('response', ({ code, payload: body }) => resolve({ code, payload: body.toString('base64') }));
+    request.on('error', reject);
+    request.end(payload ? Buffer.from(payload, 'base64') : undefined);
+  }),
 
   'lwm2m.register': ({ client, port }) => new Promise((resolve, reject) => {
     const objects = new SmartObject();
