@@ -1,10 +1,27 @@
 use bus::Reason;
 
-use crate::{Code, Message};
+use crate::{Code, Message, OptionNumber};
 
 /// The answer that says why something was refused.
 pub fn refusal(reason: Reason) -> Message {
-    Message::diagnostic(code(reason), reason.explain())
+    let refusal = Message::diagnostic(code(reason), reason.explain());
+    match retry_after(reason) {
+        Some(seconds) => refusal.with_uint(OptionNumber::MAX_AGE, seconds),
+        None => refusal,
+    }
+}
+
+/// After how many seconds it may be tried again, where that is less than the minute which a client takes for meant if
+/// nothing is said [RFC8516 3], [RFC7252 5.9.3.4].
+fn retry_after(reason: Reason) -> Option<u32> {
+    match reason {
+        // Rates are counted in seconds.
+        Reason::MessageRateTooHigh | Reason::ConnectionRateExceeded | Reason::ReceiveMaximumExceeded => {
+            Some(1)
+        }
+        Reason::ServerBusy | Reason::QueueFull => Some(5),
+        _ => None,
+    }
 }
 
 /// The code that says why something was refused, or why an observation ends.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Limits, Outbox, Qos, Reply, Request, Transport};
+use bus::{Limits, Outbox, Qos, Reason, Reply, Request, Transport};
 use coap::{Code, Endpoint, Incoming, Kind, Message, OptionNumber, Transmission};
 use common::*;
 
@@ -204,4 +204,25 @@ fn a_confirmable_answer_to_a_non_confirmable_request_is_taken_and_acknowledged()
     let incoming = endpoint.receive(&answer, now, &mut out);
     assert!(matches!(incoming, Some(Incoming::Response { exchange: known, .. }) if known == exchange));
     assert_eq!(out.chunks().next().unwrap().bytes, acknowledgement(0x1234));
+}
+
+/// Without Max-Age a client waits for a minute before it asks again.
+#[test]
+fn who_asks_too_often_or_while_the_server_is_busy_is_told_when_to_come_again() {
+    let cases = [
+        (Reason::MessageRateTooHigh, Code::TOO_MANY_REQUESTS, Some(1)),
+        (Reason::ServerBusy, Code::SERVICE_UNAVAILABLE, Some(5)),
+        (Reason::QuotaExceeded, Code::TOO_MANY_REQUESTS, None),
+        (Reason::NotAuthorized, Code::FORBIDDEN, None),
+    ];
+    let mut bench = bench();
+    bench.receive(&con(Code::PUT, 1, b"t", "ps/a"));
+    accept(&mut bench);
+    for (id, (reason, code, seconds)) in (2..).zip(cases) {
+        let (ticket, _) = published(&mut bench);
+        bench.refuse(ticket, reason);
+        let answer = sent(&mut bench);
+        assert_eq!((answer.code(), answer.uint(OptionNumber::MAX_AGE)), (code, seconds), "{reason:?}");
+        bench.receive(&con(Code::PUT, id, b"t", "ps/a"));
+    }
 }
