@@ -226,3 +226,22 @@ fn who_asks_too_often_or_while_the_server_is_busy_is_told_when_to_come_again() {
         bench.receive(&con(Code::PUT, id, b"t", "ps/a"));
     }
 }
+
+#[test]
+fn no_link_of_discovery_has_an_attribute_twice_and_none_has_href() {
+    let mut bench = bench();
+    bench.receive(&con(Code::GET, 1, b"t", ".well-known/core"));
+    let answer = sent(&mut bench);
+    let links: Vec<&str> = text(&answer).split(",<").collect();
+    assert!(links[0].starts_with("</"), "{links:?}");
+    for link in links {
+        let mut names = BTreeSet::new();
+        for attribute in link.split(';').skip(1) {
+            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
+            assert!(names.insert(name), "{name} is there twice: {link}"); // [RFC6690 3]
+            assert_ne!(name, "href", "{link}"); // [RFC6690 2]
+            assert!(name != "obs" || value.is_empty(), "{link}"); // [RFC7641 6]
+            assert!(name != "ct" || value.trim_matches('"').split(' ').all(|ct| ct.parse::<u16>().is_ok()));
+        }
+    }
+}

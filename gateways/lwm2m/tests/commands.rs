@@ -254,6 +254,8 @@ fn an_observation_is_cancelled_with_its_own_token() {
     command(&mut bench, 6, json!({"msgType": "cancel-observe", "data": {"path": "/3303/0/5700"}}));
     let request = sent(&mut bench);
     assert_eq!((request.observe(), request.token()), (Some(1), observed.token()));
+    let others = |message: &Message| (message.uri_path().join("/"), message.accept()); // [RFC7641 3.6]
+    assert_eq!(others(&request), others(&observed));
     answer(&mut bench, &request, Message::response(Code::CONTENT).with_payload("23"));
     assert_eq!(answered(&mut bench)["data"]["code"], "2.05");
     bench.receive(&numbered(notification(&observed, 20, "24"), Kind::Confirmable, 0x200).encode());

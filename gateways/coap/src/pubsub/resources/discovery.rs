@@ -66,3 +66,33 @@ pub(in crate::pubsub) fn answer_discovery(links: &[Link], request: &Message) -> 
     let response = Message::response(Code::CONTENT).with_content_format(ContentFormat::LINK_FORMAT);
     response.with_payload(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_value_of_an_attribute_is_compared_by_itself_and_as_text() {
+        let link = Link::new("/ps").with("rt", "core.ps core.rd").with("ct", "40").with("obs", "");
+        let selecting = [
+            ("rt", "core.ps"),
+            ("rt", "core.rd"),
+            ("rt", "core.r*"),
+            ("rt", "*"),
+            ("ct", "40"),
+            ("ct", "4*"),
+            ("obs", ""),
+            ("obs", "*"),
+            ("href", "/ps"),
+            ("href", "/*"),
+        ];
+        for (name, value) in selecting {
+            assert!(link.is_selected(name, value), "{name}={value}");
+        }
+        let others =
+            [("rt", "core.p"), ("rt", "ps"), ("rt", "CORE.PS"), ("ct", "040"), ("if", "*"), ("href", "ps")];
+        for (name, value) in others {
+            assert!(!link.is_selected(name, value), "{name}={value}");
+        }
+    }
+}
