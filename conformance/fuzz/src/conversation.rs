@@ -49,21 +49,32 @@ pub(crate) fn converse<'a>(
     transport: Transport,
     frames: impl IntoIterator<Item = &'a [u8]>,
 ) -> (usize, usize) {
+    let mut frames = frames.into_iter();
+    converse_knowing(protocol, transport, |_| frames.next().map(<[u8]>::to_vec))
+}
+
+/// The same with a peer that knows what it was sent after its last frame when it makes the next.
+pub(crate) fn converse_knowing(
+    protocol: &dyn Protocol,
+    transport: Transport,
+    mut next: impl FnMut(&[Vec<u8>]) -> Option<Vec<u8>>,
+) -> (usize, usize) {
     let mut side = OtherSide {
         bench: Bench::new(protocol, transport),
         subscriptions: Vec::new(),
+        heard: Vec::new(),
         chance: 1,
         id: 0,
         requests: 0,
         deliveries: 0,
     };
-    for frame in frames {
-        side.mix(frame);
+    while let Some(frame) = next(&std::mem::take(&mut side.heard)) {
+        side.mix(&frame);
         if transport == Transport::Datagram {
-            protocol.name(frame);
-            protocol.admits(frame);
+            protocol.name(&frame);
+            protocol.admits(&frame);
         }
-        side.bench.receive(frame);
+        side.bench.receive(&frame);
         side.answer();
         if transport == Transport::Stream {
             side.take_the_rest();
@@ -113,6 +124,8 @@ pub(crate) fn pieces(mut input: &[u8]) -> Vec<&[u8]> {
 struct OtherSide {
     bench: Bench,
     subscriptions: Vec<(SubscriptionId, String)>,
+    /// What the peer was sent since its last frame.
+    heard: Vec<Vec<u8>>,
     chance: u64,
     id: u16,
     requests: usize,
@@ -237,7 +250,9 @@ impl OtherSide {
 
     /// Nothing has grown beyond its bound.
     fn check(&mut self) {
-        let sent = self.bench.take_sent().len();
+        let before = self.heard.len();
+        self.heard.extend(self.bench.sent.drain(..).map(|(_, bytes)| bytes));
+        let sent: usize = self.heard.iter().skip(before).map(Vec::len).sum();
         assert!(sent <= MOST_SENT, "one call wants {sent} bytes sent");
         let requests = self.bench.requests.len();
         assert!(requests <= MOST_REQUESTS, "one call makes {requests} requests");

@@ -1,17 +1,22 @@
 use std::time::{Duration, Instant};
 
-use bus::{Outbox, Transport};
+use bus::{ContentFormat, Outbox, Transport};
 use coap::{Block, Coap, Code, Config, Endpoint, Message, OptionNumber, Token, Transmission};
 
 use crate::Target;
-use crate::conversation::{converse, datagrams, joined, small_limits};
+use crate::conversation::{converse, converse_knowing, datagrams, joined, pieces, small_limits};
 use crate::target::owned;
 
-pub(crate) const TARGETS: [Target; 4] = [
+/// The number of the Echo option [RFC9175 2.2].
+const ECHO: OptionNumber = OptionNumber(252);
+
+pub(crate) const TARGETS: [Target; 6] = [
     Target { name: "coap_decode", run: decode, seeds: messages },
     Target { name: "coap_endpoint", run: endpoint, seeds: conversations },
     Target { name: "coap_connection", run: connection, seeds: conversations },
+    Target { name: "coap_stream", run: stream, seeds: stream_seeds },
     Target { name: "coap_transfers", run: transfers, seeds: transfer_seeds },
+    Target { name: "coap_collection", run: collection, seeds: collection_seeds },
 ];
 
 /// Whatever can be read is written so that it reads the same.
@@ -42,16 +47,107 @@ fn connection(input: &[u8]) {
     converse(&Coap::new(Config::default(), small_limits()), Transport::Datagram, datagrams(input));
 }
 
-/// Requests that are well-formed one by one, and blocks of bodies in any order: each eight bytes are one.
+/// CoAP over TCP, in pieces of any size.
+fn stream(input: &[u8]) {
+    converse(&Coap::new(Config::default(), small_limits()), Transport::Stream, pieces(input));
+}
+
+/// The messages of datagrams as a stream has them, behind settings, and signals.
+fn stream_seeds() -> Vec<Vec<u8>> {
+    const CSM: &[u8] = b"\x00\xE1";
+    let framed = |datagram: &[u8]| {
+        let (token_length, code) = (datagram[0] & 0x0F, datagram[1]);
+        let (token, rest) = datagram[4..].split_at(usize::from(token_length).min(datagram.len() - 4));
+        let (nibble, extended) = match rest.len() {
+            length @ 0..13 => (length as u8, Vec::new()),
+            length => (13, vec![(length - 13) as u8]),
+        };
+        [&[nibble << 4 | token_length], &extended[..], &[code], token, rest].concat()
+    };
+    let all: Vec<Vec<u8>> = messages().iter().map(|datagram| framed(datagram)).collect();
+    let signals: [&[u8]; 6] =
+        [b"\x00\xE2", b"\x01\xE2\x07", b"\x00\xE3", b"\x00\xE4", b"\x00\xE5", b"\x40\xE1\x23\x0F\x42\x40"];
+    let one_by_one = all.iter().map(|message| [CSM, message].concat());
+    let told = signals.iter().map(|signal| [CSM, &all.concat(), signal].concat());
+    one_by_one.chain(told).collect()
+}
+
+/// Requests that are well-formed one by one, and blocks of bodies in any order: each eight bytes are one. The client
+/// echoes what it is told to.
 fn transfers(input: &[u8]) {
-    let datagrams: Vec<Vec<u8>> =
-        (1..).zip(input.as_chunks::<8>().0).map(|(id, choice)| block(id, *choice)).collect();
     let config = Config { publish_qos: coap::DefaultQos::Qos1, ..Config::default() };
-    converse(&Coap::new(config, small_limits()), Transport::Datagram, datagrams.iter().map(Vec::as_slice));
+    let mut choices = (1..).zip(input.as_chunks::<8>().0);
+    let mut echo = None;
+    converse_knowing(&Coap::new(config, small_limits()), Transport::Datagram, |heard| {
+        for answer in heard {
+            let answer = Message::decode(answer).expect("what is sent is well-formed");
+            assert_eq!(answer.unknown_critical_option(), None, "{answer:?}");
+            echo = answer.option(ECHO).map(<[u8]>::to_vec).or(echo.take());
+        }
+        choices.next().map(|(id, choice)| block(id, *choice, echo.as_deref()))
+    });
+}
+
+/// What is asked of the topic collection: each piece is a byte that tells the request, and a payload.
+fn collection(input: &[u8]) {
+    const PUBSUB: ContentFormat = ContentFormat(606);
+    let mut pieces = (1..).zip(datagrams(input));
+    let mut path = vec!["pubsub".to_owned(), "1".to_owned()];
+    converse_knowing(&Coap::new(Config::default(), small_limits()), Transport::Datagram, |heard| {
+        for answer in heard {
+            let answer = Message::decode(answer).expect("what is sent is well-formed");
+            if let [first, last] = answer.location_path()[..] {
+                path = vec![first.to_owned(), last.to_owned()];
+            }
+        }
+        let (id, piece): (u16, _) = pieces.next()?;
+        let (what, payload) = piece.split_first().unwrap_or((&0, b""));
+        let topic: Vec<&str> = path.iter().map(String::as_str).collect();
+        let method = [
+            Code::POST,
+            Code::FETCH,
+            Code::GET,
+            Code::FETCH,
+            Code::IPATCH,
+            Code::POST,
+            Code::GET,
+            Code::DELETE,
+            Code::PUT,
+            Code::DELETE,
+        ][usize::from(what % 10)];
+        let path: &[&str] = match what % 10 {
+            0..3 => &["pubsub"],
+            3..8 => &topic,
+            _ => &["ps", "a"],
+        };
+        let request = Message::request(method).with_path(path.iter().copied());
+        let request = request.with_content_format(PUBSUB).with_payload(payload);
+        let mut datagram = request.encode();
+        datagram[2..4].copy_from_slice(&id.to_be_bytes());
+        Some(datagram)
+    });
+}
+
+fn collection_seeds() -> Vec<Vec<u8>> {
+    let made = b"\x00\xA2\x00\x61a\x02\x6Ccore.ps.data";
+    let full = b"\x00\xA7\x00\x61a\x02\x6Ccore.ps.data\x03\x18\x28\x05\xC1\x1A\x77\x35\x94\x00\x06\x05\x07\x18\x3C\x0B\x41x";
+    let several: [&[&[u8]]; 6] = [
+        &[made, b"\x02", b"\x06", b"\x03\x83\x00\x01\x02", b"\x07"],
+        &[full, b"\x01\xA1\x02\x6Ccore.ps.data", b"\x04\xA1\x06\x07", b"\x08x", b"\x09"],
+        &[made, b"\x05\xA3\x00\x61a\x02\x6Ccore.ps.data\x06\x09", b"\x06"],
+        &[made, b"\x04\xBF\x06\x03\xFF", b"\x03\x9F\x00\xFF"],
+        &[b"\x00\xA1\x00\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F\x9F"],
+        &[b"\x00\xBB\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF", b"\x01\xDB\x81\xC1\xC1\xC1"],
+    ];
+    several.iter().map(|pieces| joined(pieces)).collect()
 }
 
 /// One request, or what a client says to an answer.
-fn block(id: u16, [what, how, token, number, size, length, more, tag]: [u8; 8]) -> Vec<u8> {
+fn block(
+    id: u16,
+    [what, how, token, number, size, length, more, tag]: [u8; 8],
+    echo: Option<&[u8]>,
+) -> Vec<u8> {
     const METHODS: [Code; 8] =
         [Code::GET, Code::PUT, Code::POST, Code::DELETE, Code::FETCH, Code::PATCH, Code::IPATCH, Code::PUT];
     let has = |bit: u8| how & 1 << bit != 0;
@@ -80,9 +176,11 @@ fn block(id: u16, [what, how, token, number, size, length, more, tag]: [u8; 8]) 
     with(has(6), 6, (tag & 1).into()); // Observe
     with(has(7), 12, (tag % 4 * 10).into()); // Content-Format
     with(more & 4 != 0, 258, tag.into()); // No-Response
-    with(more & 8 != 0, 252, tag.into()); // Echo
     with(more & 16 != 0, 5, 0); // If-None-Match
     with(more & 32 != 0, 28, 0); // Size2
+    if let Some(echo) = echo.filter(|_| more & 8 != 0) {
+        message = message.with_option(ECHO, echo);
+    }
     let fill = 16_usize << (size % 8).min(6);
     let length = if more & 64 == 0 { fill } else { usize::from(length) };
     let payload = if what % 8 == 0 { 0 } else { length };
