@@ -117,8 +117,8 @@ const operations = {
   },
 
   // With an exponent the payload goes in blocks of 16 << exponent bytes, and the answer is asked for in such.
-  'coap.request': ({ port, method, path, payload, exponent }) => new Promise((resolve, reject) => {
-    const request = coap.request({ host: '127.0.0.1', port, method, pathname: path, confirmable: true });
+  'coap.request': ({ port, method, path, query, payload, exponent }) => new Promise((resolve, reject) => {
+    const request = coap.request({ host: '127.0.0.1', port, method, pathname: path, query, confirmable: true });
     const option = payload ? 'Block1' : 'Block2';
     if (exponent !== undefined) request.setOption(option, Buffer.of(exponent));
     request.on('response', ({ code, payload: body }) => resolve({ code, payload: body.toString('base64') }));

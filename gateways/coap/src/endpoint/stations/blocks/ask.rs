@@ -31,6 +31,8 @@ pub(crate) struct Transfer {
     exponent: u8,
     /// How much of the body goes with one message.
     step: usize,
+    /// Whether a message may have several blocks.
+    bert: bool,
     /// What has come of the answer's body.
     answer: Vec<u8>,
     tag: Option<Vec<u8>>,
@@ -85,6 +87,7 @@ impl Asking {
             delivered: 0,
             exponent,
             step,
+            bert: room.bert,
             answer: Vec::new(),
             tag: None,
             observe: None,
@@ -222,7 +225,7 @@ impl Transfer {
     fn continue_answer(mut self: Box<Self>, answer: Message, block: Block) -> Step {
         let length = answer.payload().len();
         let of_its_size = match block.exponent {
-            BERT => length > 0 && length.is_multiple_of(unit(BERT)),
+            BERT => self.bert && length > 0 && length.is_multiple_of(unit(BERT)), // [RFC7959 2.2]
             exponent => length == unit(exponent),
         };
         if offset(block) != self.answer.len() || (block.more && !of_its_size) {
