@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import (
-    acl, coap_blocks, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls, transports,
+    acl, coap_blocks, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls,
+    transports,
 )
 from .board import Board
 from .coap import Loop

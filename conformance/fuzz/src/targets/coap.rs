@@ -4,17 +4,16 @@ use bus::{ContentFormat, Outbox, Transport};
 use coap::{Block, Coap, Code, Config, Endpoint, Message, OptionNumber, Token, Transmission};
 
 use crate::Target;
-use crate::conversation::{converse, converse_knowing, datagrams, joined, pieces, small_limits};
+use crate::conversation::{converse, converse_knowing, datagrams, joined, small_limits};
 use crate::target::owned;
 
 /// The number of the Echo option [RFC9175 2.2].
 const ECHO: OptionNumber = OptionNumber(252);
 
-pub(crate) const TARGETS: [Target; 6] = [
+pub(crate) const TARGETS: [Target; 5] = [
     Target { name: "coap_decode", run: decode, seeds: messages },
     Target { name: "coap_endpoint", run: endpoint, seeds: conversations },
     Target { name: "coap_connection", run: connection, seeds: conversations },
-    Target { name: "coap_stream", run: stream, seeds: stream_seeds },
     Target { name: "coap_transfers", run: transfers, seeds: transfer_seeds },
     Target { name: "coap_collection", run: collection, seeds: collection_seeds },
 ];
@@ -45,31 +44,6 @@ fn endpoint(input: &[u8]) {
 
 fn connection(input: &[u8]) {
     converse(&Coap::new(Config::default(), small_limits()), Transport::Datagram, datagrams(input));
-}
-
-/// CoAP over TCP, in pieces of any size.
-fn stream(input: &[u8]) {
-    converse(&Coap::new(Config::default(), small_limits()), Transport::Stream, pieces(input));
-}
-
-/// The messages of datagrams as a stream has them, behind settings, and signals.
-fn stream_seeds() -> Vec<Vec<u8>> {
-    const CSM: &[u8] = b"\x00\xE1";
-    let framed = |datagram: &[u8]| {
-        let (token_length, code) = (datagram[0] & 0x0F, datagram[1]);
-        let (token, rest) = datagram[4..].split_at(usize::from(token_length).min(datagram.len() - 4));
-        let (nibble, extended) = match rest.len() {
-            length @ 0..13 => (length as u8, Vec::new()),
-            length => (13, vec![(length - 13) as u8]),
-        };
-        [&[nibble << 4 | token_length], &extended[..], &[code], token, rest].concat()
-    };
-    let all: Vec<Vec<u8>> = messages().iter().map(|datagram| framed(datagram)).collect();
-    let signals: [&[u8]; 6] =
-        [b"\x00\xE2", b"\x01\xE2\x07", b"\x00\xE3", b"\x00\xE4", b"\x00\xE5", b"\x40\xE1\x23\x0F\x42\x40"];
-    let one_by_one = all.iter().map(|message| [CSM, message].concat());
-    let told = signals.iter().map(|signal| [CSM, &all.concat(), signal].concat());
-    one_by_one.chain(told).collect()
 }
 
 /// Requests that are well-formed one by one, and blocks of bodies in any order: each eight bytes are one. The client
