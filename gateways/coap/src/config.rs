@@ -1,4 +1,5 @@
 mod directory;
+mod requests;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{StreamConfig, TopicsConfig, Transmission};
 pub use directory::DirectoryConfig;
+pub(crate) use requests::CLIENT_ID;
+pub use requests::RequestsConfig;
 
 /// How CoAP is offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub struct Config {
     pub directory: DirectoryConfig,
     /// OSCORE, which protects requests and answers end to end.
     pub oscore: Oscore,
+    /// Requests that applications send to clients.
+    pub requests: RequestsConfig,
     /// The transmission parameters of the message layer.
     pub transmission: Transmission,
     /// Over TCP, TLS and WebSocket.
@@ -114,6 +119,7 @@ impl Default for Config {
             topics: TopicsConfig::default(),
             directory: DirectoryConfig::default(),
             oscore: Oscore::default(),
+            requests: RequestsConfig::default(),
             transmission: Transmission::default(),
             stream: StreamConfig::default(),
         }

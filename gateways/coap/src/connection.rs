@@ -90,8 +90,8 @@ impl CoapConnection {
             Incoming::Response { exchange, message } | Incoming::Notification { exchange, message } => {
                 self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out);
             }
-            Incoming::Failed { exchange, .. } => {
-                self.pubsub.failed(exchange, &mut self.endpoint, now, out);
+            Incoming::Failed { exchange, reason } => {
+                self.pubsub.failed(exchange, reason, &mut self.endpoint, now, out);
             }
         }
     }

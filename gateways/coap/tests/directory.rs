@@ -3,7 +3,7 @@
 mod common;
 
 use bus::{ContentFormat, Judgement, Limits, Reason, Reply, Request, Right, Transport};
-use coap::{Coap, Code, Config, DirectoryConfig, Kind, Message, OptionNumber};
+use coap::{Coap, Code, Config, DirectoryConfig, Kind, Message, OptionNumber, RequestsConfig};
 use common::*;
 use harness::Bench;
 
@@ -137,7 +137,8 @@ fn registering_and_looking_up_take_rights_of_their_own() {
 
 #[test]
 fn an_endpoint_belongs_to_the_client_that_registered_it_first() {
-    let coap = Coap::new(Config::default(), Limits::default());
+    let requests = RequestsConfig { enabled: false, ..RequestsConfig::default() };
+    let coap = Coap::new(Config { requests, ..Config::default() }, Limits::default());
     let (mut alice, mut mallory) =
         (Bench::new(&coap, Transport::Datagram), Bench::new(&coap, Transport::Datagram));
     let place = location(&ask(&mut alice, &register(1, "directory?ep=node1&c=alice", LINKS)));

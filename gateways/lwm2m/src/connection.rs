@@ -73,7 +73,7 @@ impl Lwm2mConnection {
             Incoming::Begin { head } if is_lwm2m(&head) => {}
             Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
             Incoming::Failed { exchange, reason } => {
-                if self.pubsub.failed(exchange, &mut self.endpoint, now, out) {
+                if self.pubsub.failed(exchange, reason, &mut self.endpoint, now, out) {
                     return;
                 }
                 self.on_device(now, out, |device, turn| device.failed(exchange, reason, turn));
@@ -93,6 +93,9 @@ impl Lwm2mConnection {
                 self.on_device(now, out, |device, turn| device.response(exchange, message, turn));
             }
             Incoming::Notification { exchange, message } => {
+                if self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out) {
+                    return;
+                }
                 self.on_device(now, out, |device, turn| device.notification(exchange, message, turn));
             }
         }

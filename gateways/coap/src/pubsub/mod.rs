@@ -1,4 +1,5 @@
 mod configured;
+mod downlink;
 mod identity;
 mod observation;
 mod operation;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{
-    ClientId, Connect, Delivery, Disconnect, Limits, Outbox, Peer, Reason, Reply, SessionExpiry,
+    Ack, ClientId, Connect, Delivery, Disconnect, Limits, Outbox, Peer, Reason, Reply, Right, SessionExpiry,
     SubscriptionId, Ticket, Unsubscribe,
 };
 
@@ -22,6 +23,8 @@ use crate::{
     Code, Config, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, Request, Shared, Topics,
 };
 use configured::Rate;
+pub use downlink::json_publication;
+use downlink::{Downlink, REQUESTS};
 pub use identity::peer_name;
 use identity::{Admission, Identity, Session};
 use observation::Observations;
@@ -68,6 +71,8 @@ pub struct PubSub {
     look_at: Option<Instant>,
     /// The simple registration that is under way.
     fetch: Option<Fetch>,
+    /// What applications ask of the client, if they can.
+    downlink: Option<Downlink>,
 }
 
 impl PubSub {
@@ -97,6 +102,7 @@ impl PubSub {
             rate: Rate::default(),
             look_at: None,
             fetch: None,
+            downlink: None,
         }
     }
 
@@ -195,11 +201,16 @@ impl PubSub {
 
     /// When [`PubSub::expire`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
-        self.look_at
+        let downlink = self.downlink.as_ref().and_then(Downlink::deadline);
+        [self.look_at, downlink].into_iter().flatten().min()
     }
 
-    /// Ends the observations of topics that another client has removed, or that have expired.
+    /// Ends the observations of topics that another client has removed, or that have expired, and gives up what
+    /// the client did not answer in time.
     pub fn expire(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        if let Some(downlink) = &mut self.downlink {
+            downlink.expire(endpoint, now, out);
+        }
         if self.look_at.is_some_and(|look_at| look_at <= now) {
             self.look(endpoint, now, out);
         }
@@ -276,6 +287,7 @@ impl PubSub {
     ) -> bool {
         match self.pending.remove(&ticket.0) {
             Some(Pending::Connect { login }) => self.connected(reply, login, endpoint, now, out),
+            Some(Pending::MayBeAsked) => self.may_be_asked(reply, out),
             Some(pending) => self.answer(pending, reply, endpoint, now, out),
             None => {} // of a session that was left meanwhile
         }
@@ -295,8 +307,10 @@ impl PubSub {
         };
         let mut waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
+        let mut client_id = None;
         let refused = match reply {
-            Ok(Reply::Connected(_)) => {
+            Ok(Reply::Connected(connected)) => {
+                client_id = Some(connected.client_id);
                 let token = login.as_ref().map(|_| Box::from(draw_token(endpoint)));
                 if let (Some(reply_to), Some(token)) = (&login, token.as_deref()) {
                     out.claim(identity.name(token));
@@ -328,6 +342,37 @@ impl PubSub {
                 None => self.handle_request(request, endpoint, now, out),
             }
         }
+        if let Some(client_id) = client_id {
+            self.offer_requests(&client_id, out);
+        }
+    }
+
+    /// Takes requests of applications from now on, if the client goes by a name and may have them.
+    fn offer_requests(&mut self, client_id: &ClientId, out: &mut Outbox) {
+        let Session::Open(identity, _) = &self.session else { return };
+        if identity.client_id.is_none() && self.visitor.proved.is_empty() {
+            return;
+        }
+        self.downlink = Downlink::new(client_id, &self.config.requests, self.limits.packet);
+        if let Some(topic) = self.downlink.as_ref().and_then(Downlink::topic) {
+            // Nobody is told of a refusal that the client did not ask for.
+            self.ask(Pending::MayBeAsked, bus::Request::Judge(vec![Right::Read(topic)]), out);
+        }
+    }
+
+    /// Handles what the broker says of the client's right to requests, and then of the subscription to them.
+    fn may_be_asked(&mut self, reply: Result<Reply, Reason>, out: &mut Outbox) {
+        let may = match reply {
+            Ok(Reply::Judged { judgements, .. }) => judgements.iter().all(|judged| judged.allowed.is_ok()),
+            Ok(Reply::Subscribed(results)) if results.iter().all(Result::is_ok) => return,
+            _ => false,
+        };
+        if !may {
+            self.downlink = None;
+        } else if let Some(downlink) = &self.downlink {
+            let wish = downlink.subscription();
+            self.ask(Pending::MayBeAsked, bus::Request::Subscribe(vec![wish]), out);
+        }
     }
 
     /// Notifies the observers that the delivery matched; `false` if it matched none of this crate's ids. When
@@ -339,10 +384,17 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
+        let is_request = delivery.matched.as_slice().contains(&REQUESTS);
+        if let Some(downlink) = self.downlink.as_mut().filter(|_| is_request) {
+            downlink.take(delivery, endpoint, now, out);
+        }
         let matched = delivery.matched.as_slice().iter().copied();
         let mut own = matched.filter(|id| Observations::owns(*id)).peekable();
         if own.peek().is_none() {
-            return false;
+            if let Some(id) = delivery.id.filter(|_| is_request) {
+                out.ack(id, Ack::Complete);
+            }
+            return is_request;
         }
         // What an earlier connection of the session observed, nobody observes any more.
         let stale = own.filter(|id| self.observations.get(*id).is_none()).collect();
@@ -362,18 +414,23 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        self.fetched(exchange, message, endpoint, now, out)
+        let asked = self.downlink.as_mut();
+        asked.is_some_and(|downlink| downlink.answered(exchange, message, endpoint, now, out))
+            || self.fetched(exchange, message, endpoint, now, out)
     }
 
     /// The answer to a request of ours cannot be had whole; `false` if it was not asked here.
     pub fn failed(
         &mut self,
         exchange: ExchangeId,
+        reason: &'static str,
         endpoint: &mut Endpoint,
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out)
+        let asked = self.downlink.as_mut();
+        asked.is_some_and(|downlink| downlink.failed(exchange, reason, endpoint, now, out))
+            || self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out)
     }
 
     /// The peer did not answer a request of ours in time; `false` if it was not sent here.
@@ -384,7 +441,9 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        self.not_fetched(exchange, Code::GATEWAY_TIMEOUT, endpoint, now, out)
+        let asked = self.downlink.as_mut();
+        asked.is_some_and(|downlink| downlink.unanswered(exchange, endpoint, now, out))
+            || self.not_fetched(exchange, Code::GATEWAY_TIMEOUT, endpoint, now, out)
     }
 
     /// The peer has acknowledged what was sent; `false` if it was not sent here.
@@ -400,7 +459,10 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        if self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out) {
+        let asked = self.downlink.as_mut();
+        if asked.is_some_and(|downlink| downlink.reset(exchange, endpoint, now, out))
+            || self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out)
+        {
             return true;
         }
         let ended = self.observations.rejected(exchange, Reason::NoSubscription, out);
@@ -425,6 +487,9 @@ impl PubSub {
     /// The session ends: answers what waits and tells the observers why.
     pub fn close(&mut self, reason: Reason, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
         self.end_fetch(reason, endpoint, now, out);
+        if let Some(mut downlink) = self.downlink.take() {
+            drop(downlink.forget(endpoint));
+        }
         for request in std::mem::take(&mut self.waiting) {
             endpoint.respond(&request.reply_to, refusal(reason), now, out);
         }
@@ -448,6 +513,9 @@ impl PubSub {
         let own = matches!(self.session, Session::Open(..) | Session::Opening(_));
         if let Session::Open(identity, Some(token)) = &self.session {
             out.disclaim(identity.name(token));
+        }
+        if let Some(downlink) = &mut self.downlink {
+            downlink.end(endpoint, out);
         }
         self.close(Reason::SessionExpired, endpoint, now, out);
         if own {

@@ -7,6 +7,7 @@ use bus::{
 };
 
 use super::configured::half_created;
+use super::downlink::REQUESTS;
 use super::operation::Preference;
 use crate::collection::{Seat, TopicId};
 use crate::content::format;
@@ -97,7 +98,7 @@ impl Observations {
 
     /// Whether this crate chose the id.
     pub(crate) fn owns(id: SubscriptionId) -> bool {
-        id.0 >= FIRST_ID
+        id.0 >= FIRST_ID && id != REQUESTS
     }
 
     /// Chooses ids from here on, so that none is one of an earlier connection, of which deliveries may still come.
@@ -377,7 +378,7 @@ impl Observations {
         loop {
             let id = SubscriptionId(FIRST_ID | self.next_id);
             self.next_id = (self.next_id + 1) & !FIRST_ID;
-            if !self.by_id.contains_key(&id) {
+            if id != REQUESTS && !self.by_id.contains_key(&id) {
                 return id;
             }
         }

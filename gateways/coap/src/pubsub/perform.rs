@@ -58,6 +58,8 @@ pub(super) enum Pending {
         reply_to: ReplyTo,
         topic: TopicId,
     },
+    /// Whether applications may send requests to the client.
+    MayBeAsked,
     /// What the client may do with the resource directory.
     Directory {
         reply_to: ReplyTo,
@@ -79,6 +81,7 @@ pub(super) enum Purpose {
 impl Pending {
     pub(super) fn reply_to(&self) -> Option<&ReplyTo> {
         match self {
+            Self::MayBeAsked => None,
             Self::Connect { login } => login.as_ref(),
             Self::Publish { reply_to, .. }
             | Self::Subscribe { reply_to, .. }

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use bus::{Limits, Reply, Request, Ticket, Transport};
-use coap::{Coap, Code, Config, Kind, Message, OptionNumber, Token};
+use coap::{Coap, Code, Config, Kind, Message, OptionNumber, RequestsConfig, Token};
 use harness::Bench;
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
 pub fn bench() -> Bench {
-    bench_with(Config::default())
+    // Whoever names itself could be asked something; what that takes is told by the tests of it.
+    let requests = RequestsConfig { enabled: false, ..RequestsConfig::default() };
+    bench_with(Config { requests, ..Config::default() })
 }
 
 pub fn bench_with(config: Config) -> Bench {

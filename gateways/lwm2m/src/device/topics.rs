@@ -1,6 +1,6 @@
 //! Where a device's commands come from, and where all that it says goes.
 
-use bus::{ContentFormat, Filter, Metadata, Outbox, Publish, Qos, Request, Ticket, Topic};
+use bus::{Filter, Outbox, Publish, Request, Ticket, Topic};
 use bytes::Bytes;
 
 use crate::Shared;
@@ -38,10 +38,5 @@ pub(super) fn publish(topic: &Topic, payload: Bytes, ticket: Ticket, out: &mut O
 
 /// JSON that is published.
 pub(super) fn publication(topic: &Topic, payload: Bytes) -> Publish {
-    let mut publish = Publish::new(topic.clone(), payload, Qos::AtLeastOnce);
-    let json = ContentFormat::JSON;
-    let content_type = json.media_type().map(Into::into);
-    publish.metadata =
-        Metadata { content_type, content_format: Some(json), utf8: true, ..Default::default() }.boxed();
-    publish
+    coap::json_publication(topic, payload, None)
 }
