@@ -17,7 +17,7 @@ use crate::outcome;
 use crate::random;
 use crate::record::{HANDSHAKE, Record};
 use crate::resumption::Resumption;
-use crate::session::{Due, Sessions};
+use crate::session::{Due, Known, Sessions};
 use crate::settings;
 
 /// The length of what shows that a saved session is whole.
@@ -183,7 +183,8 @@ impl MbedEngine {
         let session = SessionId(self.next);
         self.next += 1;
         let connection = context.has_connection_id().then_some(handshake.connection);
-        self.sessions.open(session, context, address, connection, identity.clone(), now);
+        let known = Known { address, connection, identity: identity.clone(), room: context.room() };
+        self.sessions.open(session, context, known, now);
         effects.events.push(SessionEvent::Opened { session, address, identity });
         Ok(())
     }
@@ -268,10 +269,11 @@ impl Engine for MbedEngine {
     }
 
     fn send(&mut self, session: SessionId, plaintext: &[u8], now: Instant, effects: &mut Effects) {
-        if plaintext.is_empty() || plaintext.len() > LONGEST_OUT {
+        let Some(entry) = self.sessions.get(session) else { return };
+        let address = entry.address;
+        if plaintext.is_empty() || plaintext.len() > usize::from(entry.room) {
             return;
         }
-        let Some(address) = self.sessions.get(session).map(|session| session.address) else { return };
         let context = self.sessions.context(session, &self.config, now);
         let written = context.map(|context| context.write(plaintext, now, &mut self.output));
         self.flush(address, effects);
@@ -305,8 +307,8 @@ impl Engine for MbedEngine {
         self.handshakes.deadline().into_iter().chain(self.sessions.deadline()).min()
     }
 
-    fn room(&self) -> usize {
-        LONGEST_OUT
+    fn room(&self, session: SessionId) -> usize {
+        self.sessions.get(session).map_or(LONGEST_OUT, |session| usize::from(session.room))
     }
 
     fn sessions(&self) -> usize {
@@ -338,10 +340,10 @@ impl Engine for MbedEngine {
     fn save(&mut self) -> Vec<SavedSession> {
         self.handshakes.clear();
         let saved = self.sessions.drain().filter_map(|(session, entry)| {
-            let (address, identity) = (entry.address, entry.identity.clone());
-            let connection = entry.connection.clone().unwrap_or_default();
-            let context = entry.into_saved()?;
-            let mut state = Zeroizing::new(Vec::with_capacity(1 + connection.len() + context.len() + DIGEST));
+            let (Known { address, connection, identity, room }, context) = entry.into_saved()?;
+            let connection = connection.unwrap_or_default();
+            let mut state = Zeroizing::new(Vec::with_capacity(3 + connection.len() + context.len() + DIGEST));
+            state.extend(room.to_be_bytes());
             state.push(u8::try_from(connection.len()).ok()?);
             state.extend(&connection);
             state.extend(context.iter());
@@ -359,7 +361,7 @@ impl Engine for MbedEngine {
             if digest(&SHA256, state).as_ref() != sum {
                 continue;
             }
-            let Some((length, rest)) = state.split_first() else { continue };
+            let Some(([high, low, length], rest)) = state.split_first_chunk() else { continue };
             let Some((connection, context)) = rest.split_at_checked(usize::from(*length)) else { continue };
             // Ids of another length would not be found.
             let is_found = connection.is_empty() || connection.len() == self.config.connection_id_length();
@@ -369,7 +371,9 @@ impl Engine for MbedEngine {
             let connection = (!connection.is_empty()).then(|| Box::from(connection));
             let context = Zeroizing::new(context.to_vec());
             self.next = self.next.max(session.0.saturating_add(1));
-            self.sessions.restore(session, context, address, connection, identity.clone(), now);
+            let room = u16::from_be_bytes([*high, *low]);
+            let known = Known { address, connection, identity: identity.clone(), room };
+            self.sessions.restore(session, context, known, now);
             effects.events.push(SessionEvent::Opened { session, address, identity });
         }
     }

@@ -28,14 +28,22 @@ pub(crate) struct Sessions {
 
 /// One open session.
 pub(crate) struct Session {
+    known: Known,
+    heard: Instant,
+    state: State,
+    park_at: Option<Instant>,
+    idle_at: Option<Instant>,
+}
+
+/// What is known of a session whether it is parked or not.
+pub(crate) struct Known {
+    /// Where its peer is.
     pub(crate) address: SocketAddr,
     /// The id that its records have.
     pub(crate) connection: Option<Box<[u8]>>,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) heard: Instant,
-    state: State,
-    park_at: Option<Instant>,
-    idle_at: Option<Instant>,
+    /// The longest plaintext of a record.
+    pub(crate) room: u16,
 }
 
 enum State {
@@ -91,8 +99,8 @@ impl Sessions {
         self.parked
     }
 
-    pub(crate) fn get(&self, session: SessionId) -> Option<&Session> {
-        self.sessions.get(&session)
+    pub(crate) fn get(&self, session: SessionId) -> Option<&Known> {
+        self.sessions.get(&session).map(|entry| &entry.known)
     }
 
     pub(crate) fn at(&self, address: &SocketAddr) -> Option<SessionId> {
@@ -104,16 +112,8 @@ impl Sessions {
     }
 
     /// Takes in a session whose handshake is done.
-    pub(crate) fn open(
-        &mut self,
-        session: SessionId,
-        context: Box<Context>,
-        address: SocketAddr,
-        connection: Option<Box<[u8]>>,
-        identity: Arc<Identity>,
-        now: Instant,
-    ) {
-        self.insert(session, State::Live(context), address, connection, identity, now);
+    pub(crate) fn open(&mut self, session: SessionId, context: Box<Context>, known: Known, now: Instant) {
+        self.insert(session, State::Live(context), known, now);
         self.keep_live_few(session);
     }
 
@@ -122,30 +122,19 @@ impl Sessions {
         &mut self,
         session: SessionId,
         state: Zeroizing<Vec<u8>>,
-        address: SocketAddr,
-        connection: Option<Box<[u8]>>,
-        identity: Arc<Identity>,
+        known: Known,
         now: Instant,
     ) {
         self.parked += 1;
-        self.insert(session, State::Parked(state), address, connection, identity, now);
+        self.insert(session, State::Parked(state), known, now);
     }
 
-    fn insert(
-        &mut self,
-        session: SessionId,
-        state: State,
-        address: SocketAddr,
-        connection: Option<Box<[u8]>>,
-        identity: Arc<Identity>,
-        now: Instant,
-    ) {
-        if let Some(connection) = &connection {
+    fn insert(&mut self, session: SessionId, state: State, known: Known, now: Instant) {
+        if let Some(connection) = &known.connection {
             self.by_connection.insert(connection.clone(), session);
         }
-        self.by_address.insert(address, session);
-        let entry =
-            Session { address, connection, identity, heard: now, state, park_at: None, idle_at: None };
+        self.by_address.insert(known.address, session);
+        let entry = Session { known, heard: now, state, park_at: None, idle_at: None };
         self.sessions.insert(session, entry);
         self.schedule(session);
     }
@@ -185,12 +174,12 @@ impl Sessions {
     /// Notes that a session's peer has another address. What has no id keeps the address it is found by.
     pub(crate) fn move_to(&mut self, session: SessionId, address: SocketAddr) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
-        let old = std::mem::replace(&mut entry.address, address);
+        let old = std::mem::replace(&mut entry.known.address, address);
         if self.by_address.get(&old) == Some(&session) {
             self.by_address.remove(&old);
         }
         let holder = self.by_address.get(&address).and_then(|holder| self.sessions.get(holder));
-        if holder.is_none_or(|holder| holder.connection.is_some()) {
+        if holder.is_none_or(|holder| holder.known.connection.is_some()) {
             self.by_address.insert(address, session);
         }
     }
@@ -198,10 +187,10 @@ impl Sessions {
     /// Takes a session out.
     pub(crate) fn remove(&mut self, session: SessionId) -> Option<Session> {
         let entry = self.sessions.remove(&session)?;
-        if self.by_address.get(&entry.address) == Some(&session) {
-            self.by_address.remove(&entry.address);
+        if self.by_address.get(&entry.known.address) == Some(&session) {
+            self.by_address.remove(&entry.known.address);
         }
-        if let Some(connection) = &entry.connection
+        if let Some(connection) = &entry.known.connection
             && self.by_connection.get(connection) == Some(&session)
         {
             self.by_connection.remove(connection);
@@ -304,11 +293,11 @@ impl Sessions {
 }
 
 impl Session {
-    /// What the session is saved as; `None` if it cannot be.
-    pub(crate) fn into_saved(self) -> Option<Zeroizing<Vec<u8>>> {
+    /// What is known of the session, and what it is saved as; `None` if it cannot be.
+    pub(crate) fn into_saved(self) -> Option<(Known, Zeroizing<Vec<u8>>)> {
         match self.state {
-            State::Live(context) => context.save().ok(),
-            State::Parked(state) => Some(state),
+            State::Live(context) => Some((self.known, context.save().ok()?)),
+            State::Parked(state) => Some((self.known, state)),
             State::Gone => None,
         }
     }

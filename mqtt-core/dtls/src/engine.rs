@@ -30,8 +30,9 @@ pub trait Engine: Send {
     /// When [`Engine::expire`] wants to be called.
     fn deadline(&self) -> Option<Instant>;
 
-    /// The longest plaintext that one record of any session holds.
-    fn room(&self) -> usize;
+    /// The longest plaintext that one record of a session holds; its peer may have asked for less than others.
+    /// [RFC6066 4]
+    fn room(&self, session: SessionId) -> usize;
 
     /// How many sessions are open, parked ones too.
     fn sessions(&self) -> usize;

@@ -33,7 +33,8 @@ pub enum SessionEvent {
         /// What was in the record.
         plaintext: Vec<u8>,
     },
-    /// The peer has another address now; what is sent goes there.
+    /// The peer has another address now; what is sent goes there. Its newest record came from there, which does not show
+    /// that it can be reached there: who sends much has to see to that. [RFC9146 6]
     Moved {
         /// The session.
         session: SessionId,

@@ -193,6 +193,13 @@ impl Context {
         self.timer.due().map(|due| self.began + Duration::from_millis(due))
     }
 
+    /// The longest plaintext of one record that is sent: the peer may have asked for less than there is room for.
+    pub(crate) fn room(&self) -> u16 {
+        // SAFETY: the context lives.
+        let length = unsafe { sys::mbedtls_ssl_get_max_out_record_payload(self.ssl) };
+        u16::try_from(length).unwrap_or_default()
+    }
+
     /// The number of the suite in the IANA registry.
     pub(crate) fn suite(&self) -> u16 {
         // SAFETY: the context lives.

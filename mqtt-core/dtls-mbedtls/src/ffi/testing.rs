@@ -24,6 +24,8 @@ pub(crate) struct Wishes {
     pub(crate) connection_id: bool,
     pub(crate) no_tickets: bool,
     pub(crate) stream: bool,
+    /// It wants records of 512 bytes at most.
+    pub(crate) short_records: bool,
 }
 
 /// A session of a client, which it may come back to.
@@ -70,6 +72,10 @@ pub(crate) fn client(wishes: &Wishes, ticket: Option<&Ticket>, now: Instant) -> 
         }
         sys::mbedtls_ssl_conf_authmode(config.raw(), mode as c_int);
         sys::mbedtls_ssl_conf_session_tickets(config.raw(), c_int::from(!wishes.no_tickets));
+        if wishes.short_records {
+            let length = sys::MBEDTLS_SSL_MAX_FRAG_LEN_512 as u8;
+            check(sys::mbedtls_ssl_conf_max_frag_len(config.raw(), length)).unwrap();
+        }
         sys::mbedtls_ssl_conf_handshake_timeout(config.raw(), 1_000, 8_000);
     }
     let context = Context::new(&Rc::new(config), &[], now).unwrap();

@@ -146,6 +146,24 @@ fn sessions_live_on_in_another_engine() {
 }
 
 #[test]
+fn a_record_is_as_long_as_its_peer_can_take() {
+    let mut world = World::with_key(Settings::default());
+    let (_, long) = world.open("192.0.2.1:1000", &dev1());
+    let (mut peer, short) = world.open("192.0.2.1:2000", &Wishes { short_records: true, ..dev1() });
+    assert_eq!((world.engine.room(long), world.engine.room(short)), (4_096, 512));
+    world.deliver(&peer.encrypt(b"x", world.now), peer.address);
+    for _ in 0..2 {
+        assert_eq!(world.send(long, &[7; 4_096]).len(), 1);
+        assert_eq!(world.send(short, &[7; 513]), []);
+        for (_, datagram) in world.send(short, &[7; 512]) {
+            peer.take(&datagram, world.now);
+        }
+        world.wait(Duration::from_secs(61));
+    }
+    assert_eq!(peer.received, [[7; 512], [7; 512]]);
+}
+
+#[test]
 fn a_good_bye_is_answered_with_one() {
     let mut world = World::with_key(Settings::default());
     let (mut peer, session) = world.open("192.0.2.1:1000", &dev1());

@@ -84,9 +84,9 @@ impl Secure {
     }
 
     /// What the bus calls the peer, unless its key has changed while it shook hands.
-    fn secured(&self, identity: &Identity, now: Instant) -> Option<Secured> {
+    fn secured(&self, id: SessionId, identity: &Identity, now: Instant) -> Option<Secured> {
         let mut secured = identity.secured(tls::certificate)?;
-        secured.largest_datagram = Some(self.engine.room());
+        secured.largest_datagram = Some(self.engine.room(id));
         if let Proof::Key(name) = &identity.proof {
             let mark = self.offer.mark(name)?;
             let before = self.before.as_ref().filter(|(until, _)| now < *until);
@@ -153,7 +153,7 @@ impl Datagrams<Secure> {
     }
 
     fn opened(&mut self, id: SessionId, address: SocketAddr, identity: &Identity, now: Instant) {
-        let Some(secured) = self.way.secured(identity, now) else {
+        let Some(secured) = self.way.secured(id, identity, now) else {
             self.way.engine.close(id, now, &mut self.way.effects);
             return;
         };

@@ -111,7 +111,7 @@ impl Engine for Fake {
         None
     }
 
-    fn room(&self) -> usize {
+    fn room(&self, _: SessionId) -> usize {
         1_200
     }
 
