@@ -1,4 +1,4 @@
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use bus::{Limits, Outbox, ProtocolError, Reason};
@@ -26,8 +26,8 @@ pub(crate) struct Stream {
     theirs: Capabilities,
     /// The number of the last request.
     received: u64,
-    /// The requests without answer.
-    unanswered: BTreeSet<u64>,
+    /// The requests without answer, and when they came.
+    unanswered: BTreeMap<u64, Instant>,
     /// Pings that are answered once all requests up to a number are.
     custody: VecDeque<(Token, u64)>,
     /// Our own question whether the peer is there.
@@ -76,7 +76,7 @@ impl Stream {
             longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
             theirs: Capabilities::default(),
             received: 0,
-            unanswered: BTreeSet::new(),
+            unanswered: BTreeMap::new(),
             custody: VecDeque::new(),
             ping: None,
             most_outstanding: limits.outstanding.max(1),
@@ -112,8 +112,7 @@ impl Stream {
     ///
     /// An error was told to the peer already.
     pub(crate) fn take(&mut self, input: &[u8], turn: &mut Turn<'_>) -> Result<Option<Taken>, ProtocolError> {
-        let owed = self.unanswered.len() + self.custody.len();
-        if input.is_empty() || turn.out.is_full() || owed >= self.most_outstanding {
+        if input.is_empty() || turn.out.is_full() || self.owes_too_much(turn) {
             return Ok(None);
         }
         if matches!(self.state, State::Released { .. } | State::Closed) {
@@ -144,6 +143,18 @@ impl Stream {
                 Err(self.abort(abort, ProtocolError { reason, detail }, turn.out))
             }
         }
+    }
+
+    /// Whether no more is taken before some of it is answered. What is still owed after the longest time that an
+    /// answer may take will never come.
+    fn owes_too_much(&mut self, turn: &mut Turn<'_>) -> bool {
+        let owes = |stream: &Self| stream.unanswered.len() + stream.custody.len() >= stream.most_outstanding;
+        if owes(self) {
+            let patience = self.response_timeout;
+            self.unanswered.retain(|_, since| *since + patience > turn.now);
+            self.settle(turn.out);
+        }
+        owes(self)
     }
 
     fn receive(&mut self, frame: &Frame<'_>, turn: &mut Turn<'_>) -> Result<Option<Incoming>, ProtocolError> {
@@ -185,7 +196,7 @@ impl Stream {
 
     fn receive_request(&mut self, message: Message, turn: &mut Turn<'_>) -> Option<Incoming> {
         self.received += 1;
-        self.unanswered.insert(self.received);
+        self.unanswered.insert(self.received, turn.now);
         let reply_to = ReplyTo::new(message.token(), true, 0, self.received);
         if let Some(option) = message.unknown_critical_option() {
             let text = format!("The critical option {} is unknown or has a wrong form.", option.0);
@@ -359,7 +370,7 @@ impl Stream {
 
     /// Answers Pings whose time has come, and closes what was released once nothing is owed any more.
     fn settle(&mut self, out: &mut Outbox) {
-        let first = self.unanswered.first().copied().unwrap_or(u64::MAX);
+        let first = self.unanswered.keys().next().copied().unwrap_or(u64::MAX);
         while let Some((token, _)) = self.custody.pop_front_if(|(_, before)| *before < first) {
             self.signal(&Signal::Pong { custody: true }, &token, out);
         }

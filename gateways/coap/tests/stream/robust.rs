@@ -117,6 +117,22 @@ fn pings_that_ask_for_custody_are_not_kept_without_end() {
     assert_eq!(told.len(), 1 + 1000, "each is answered, in its time");
 }
 
+#[test]
+fn too_much_that_is_owed_stops_the_peer_and_not_for_ever() {
+    let limits = Limits { outstanding: 2, ..Limits::default() };
+    let mut bench =
+        over(Carrier::Tcp, Config { idle: Duration::from_secs(1000), ..Config::default() }, limits);
+    let put = framed(Framing::Tcp, b"t", &Message::request(Code::PUT).with_path(["ps", "a"]));
+    bench.receive(&[b"\x00\xE1", &put[..]].concat());
+    bench.accept_connect(false);
+    bench.receive(&put.repeat(2));
+    assert_eq!(bench.requests.len(), 2, "the third is left unread");
+    bench.requests.clear();
+    bench.advance(Duration::from_secs(247));
+    bench.receive(b"");
+    assert_eq!(bench.requests.len(), 1, "two answers will never come");
+}
+
 proptest! {
     #[test]
     fn whatever_comes_is_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), web_socket: bool, begun: bool) {
