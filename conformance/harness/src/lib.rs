@@ -3,6 +3,7 @@
 //! The test plays the driver and the broker. Whole brokers with faulty networks are in `sim`.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,13 +45,18 @@ impl Bench {
 
     /// The same, whose bytes come this way.
     pub fn over(protocol: &dyn Protocol, transport: Transport, link: Link) -> Self {
-        let peer = Peer {
-            address: Address::Socket(([127, 0, 0, 1], 40_000).into()),
-            listener: "bench".into(),
-            transport,
-            seed: 42,
-            link,
-        };
+        Self::with_peer_at(([127, 0, 0, 1], 40_000).into(), protocol, transport, link)
+    }
+
+    /// The same for a peer that sends from another address.
+    pub fn with_peer_at(
+        address: SocketAddr,
+        protocol: &dyn Protocol,
+        transport: Transport,
+        link: Link,
+    ) -> Self {
+        let peer =
+            Peer { address: Address::Socket(address), listener: "bench".into(), transport, seed: 42, link };
         let mut bench = Self {
             connection: protocol.accept(peer),
             now: Instant::now(),

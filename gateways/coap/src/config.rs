@@ -42,6 +42,9 @@ pub struct Config {
     /// The largest block of a body: 16, 32, 64, 128, 256, 512 or 1024 bytes.
     #[serde(with = "units::size")]
     pub block: usize,
+    /// Whether a peer on plain UDP must prove that it is at its address before it is sent more than three times what
+    /// it sent: by Echo (RFC 9175), or by an acknowledgement.
+    pub prove_address: bool,
     /// How many bodies of one peer may be under way in blocks, in each direction, at least 1.
     pub transfers: usize,
     /// The longest token taken from a peer, 8 to 65,804 bytes (RFC 8974); a longer one is 4.00, and with 8 a format
@@ -114,6 +117,7 @@ impl Default for Config {
             largest_message: 64 << 10,
             largest_body: 4 << 20,
             block: 1 << 10,
+            prove_address: true,
             transfers: 4,
             longest_token: 64,
             topics: TopicsConfig::default(),

@@ -73,6 +73,8 @@ pub struct ReplyTo {
     pub(crate) id: u16,
     /// What tells the request from another with the same message id.
     pub(crate) digest: u64,
+    /// How many bytes the request had, where that counts.
+    pub(crate) length: usize,
     /// What the stations noted on the way up.
     pub(crate) passed: Passed,
 }
@@ -80,7 +82,7 @@ pub struct ReplyTo {
 impl ReplyTo {
     /// Where the answer to a request goes that has passed no station yet.
     pub(crate) fn new(token: Token, confirmable: bool, id: u16, digest: u64) -> Self {
-        Self { token, confirmable, id, digest, passed: Passed::default() }
+        Self { token, confirmable, id, digest, length: 0, passed: Passed::default() }
     }
 
     /// Who has protected the request with OSCORE, and how.

@@ -53,3 +53,55 @@ fn an_extended_token_is_a_format_error_where_none_are_taken() {
     bench.receive(&non(Code::GET, 8, &[0xAB; 9], ".well-known/core"));
     assert!(bench.sent.is_empty());
 }
+
+#[test]
+fn an_answer_of_a_class_that_is_not_wanted_is_not_sent_and_others_are() {
+    let unwanted = |kind, id, uri: &str, classes| {
+        request(kind, Code::GET, id, b"t", uri).with_uint(OptionNumber::NO_RESPONSE, classes).encode()
+    };
+    let mut bench = bench();
+    let cases = [
+        (2, "x", true),
+        (8, "x", false),
+        (16, "x", true),
+        (26, "x", false),
+        (0, "x", true),
+        (24, "x", false),
+    ];
+    for (id, (classes, uri, is_sent)) in (1..).zip(cases) {
+        bench.receive(&unwanted(Kind::NonConfirmable, id, uri, classes));
+        assert_eq!(!std::mem::take(&mut bench.sent).is_empty(), is_sent, "{classes}");
+    }
+    bench.receive(&unwanted(Kind::NonConfirmable, 10, ".well-known/core", 2));
+    assert!(bench.sent.is_empty());
+    bench.receive(&unwanted(Kind::NonConfirmable, 11, ".well-known/core", 24));
+    assert_eq!(sent(&mut bench).code(), Code::CONTENT);
+    let confirmable = unwanted(Kind::Confirmable, 12, ".well-known/core", 2);
+    for _ in 0..2 {
+        bench.receive(&confirmable);
+        assert_eq!(bench.take_sent(), acknowledgement(12), "the message is acknowledged all the same");
+    }
+}
+
+#[test]
+fn a_publish_that_wants_no_answer_is_published() {
+    let mut bench = bench();
+    let put =
+        request(Kind::NonConfirmable, Code::PUT, 1, b"t", "ps/a").with_uint(OptionNumber::NO_RESPONSE, 26);
+    bench.receive(&put.encode());
+    bench.accept_connect(false);
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, bus::Reply::Published { matched: 0 });
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn too_many_requests_says_when_to_try_again() {
+    let mut bench = bench();
+    bench.receive(&con(Code::PUT, 1, b"t", "ps/a"));
+    bench.accept_connect(false);
+    let (ticket, _) = published(&mut bench);
+    bench.refuse(ticket, bus::Reason::MessageRateTooHigh);
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), answer.uint(OptionNumber::MAX_AGE)), (Code::TOO_MANY_REQUESTS, Some(1)));
+}

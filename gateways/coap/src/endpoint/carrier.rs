@@ -47,6 +47,31 @@ impl Carrier {
         }
     }
 
+    /// A request is done without an answer.
+    pub(crate) fn settle(&mut self, to: &ReplyTo, turn: &mut Turn<'_>) {
+        match self {
+            Self::Datagram(datagram) => datagram.settle(to, turn),
+            Self::Stream(stream) => stream.settled(to, turn),
+        }
+    }
+
+    /// How large the answer to a request may be, or a notification, as long as the peer may be elsewhere than its
+    /// datagrams say; `None` if it is not.
+    pub(crate) fn allowance(&self, answer_to: Option<&ReplyTo>) -> Option<usize> {
+        match self {
+            Self::Datagram(datagram) => datagram.allowance(answer_to),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// The peer is where its datagrams say.
+    pub(crate) fn prove(&mut self) {
+        match self {
+            Self::Datagram(datagram) => datagram.prove(),
+            Self::Stream(_) => {}
+        }
+    }
+
     /// Sends a request that has its token.
     pub(crate) fn request(
         &mut self,

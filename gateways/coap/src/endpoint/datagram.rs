@@ -5,6 +5,7 @@ use bus::{Limits, Outbox};
 
 use super::Turn;
 use super::received::{PER_MESSAGE, Received, State};
+use super::stations::echo;
 use crate::{
     Code, Config, DecodeError, ExchangeId, Incoming, Kind, Message, ReplyTo, Request, SendError, Token,
     Transmission,
@@ -36,7 +37,26 @@ pub(crate) struct Datagram {
     most_queued: usize,
     longest_token: usize,
     largest: usize,
+    /// What the peer may be sent until it is known to be where its datagrams say.
+    credit: Option<Credit>,
 }
+
+/// The bytes that may be sent to an address which somebody may have forged.
+#[derive(Debug, Default)]
+struct Credit {
+    bytes: usize,
+    /// How many acknowledgements came of nothing: somebody may be guessing.
+    strays: u8,
+}
+
+/// An address that has not proved itself is sent no more than so many times what came from it [RFC9175 2.4].
+const AMPLIFICATION: usize = 3;
+
+/// So much of what it may be sent is saved up.
+const MOST_CREDIT: usize = 64 << 10;
+
+/// After so many acknowledgements of nothing, no acknowledgement proves anything.
+const MOST_STRAYS: u8 = 8;
 
 #[derive(Debug)]
 struct Confirmable {
@@ -61,7 +81,7 @@ struct InFlight {
 
 impl Datagram {
     /// The message layer of a peer whose first message of ours has this id.
-    pub(crate) fn new(next_id: u16, config: &Config, limits: &Limits) -> Self {
+    pub(crate) fn new(next_id: u16, is_proved: bool, config: &Config, limits: &Limits) -> Self {
         Self {
             transmission: config.transmission.clone(),
             next_id,
@@ -74,14 +94,18 @@ impl Datagram {
             most_queued: usize::from(limits.send_window.max(1)),
             longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
             largest: config.largest_message.min(LARGEST_DATAGRAM),
+            credit: (!is_proved).then(Credit::default),
         }
     }
 
     pub(crate) fn receive(&mut self, datagram: &[u8], turn: &mut Turn<'_>) -> Option<Incoming> {
+        if let Some(credit) = &mut self.credit {
+            credit.bytes = MOST_CREDIT.min(credit.bytes + AMPLIFICATION * datagram.len());
+        }
         let message = match Message::decode(datagram) {
             Ok(message) => message,
             Err(DecodeError::Format { kind: Kind::Confirmable, id, .. }) => {
-                send_empty(Kind::Reset, id, turn.out); // [RFC7252 4.2]
+                self.send_empty(Kind::Reset, id, turn.out); // [RFC7252 4.2]
                 return None;
             }
             Err(DecodeError::Format { .. } | DecodeError::Foreign) => return None, // [RFC7252 4.3]
@@ -93,11 +117,11 @@ impl Datagram {
         let (kind, code) = (message.kind(), message.code());
         match kind {
             Kind::Confirmable if code == Code::EMPTY => {
-                send_empty(Kind::Reset, message.id(), turn.out); // a ping [RFC7252 4.3]
+                self.send_empty(Kind::Reset, message.id(), turn.out); // a ping [RFC7252 4.3]
                 None
             }
             Kind::Confirmable | Kind::NonConfirmable if code.is_request() => {
-                self.receive_request(message, Received::digest(datagram), turn)
+                self.receive_request(message, Received::digest(datagram), datagram.len(), turn)
             }
             Kind::Confirmable | Kind::NonConfirmable if code.is_response() => {
                 self.receive_response(message, Received::digest(datagram), turn)
@@ -114,7 +138,7 @@ impl Datagram {
     fn refuse_token(&mut self, message: &Message, turn: &mut Turn<'_>) {
         if self.longest_token <= Token::SHORT || !message.code().is_request() {
             if message.kind() == Kind::Confirmable {
-                send_empty(Kind::Reset, message.id(), turn.out); // [RFC7252 4.2]
+                self.send_empty(Kind::Reset, message.id(), turn.out); // [RFC7252 4.2]
             }
             return;
         }
@@ -134,6 +158,9 @@ impl Datagram {
         mut response: Message,
         turn: &mut Turn<'_>,
     ) -> Option<ExchangeId> {
+        if let Some(allowance) = self.allowance(Some(to)) {
+            response = echo::restrain(to, response, allowance);
+        }
         let piggybacked = to.confirmable && self.is_pending(to, turn.now);
         let (kind, id) = match (piggybacked, to.confirmable) {
             (true, _) => (Kind::Acknowledgement, to.id),
@@ -153,7 +180,7 @@ impl Datagram {
         }
         match kind {
             Kind::Acknowledgement => {
-                turn.out.send(&datagram);
+                self.send(&datagram, turn.out);
                 let state = State::Done(Some(datagram.into()));
                 self.received.update(to.id, to.digest, state, turn.now);
                 self.drop_acknowledged(turn.now);
@@ -168,7 +195,7 @@ impl Datagram {
                 Some(exchange)
             }
             Kind::NonConfirmable | Kind::Reset => {
-                turn.out.send(&datagram);
+                self.send(&datagram, turn.out);
                 self.received.update(to.id, to.digest, State::Done(None), turn.now);
                 let exchange = turn.matching.number();
                 self.remember_unconfirmed(id, exchange);
@@ -199,7 +226,7 @@ impl Datagram {
         if confirmable {
             self.confirm(Confirmable { exchange, id, request: Some(token), datagram }, turn);
         } else {
-            turn.out.send(&datagram);
+            self.send(&datagram, turn.out);
             self.remember_unconfirmed(id, exchange);
         }
         Ok(())
@@ -226,7 +253,7 @@ impl Datagram {
         if confirmable {
             self.confirm(Confirmable { exchange, id, request: None, datagram }, turn);
         } else {
-            turn.out.send(&datagram);
+            self.send(&datagram, turn.out);
             self.remember_unconfirmed(id, exchange);
         }
         Ok(exchange)
@@ -271,7 +298,7 @@ impl Datagram {
         while let Some((_, id, digest)) = self.unacknowledged.pop_front_if(|(due, ..)| *due <= now) {
             if self.received.state(id, digest, now) == Some(&State::Pending) {
                 self.received.update(id, digest, State::Acknowledged, now);
-                send_empty(Kind::Acknowledgement, id, turn.out); // [RFC7252 5.2.2]
+                self.send_empty(Kind::Acknowledgement, id, turn.out); // [RFC7252 5.2.2]
             }
         }
         self.received.trim(now);
@@ -290,7 +317,9 @@ impl Datagram {
             in_flight.retransmissions += 1;
             in_flight.timeout *= 2; // [RFC7252 4.2]
             (in_flight.sent, in_flight.due) = (turn.now, turn.now + in_flight.timeout);
-            turn.out.send(&in_flight.message.datagram);
+            if Credit::covers(&mut self.credit, &in_flight.message.datagram) {
+                turn.out.send(&in_flight.message.datagram);
+            }
             return None;
         }
         let exchange = in_flight.message.exchange;
@@ -305,7 +334,13 @@ impl Datagram {
         turn.matching.forget(exchange);
     }
 
-    fn receive_request(&mut self, message: Message, digest: u64, turn: &mut Turn<'_>) -> Option<Incoming> {
+    fn receive_request(
+        &mut self,
+        message: Message,
+        digest: u64,
+        length: usize,
+        turn: &mut Turn<'_>,
+    ) -> Option<Incoming> {
         let (id, confirmable, now) = (message.id(), message.kind() == Kind::Confirmable, turn.now);
         if let Some(state) = self.received.state(id, digest, now) {
             self.answer_duplicate(state.clone(), id, digest, confirmable, turn);
@@ -316,7 +351,7 @@ impl Datagram {
         }
         let unknown = message.unknown_critical_option();
         if unknown.is_some() && !confirmable {
-            send_empty(Kind::Reset, id, turn.out); // [RFC7252 5.4.1]
+            self.send_empty(Kind::Reset, id, turn.out); // [RFC7252 5.4.1]
             return None;
         }
         let lifetime = match confirmable {
@@ -330,7 +365,7 @@ impl Datagram {
             }
             self.unacknowledged.push_back((now + self.transmission.acknowledge_within(), id, digest));
         }
-        let reply_to = ReplyTo::new(message.token(), confirmable, id, digest);
+        let reply_to = ReplyTo { length, ..ReplyTo::new(message.token(), confirmable, id, digest) };
         if let Some(option) = unknown {
             let text = format!("The critical option {} is unknown or has a wrong form.", option.0);
             self.respond(&reply_to, Message::diagnostic(Code::BAD_OPTION, &text), turn); // [RFC7252 5.4.1]
@@ -353,10 +388,10 @@ impl Datagram {
             State::Pending => {
                 self.received.update(id, digest, State::Acknowledged, turn.now);
                 self.drop_acknowledged(turn.now);
-                send_empty(Kind::Acknowledgement, id, turn.out);
+                self.send_empty(Kind::Acknowledgement, id, turn.out);
             }
-            State::Acknowledged => send_empty(Kind::Acknowledgement, id, turn.out),
-            State::Done(Some(answer)) => turn.out.send(&answer),
+            State::Acknowledged => self.send_empty(Kind::Acknowledgement, id, turn.out),
+            State::Done(Some(answer)) => self.send(&answer, turn.out),
             State::Done(None) => {}
         }
     }
@@ -372,7 +407,7 @@ impl Datagram {
         let rejected = exchange.is_none() || message.unknown_critical_option().is_some();
         let reply = Message::empty(if rejected { Kind::Reset } else { Kind::Acknowledgement }, id).encode();
         if rejected || confirmable {
-            turn.out.send(&reply); // [RFC7252 4.2], [RFC7252 4.3]
+            self.send(&reply, turn.out); // [RFC7252 4.2], [RFC7252 4.3]
         }
         let lifetime = match confirmable {
             true => self.transmission.exchange_lifetime(),
@@ -381,6 +416,7 @@ impl Datagram {
         let state = State::Done(confirmable.then(|| reply.into()));
         self.received.insert(id, digest, now + lifetime, state, now);
         let exchange = exchange?;
+        self.prove(); // nobody else knows the token
         if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.message.request.as_ref() == Some(&token))
         {
             self.in_flight = None; // the answer says that the request came [RFC7252 5.2.2]
@@ -400,6 +436,7 @@ impl Datagram {
         }
         let exchange = expected.exchange;
         self.in_flight = None;
+        self.prove(); // nobody else knows the token
         self.send_next(turn);
         if message.unknown_critical_option().is_some() {
             self.give_up(exchange, turn); // [RFC7252 5.4.1]
@@ -409,7 +446,14 @@ impl Datagram {
     }
 
     fn receive_acknowledgement(&mut self, id: u16, turn: &mut Turn<'_>) -> Option<Incoming> {
-        let message = self.in_flight.take_if(|in_flight| in_flight.message.id == id)?.message;
+        let Some(InFlight { message, .. }) = self.in_flight.take_if(|in_flight| in_flight.message.id == id)
+        else {
+            if let Some(credit) = &mut self.credit {
+                credit.strays = credit.strays.saturating_add(1);
+            }
+            return None;
+        };
+        self.credit.take_if(|credit| credit.strays < MOST_STRAYS); // nobody else knows the id
         turn.matching.acknowledged(message.exchange, turn.now + self.transmission.response_timeout);
         self.send_next(turn);
         Some(Incoming::Acknowledged { exchange: message.exchange })
@@ -426,6 +470,38 @@ impl Datagram {
         Some(Incoming::Reset { exchange })
     }
 
+    /// How large an answer or a notification may be, unless the peer is known to be where its datagrams say.
+    pub(crate) fn allowance(&self, answer_to: Option<&ReplyTo>) -> Option<usize> {
+        let credit = self.credit.as_ref()?.bytes;
+        Some(answer_to.map_or(credit, |to| credit.min(AMPLIFICATION * to.length)))
+    }
+
+    /// The peer is where its datagrams say.
+    pub(crate) fn prove(&mut self) {
+        self.credit = None;
+    }
+
+    /// A request is done without an answer: an acknowledgement that is due is all that is sent [RFC7967 2].
+    pub(crate) fn settle(&mut self, to: &ReplyTo, turn: &mut Turn<'_>) {
+        let acknowledgement = to.confirmable.then(|| Message::empty(Kind::Acknowledgement, to.id).encode());
+        if let Some(acknowledgement) = acknowledgement.as_ref().filter(|_| self.is_pending(to, turn.now)) {
+            self.send(acknowledgement, turn.out);
+        }
+        let state = State::Done(acknowledgement.map(Into::into));
+        self.received.update(to.id, to.digest, state, turn.now);
+        self.drop_acknowledged(turn.now);
+    }
+
+    fn send(&mut self, datagram: &[u8], out: &mut Outbox) {
+        if Credit::covers(&mut self.credit, datagram) {
+            out.send(datagram);
+        }
+    }
+
+    fn send_empty(&mut self, kind: Kind, id: u16, out: &mut Outbox) {
+        self.send(&Message::empty(kind, id).encode(), out);
+    }
+
     /// Sends a confirmable message, now or when it is its turn.
     fn confirm(&mut self, message: Confirmable, turn: &mut Turn<'_>) {
         self.queue.push_back(message);
@@ -437,7 +513,7 @@ impl Datagram {
             return; // NSTART is 1 [RFC7252 4.7]
         }
         let Some(message) = self.queue.pop_front() else { return };
-        turn.out.send(&message.datagram);
+        self.send(&message.datagram, turn.out);
         let timeout = self.transmission.first_timeout(turn.chance.fraction());
         let (sent, due) = (turn.now, turn.now + timeout);
         self.in_flight = Some(InFlight { message, retransmissions: 0, timeout, sent, due, forgotten: false });
@@ -477,6 +553,12 @@ impl Datagram {
     }
 }
 
-fn send_empty(kind: Kind, id: u16, out: &mut Outbox) {
-    out.send(&Message::empty(kind, id).encode());
+impl Credit {
+    /// Whether a datagram may be sent; what may is counted.
+    fn covers(credit: &mut Option<Self>, datagram: &[u8]) -> bool {
+        let Some(credit) = credit else { return true };
+        let left = credit.bytes.checked_sub(datagram.len());
+        credit.bytes = left.unwrap_or(credit.bytes);
+        left.is_some()
+    }
 }

@@ -21,7 +21,8 @@ pub(crate) use guard::Protection;
 use matching::Matching;
 pub(crate) use stations::Passed;
 use stations::Stations;
-use stations::blocks::{Step, Upward};
+use stations::blocks::{Room, Step, Upward};
+use stations::echo;
 use stream::Stream;
 
 /// One peer's exchanges, in both directions: whoever uses it sees whole requests and whole answers.
@@ -55,7 +56,12 @@ impl Endpoint {
             let stream = Stream::new(framing, config, limits);
             return Self::over(Carrier::Stream(Box::new(stream)), Chance::new(peer.seed), config, limits);
         }
-        Self::over_datagrams(peer.seed, config, limits)
+        // A handshake has proved the address of what is secured, and nothing is gained by forging a local one.
+        let is_proved = !config.prove_address
+            || peer.link.secured.is_some()
+            || peer.link.carrier != Way::Udp
+            || peer.address.is_local();
+        Self::over_datagrams(peer.seed, is_proved, config, limits)
     }
 
     /// The endpoint for a peer with this seed, whose datagrams are at most `largest` bytes; more than a UDP
@@ -63,12 +69,12 @@ impl Endpoint {
     pub fn new(seed: u64, transmission: Transmission, limits: &Limits, largest: usize) -> Self {
         let longest_token = Token::SHORT;
         let config = Config { transmission, largest_message: largest, longest_token, ..Config::default() };
-        Self::over_datagrams(seed, &config, limits)
+        Self::over_datagrams(seed, true, &config, limits)
     }
 
-    fn over_datagrams(seed: u64, config: &Config, limits: &Limits) -> Self {
+    fn over_datagrams(seed: u64, is_proved: bool, config: &Config, limits: &Limits) -> Self {
         let mut chance = Chance::new(seed);
-        let datagram = Datagram::new(chance.next() as u16, config, limits);
+        let datagram = Datagram::new(chance.next() as u16, is_proved, config, limits);
         Self::over(Carrier::Datagram(Box::new(datagram)), chance, config, limits)
     }
 
@@ -132,6 +138,10 @@ impl Endpoint {
     }
 
     fn admit(&mut self, request: Request, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+        // Nobody else can protect a request, nor repeat one that was.
+        if self.stations.echo.is_in(&request.message) || request.reply_to.passed.protection.is_some() {
+            self.carrier.prove();
+        }
         match self.stations.admit(request, self.carrier.room(), now) {
             Upward::Pass(request) => Some(Incoming::Request(request)),
             Upward::Answer(request, answer) => {
@@ -216,10 +226,16 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<ExchangeId> {
-        let room = self.carrier.room().beside(&to.token);
-        let response = self.stations.answer(to, response, room, now);
+        let (room, allowance) = (self.carrier.room(), self.carrier.allowance(Some(to)));
+        let response = self.stations.answer(to, response, room, allowance, &mut self.chance, now);
         let (carrier, mut turn) = self.turn(now, out);
-        carrier.respond(to, response, &mut turn)
+        match response {
+            Some(response) => carrier.respond(to, response, &mut turn),
+            None => {
+                carrier.settle(to, &mut turn);
+                None
+            }
+        }
     }
 
     /// Sends a request of ours: confirmable unless it was made [`Message::non_confirmable`]. It gets a token
@@ -251,8 +267,12 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<ExchangeId, SendError> {
-        let room = self.carrier.room().beside(&to.token);
-        let message = self.stations.notification(to, message, room, now);
+        let (room, allowance) = (self.carrier.room(), self.carrier.allowance(None));
+        let small = Room { bytes: room.bytes.min(allowance.unwrap_or(room.bytes)), ..room };
+        let message = self.stations.notification(to, message, small.beside(&to.token), now);
+        if allowance.is_some_and(|allowance| !echo::fits(to, &message, allowance)) {
+            return Err(SendError::TooLarge);
+        }
         let (carrier, mut turn) = self.turn(now, out);
         carrier.notify(to, message, confirmable, &mut turn)
     }
@@ -270,6 +290,11 @@ impl Endpoint {
     /// Whether all that is sent arrives, in order, as long as the connection lives: nothing is acknowledged then.
     pub fn is_reliable(&self) -> bool {
         self.carrier.is_reliable()
+    }
+
+    /// Whether the peer is not known to be where its datagrams say: what it acknowledges shows that it is.
+    pub fn is_unproved(&self) -> bool {
+        self.carrier.allowance(None).is_some()
     }
 
     /// Asks whether the peer is there; [`Incoming::Reset`] says that it is.
@@ -294,7 +319,9 @@ impl Endpoint {
 
     /// Whether the answer to a request can be carried, in blocks if need be.
     pub(crate) fn fits(&self, to: &ReplyTo, message: &Message) -> bool {
-        self.carrier.room().beside(&to.token).holds_a_block(message)
+        let room = self.carrier.room();
+        let allowance = self.carrier.allowance(Some(to)).unwrap_or(room.bytes);
+        Room { bytes: room.bytes.min(allowance), ..room }.beside(&to.token).holds_a_block(message)
     }
 
     /// Whether a message that must arrive would be sent at once: none is unacknowledged, and the peer does not

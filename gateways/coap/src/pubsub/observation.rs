@@ -271,6 +271,7 @@ impl Observations {
             Notify::Qos | Notify::Non => {
                 now >= observation.confirmed + confirm_every
                     || self.unproven >= self.confirm_after
+                    || endpoint.is_unproved()
                     // It waits its turn: overtaken, the one before it would be dropped as old [RFC7641 3.4].
                     || !endpoint.can_send()
             }

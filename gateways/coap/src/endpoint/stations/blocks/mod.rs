@@ -170,6 +170,19 @@ impl Blocks {
         }
     }
 
+    /// Whether an answer is so much too large for its room that it would take many small blocks, and the request may
+    /// be made again without doing anything twice.
+    pub(crate) fn may_be_asked_again(&self, to: &ReplyTo, response: &Message, room: Room) -> bool {
+        let noted = &to.passed.blocks;
+        let wanted = noted.block2.map_or(LARGEST_EXPONENT, |block| block.exponent);
+        noted.safe
+            && noted.number() == 0
+            && response.code().is_success()
+            && response.observe().is_none()
+            && (response.payload().len() > unit(LARGEST_EXPONENT) && room.left(response) < unit(wanted)
+                || !room.holds_a_block(response))
+    }
+
     /// Makes of a notification what goes into one message: the first block, if it is large [RFC7959 2.6].
     pub(crate) fn notification(
         &mut self,

@@ -1,0 +1,205 @@
+//! What an address is sent before it has proved that it is the peer's [RFC9175 2.4].
+
+mod common;
+
+use std::sync::Arc;
+
+use bus::{Carrier, Limits, Link, Qos, Reply, Secured, Transport};
+use coap::{Coap, Code, Config, Kind, Message, OptionNumber};
+use common::*;
+use harness::{Bench, delivery, message};
+
+/// A peer on UDP, whose address may be forged.
+fn stranger() -> Bench {
+    stranger_with(Config::default(), None)
+}
+
+fn stranger_with(config: Config, secured: Option<Arc<Secured>>) -> Bench {
+    let link = Link { carrier: Carrier::Udp, secured };
+    let address = ([203, 0, 113, 7], 5_683).into();
+    Bench::with_peer_at(address, &Coap::new(config, Limits::default()), Transport::Datagram, link)
+}
+
+/// A GET of `ps/a`; 10 bytes.
+fn get(id: u16) -> Message {
+    request(Kind::Confirmable, Code::GET, id, b"t", "ps/a")
+}
+
+/// The answer to a GET of a topic that has so many bytes.
+fn read(bench: &mut Bench, get: &Message, bytes: usize) -> Message {
+    bench.receive(&get.encode());
+    if matches!(bench.requests.front(), Some((_, bus::Request::Connect(_)))) {
+        accept(bench);
+    }
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(Some(message("a", &"x".repeat(bytes), Qos::AtMostOnce, bench.now))));
+    let answer = sent(bench);
+    let proves = get.option(OptionNumber::ECHO).is_some();
+    assert!(answer.encode().len() <= 3 * get.encode().len() || proves || is_proved(bench), "{answer:?}");
+    answer
+}
+
+/// Asks for something long; only a peer that is known gets it.
+fn is_proved(bench: &mut Bench) -> bool {
+    bench.receive(&con(Code::GET, 0x7777, b"p", "ps/b"));
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(Some(message("b", &"x".repeat(500), Qos::AtMostOnce, bench.now))));
+    sent(bench).payload().len() == 500
+}
+
+fn echo_of(challenge: &Message) -> Vec<u8> {
+    assert_eq!((challenge.code(), challenge.payload().len()), (Code::UNAUTHORIZED, 0));
+    challenge.option(OptionNumber::ECHO).expect("an Echo").to_vec()
+}
+
+#[test]
+fn a_small_answer_needs_no_proof() {
+    let mut bench = stranger();
+    assert_eq!(read(&mut bench, &get(1), 4).code(), Code::CONTENT);
+}
+
+#[test]
+fn a_large_body_asks_for_an_echo_first_and_is_sent_with_it() {
+    let mut bench = stranger();
+    let challenge = read(&mut bench, &get(1), 1_500);
+    assert_eq!(challenge.kind(), Kind::Acknowledgement, "never one that is sent again");
+    let again = get(2).with_option(OptionNumber::ECHO, echo_of(&challenge));
+    let answer = read(&mut bench, &again, 1_500);
+    assert_eq!((answer.code(), answer.payload().len()), (Code::CONTENT, 1_024));
+    let answer = read(&mut bench, &get(3), 500);
+    assert_eq!(answer.payload().len(), 500, "one proof is enough");
+}
+
+#[test]
+fn an_echo_of_another_connection_proves_nothing_and_brings_a_new_one() {
+    let mut bench = stranger();
+    let echo = echo_of(&read(&mut bench, &get(1), 1_500));
+    let stale = get(2).with_option(OptionNumber::ECHO, b"whatever".to_vec());
+    assert_eq!(echo_of(&read(&mut bench, &stale, 1_500)), echo);
+}
+
+/// Reads a topic of so many bytes in the blocks that come; the first answer came already.
+fn fetch(bench: &mut Bench, first: &Message, whole: usize) {
+    let block = first.block2().expect("a block");
+    assert_eq!((first.code(), block.more), (Code::CONTENT, true));
+    let mut assembled = first.payload().len();
+    for number in 1.. {
+        let next = coap::Block { number, more: false, exponent: block.exponent };
+        let get = long_get(100 + number as u16).with_uint(OptionNumber::BLOCK2, next.to_uint());
+        bench.receive(&get.encode());
+        let answer = sent(bench);
+        assert!(answer.encode().len() <= 3 * get.encode().len());
+        assembled += answer.payload().len();
+        if answer.block2().is_some_and(|block| !block.more) {
+            break;
+        }
+    }
+    assert_eq!(assembled, whole);
+}
+
+#[test]
+fn a_body_of_a_few_blocks_comes_in_blocks_that_are_small_enough() {
+    let mut bench = stranger();
+    let first = read(&mut bench, &long_get(1), 100);
+    fetch(&mut bench, &first, 100);
+}
+
+#[test]
+fn a_client_that_knows_no_echo_gets_a_large_body_in_small_blocks_when_it_asks_again() {
+    let mut bench = stranger();
+    echo_of(&read(&mut bench, &long_get(1), 2_000));
+    let first = read(&mut bench, &long_get(2), 2_000);
+    fetch(&mut bench, &first, 2_000);
+}
+
+#[test]
+fn a_small_block_offers_an_echo_that_proves_the_address_with_the_next_request() {
+    let mut bench = stranger();
+    let get = |id| long_get(id).with_query("u=joe").with_query("nl=0");
+    let echo = read(&mut bench, &long_get(1), 200).option(OptionNumber::ECHO).map(<[u8]>::to_vec);
+    let echo = echo.or_else(|| read(&mut bench, &get(2), 200).option(OptionNumber::ECHO).map(<[u8]>::to_vec));
+    let next = long_get(3).with_option(OptionNumber::ECHO, echo.expect("room for an Echo"));
+    assert_eq!(read(&mut bench, &next, 200).payload().len(), 200);
+}
+
+/// A GET of `ps/a` with 20 bytes of query.
+fn long_get(id: u16) -> Message {
+    get(id).with_query("clientid=a-client-of")
+}
+
+#[test]
+fn an_error_is_told_without_words_if_they_are_too_many() {
+    let mut bench = stranger();
+    bench.receive(&con(Code::GET, 1, b"t", "x"));
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), answer.payload()), (Code::NOT_FOUND, &b""[..]));
+    let unknown = get(2).with_option(OptionNumber(65_001), "x");
+    bench.receive(&unknown.encode());
+    let answer = sent(&mut bench);
+    assert_eq!((answer.code(), answer.payload()), (Code::BAD_OPTION, &b""[..]));
+}
+
+#[test]
+fn notifications_are_confirmable_until_one_is_acknowledged() {
+    let mut bench = stranger();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    bench.deliver(delivery(0, id, "a", "x", Qos::AtMostOnce, bench.now));
+    let first = sent(&mut bench);
+    assert_eq!(first.kind(), Kind::Confirmable);
+    bench.receive(&acknowledgement(first.id()));
+    assert!(is_proved(&mut bench));
+    bench.deliver(delivery(0, id, "a", &"x".repeat(1_000), Qos::AtMostOnce, bench.now));
+    let second = sent(&mut bench);
+    assert_eq!((second.kind(), second.payload().len()), (Kind::NonConfirmable, 1_000));
+}
+
+#[test]
+fn an_observer_that_acknowledges_nothing_is_sent_three_times_what_it_sent_and_no_more() {
+    let mut bench = stranger();
+    let registration = observe(1, b"t", "ps/a");
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    let mut answer = 4 + 1 + 1; // header, token, Observe
+    for count in 0..100 {
+        if bench.connection.room() > 0 {
+            bench.deliver(delivery(0, id, "a", &format!("{count}"), Qos::AtMostOnce, bench.now));
+        }
+        bench.advance(SECOND);
+        answer += std::mem::take(&mut bench.sent).iter().map(|(_, datagram)| datagram.len()).sum::<usize>();
+    }
+    assert!(answer <= 3 * registration.len(), "{answer} for {}", registration.len());
+}
+
+#[test]
+fn a_reset_and_guessed_acknowledgements_prove_nothing() {
+    let mut bench = stranger();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    for guess in 0..8 {
+        bench.receive(&acknowledgement(guess));
+    }
+    bench.deliver(delivery(0, id, "a", "x", Qos::AtMostOnce, bench.now));
+    let first = sent(&mut bench);
+    bench.receive(&acknowledgement(first.id()));
+    assert!(!is_proved(&mut bench), "somebody guesses");
+
+    let mut bench = stranger();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    bench.deliver(delivery(0, id, "a", "x", Qos::AtMostOnce, bench.now));
+    let first = sent(&mut bench);
+    bench.receive(&reset(first.id()));
+    assert_eq!(unsubscribed(&mut bench), [id]);
+    assert!(!is_proved(&mut bench), "it wants nothing");
+}
+
+#[test]
+fn a_secured_peer_has_proved_its_address_and_nobody_need_where_that_is_configured() {
+    let secured = stranger_with(Config::default(), Some(Arc::default()));
+    let lenient = stranger_with(Config { prove_address: false, ..Config::default() }, None);
+    for mut bench in [secured, lenient] {
+        assert_eq!(read(&mut bench, &get(1), 1_000).payload().len(), 1_000);
+    }
+    // What is said to come from this machine does.
+    let link = Link { carrier: Carrier::Udp, secured: None };
+    let local = Coap::new(Config::default(), Limits::default());
+    let mut local = Bench::over(&local, Transport::Datagram, link);
+    assert_eq!(read(&mut local, &get(1), 1_000).payload().len(), 1_000);
+}
