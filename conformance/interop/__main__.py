@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import (
-    acl, coap_blocks, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, quic, scram, tls,
+    acl, coap_blocks, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, oscore, quic, scram, tls,
     transports,
 )
 from .board import Board
@@ -59,6 +59,7 @@ def everything(board, binary, node, loop):
     transports.table(board, binary, node)
     coap_stream.checks(board, binary, loop)
     coap_blocks.checks(board, binary, node, loop)
+    oscore.checks(board, binary, loop)
     tls.checks(board, binary)
     scram.checks(board, binary, node)
     acl.checks(board, binary)
