@@ -16,8 +16,8 @@ pub enum Incoming {
     /// The first of the blocks that a request comes in. It is answered; the whole request follows if the peer goes
     /// on.
     Begin {
-        /// The request without its payload.
-        head: Message,
+        /// The request without its payload, answered already.
+        head: Request,
     },
     /// The answer to our request. If both have the Observe option, notifications follow.
     Response {

@@ -1,106 +1,15 @@
 //! Requests that are protected with OSCORE [RFC8613], and what answers them.
 
 mod common;
-
-use std::sync::Arc;
+#[path = "common/protected.rs"]
+mod protected;
 
 use bus::{Qos, Reply, Request};
-use coap::{Code, Config, Kind, Message, OptionNumber, Oscore};
+use coap::{Code, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
-use oscore::{
-    Algorithm, Contexts, Owner, Parameters, Pending, SecurityContext, SequenceKey, SequenceStore, Start,
-};
-
-const ECHO: OptionNumber = OptionNumber(252);
-
-/// Keeps nothing: no test outlives its process.
-struct Forgetful;
-
-impl SequenceStore for Forgetful {
-    fn reserve(&self, _: SequenceKey, _: u64) -> bool {
-        true
-    }
-}
-
-fn derive(parameters: &Parameters, owner: &Owner, echo: Option<[u8; 8]>) -> Arc<SecurityContext> {
-    let start = Start { next: 0, reserved: 1 << 30, echo };
-    Arc::new(SecurityContext::derive(parameters, owner.clone(), start, Arc::new(Forgetful)).unwrap())
-}
-
-fn parameters(device: u8) -> Parameters {
-    Parameters {
-        master_secret: (1..=16).collect(),
-        sender_id: vec![0x80 | device],
-        recipient_id: vec![device],
-        algorithm: Algorithm::default(),
-        ..Parameters::default()
-    }
-}
-
-/// The device's side of a context.
-fn device(device: u8) -> Arc<SecurityContext> {
-    let server = parameters(device);
-    let mirrored = Parameters {
-        sender_id: server.recipient_id.clone(),
-        recipient_id: server.sender_id.clone(),
-        ..server
-    };
-    derive(&mirrored, &Owner::default(), None)
-}
-
-fn owner(name: &str, client_id: Option<&str>) -> Owner {
-    Owner { name: name.into(), client_id: client_id.map(Into::into), username: None }
-}
-
-/// A server that knows device 1, called `sensor` with that client id, and device 2, called `other`.
-fn server(required: bool, echo: Option<[u8; 8]>) -> (Bench, oscore::Shared) {
-    let oscore = Oscore { required, ..Oscore::default() };
-    let contexts = [
-        derive(&parameters(1), &owner("sensor", Some("sensor")), echo),
-        derive(&parameters(2), &owner("other", None), echo),
-    ];
-    oscore.in_force.replace(Contexts::new(contexts).unwrap());
-    let in_force = oscore.in_force.clone();
-    (bench_with(Config { oscore, ..Config::default() }), in_force)
-}
-
-/// The message with what protects it in place of it.
-fn swap(message: &Message, plain: oscore::Message) -> Message {
-    let (kind, id, token) = (message.kind(), message.id(), message.token());
-    let rewritten = Message::request(Code(plain.code)).with_token(token).with_payload(plain.payload);
-    let options = plain.options.into_iter();
-    let rewritten =
-        options.fold(rewritten, |message, (number, value)| message.with_option(OptionNumber(number), value));
-    numbered(rewritten, kind, id)
-}
-
-/// All that the tests use.
-fn plain(message: &Message) -> oscore::Message {
-    let numbers = [4, 6, 8, 9, 11, 12, 14, 15, 23, 27, 252, 65_001].map(OptionNumber);
-    let each = |number: OptionNumber| message.options(number).map(move |value| (number.0, value.to_vec()));
-    oscore::Message {
-        code: message.code().0,
-        options: numbers.into_iter().flat_map(each).collect(),
-        payload: message.payload().to_vec(),
-    }
-}
-
-fn protect(context: &Arc<SecurityContext>, message: Message) -> (Vec<u8>, Pending) {
-    let (protected, pending) = context.protect_request(plain(&message)).unwrap();
-    (swap(&message, protected).encode(), pending)
-}
-
-fn open(pending: &mut Pending, message: &Message) -> Message {
-    swap(message, pending.open(plain(message)).unwrap())
-}
-
-/// The one answer, which must be protected.
-fn opened(bench: &mut Bench, pending: &mut Pending) -> Message {
-    let answer = sent(bench);
-    assert!(answer.option(OptionNumber::OSCORE).is_some(), "{answer:?}");
-    open(pending, &answer)
-}
+use oscore::Contexts;
+use protected::*;
 
 fn put(id: u16, uri: &str) -> Message {
     request(Kind::Confirmable, Code::PUT, id, b"t", uri).with_payload("21.5")
@@ -392,4 +301,40 @@ fn a_read_brings_the_retained_message_protected() {
     bench.reply(ticket, Reply::Read(Some(kept)));
     let answer = opened(&mut bench, &mut pending);
     assert_eq!((answer.code(), answer.payload()), (Code::CONTENT, &b"kept"[..]));
+}
+
+/// The session was opened for whoever the query named, before anybody had looked who protects the request.
+#[test]
+fn a_body_that_comes_in_blocks_opens_the_session_of_its_context_with_the_first() {
+    let (mut bench, _) = server(false, None);
+    let device = device(1);
+    let block = |id, number: u32, more: u32| {
+        let message = put(id, "ps/a").with_payload([number as u8; 16]);
+        message.with_uint(OptionNumber::BLOCK1, number << 4 | more << 3)
+    };
+    let (datagram, mut pending) = protect(&device, block(7, 0, 1));
+    bench.receive(&datagram);
+    assert_eq!(asked(&mut bench), (Some("sensor".into()), Some("sensor".into())));
+    assert_eq!(opened(&mut bench, &mut pending).code(), Code(0x5F));
+    accept(&mut bench);
+    let (datagram, _) = protect(&device, block(8, 1, 0));
+    bench.receive(&datagram);
+    let (_, publish) = published(&mut bench);
+    assert_eq!(&publish.payload[..], [[0; 16], [1; 16]].concat());
+}
+
+#[test]
+fn the_blocks_of_one_context_are_not_those_of_another() {
+    let (mut bench, _) = server(false, None);
+    let block = |number: u32, more: u32| {
+        let message = put(7 + number as u16, "ps/a").with_payload([number as u8; 16]);
+        message.with_uint(OptionNumber::BLOCK1, number << 4 | more << 3)
+    };
+    let (datagram, mut pending) = protect(&device(1), block(0, 1));
+    bench.receive(&datagram);
+    assert_eq!(opened(&mut bench, &mut pending).code(), Code(0x5F));
+    accept(&mut bench);
+    let (datagram, mut pending) = protect(&device(2), block(1, 0));
+    bench.receive(&datagram);
+    assert_eq!(opened(&mut bench, &mut pending).code(), Code::REQUEST_ENTITY_INCOMPLETE);
 }

@@ -70,7 +70,7 @@ impl Lwm2mConnection {
                 self.handle_request(request, now, out)
             }
             Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
-            Incoming::Begin { head } if is_lwm2m(&head) => {}
+            Incoming::Begin { head } if is_lwm2m(&head.message) => {}
             Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
             Incoming::Failed { exchange, reason } => {
                 if self.pubsub.failed(exchange, reason, &mut self.endpoint, now, out) {

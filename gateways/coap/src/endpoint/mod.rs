@@ -150,7 +150,8 @@ impl Endpoint {
             }
             Upward::Begin(request, answer) => {
                 self.respond(&request.reply_to, answer, now, out);
-                Some(Incoming::Begin { head: request.message.with_payload("") })
+                let Request { message, reply_to } = request;
+                Some(Incoming::Begin { head: Request { message: message.with_payload(""), reply_to } })
             }
             Upward::Stall => None,
         }

@@ -217,13 +217,13 @@ impl PubSub {
     }
 
     /// The first block of a request came: opens the session that it will need, so that the body may grow.
-    pub fn begin(&mut self, head: &Message, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        let is_sound = match route(head) {
-            Ok(Family::Topic) => Operation::parse(head, &self.config, &self.limits).is_ok(),
+    pub fn begin(&mut self, head: &Request, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+        let is_sound = match route(&head.message) {
+            Ok(Family::Topic) => Operation::parse(&head.message, &self.config, &self.limits).is_ok(),
             Ok(Family::Directory) => self.config.directory.enabled,
             _ => false,
         };
-        if let Some(identity) = Identity::parse(head).ok().filter(|_| is_sound)
+        if let Some(identity) = Identity::of(head).ok().filter(|_| is_sound)
             && self.session.admit(&identity) == Admission::Open
         {
             self.connect(identity, None, endpoint, now, out);
