@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import (
-    acl, coap_blocks, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, oscore, quic, scram, tls,
-    transports,
+    acl, coap_blocks, coap_directory, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, oscore,
+    quic, scram, tls, transports,
 )
 from .board import Board
 from .coap import Loop
@@ -54,6 +54,7 @@ def everything(board, binary, node, loop):
             quic.checks(board, loop, ports["quic"], server.ca)
         tables(board, ports, node, loop)
         coap_pubsub.checks(board, loop, server.ports)
+        coap_directory.checks(board, loop, server.ports)
         mosquitto.checks(board, binary, server.ports)
         lifecycle.checks(board, ports, crossing.clients(ports, node, loop))
     transports.table(board, binary, node)
