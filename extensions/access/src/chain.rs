@@ -19,6 +19,7 @@ use crate::denial::DenialLog;
 use crate::files::{Stamp, stamp};
 use crate::identity::{Belongings, Lacking};
 use crate::policy::Policy;
+use crate::psk_file::PreSharedKeys;
 use crate::watchers::Watchers;
 use crate::{ConfigError, Throttle};
 
@@ -170,6 +171,11 @@ impl AuthChain {
         self.shared.denials.counts()
     }
 
+    /// The pre-shared keys that are in force now.
+    pub fn pre_shared_keys(&self) -> Arc<PreSharedKeys> {
+        self.policy().keys.clone()
+    }
+
     pub(crate) fn policy(&self) -> Arc<Policy> {
         self.shared.policy.load_full()
     }
@@ -224,7 +230,9 @@ impl AuthChain {
         if self.is_banned(&policy, suspect(attempt)) {
             return Authentication::Refuse(Reason::Banned);
         }
-        let certified = policy.config.takes_certificates_on(&attempt.peer.listener);
+        let listener = &attempt.peer.listener;
+        let certified =
+            policy.config.takes_certificates_on(listener) || policy.config.takes_keys_on(listener);
         match attempt.credentials.username.as_deref() {
             Some(_) if certified => {}
             Some(_) if !policy.accounts.are_kept() => return self.judge_anonymous(&policy, attempt),
@@ -307,6 +315,9 @@ impl Authenticator for AuthChain {
         if self.is_banned(&policy, suspect(attempt)) {
             return Answer::Now(Authentication::Refuse(Reason::Banned));
         }
+        if !policy.keys.vouch_for(&attempt.peer) {
+            return Answer::Now(Authentication::Refuse(Reason::BadCredentials));
+        }
         if let Some(step) = &credentials.enhanced {
             return Answer::Now(self.begin_scram(&policy, attempt, step));
         }
@@ -335,7 +346,7 @@ impl Authenticator for AuthChain {
         let username = client.identity.username.as_deref();
         let suspect =
             Suspect { client_id: Some(client.id.as_str()), username, address: banning::ip(&client.peer) };
-        if self.is_banned(&policy, suspect) {
+        if self.is_banned(&policy, suspect) || !policy.keys.vouch_for(&client.peer) {
             return false;
         }
         let Some(name) = username else { return policy.welcomes_anonymous(&client.peer) };

@@ -25,6 +25,9 @@ pub struct Config {
     /// A file with more users, one `name:hash` on a line, as mosquitto_passwd writes it; none if empty. It is read
     /// again when it changes.
     pub password_file: PathBuf,
+    /// A file with pre-shared keys for DTLS and TLS, one `identity:key` on a line with the key in hexadecimal; none if
+    /// empty. It is read again when it changes.
+    pub psk_file: PathBuf,
     /// Who may connect with a password.
     pub users: Vec<User>,
     /// What clients may do; the first rule that matches decides.
@@ -59,6 +62,9 @@ pub struct Listener {
     /// In the place of [`Identity::username_from`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username_from: Option<String>,
+    /// In the place of [`Identity::psk_username`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psk_username: Option<bool>,
     /// In the place of [`Identity::client_id_from`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id_from: Option<String>,
@@ -92,6 +98,16 @@ impl Config {
         !own.unwrap_or(&self.identity.username_from).is_empty()
     }
 
+    /// Whether a pre-shared key can stand for a user name and password on the listener, if it takes such keys.
+    pub fn takes_keys_on(&self, listener: &str) -> bool {
+        self.psk_file().is_some() && self.psk_username_on(listener)
+    }
+
+    pub(crate) fn psk_username_on(&self, listener: &str) -> bool {
+        let own = self.listeners.get(listener).and_then(|listener| listener.psk_username);
+        own.unwrap_or(self.identity.psk_username)
+    }
+
     /// Whether there is a list of users, though it may be empty.
     pub fn keeps_users(&self) -> bool {
         !self.users.is_empty() || self.has_password_file()
@@ -99,6 +115,10 @@ impl Config {
 
     pub(crate) fn has_password_file(&self) -> bool {
         named(&self.password_file).is_some()
+    }
+
+    pub(crate) fn psk_file(&self) -> Option<&Path> {
+        named(&self.psk_file)
     }
 
     pub(crate) fn ban_file(&self) -> Option<&Path> {
@@ -111,7 +131,7 @@ impl Config {
 
     /// The files that the configuration names.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let files = [&self.password_file, &self.acl_file, &self.ban_file];
+        let files = [&self.password_file, &self.psk_file, &self.acl_file, &self.ban_file];
         files.into_iter().filter_map(|file| named(file))
     }
 }

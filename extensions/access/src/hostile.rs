@@ -10,7 +10,7 @@ use crate::acl_file::{AclFile, Want};
 use crate::bans::Bans;
 use crate::pattern::{Names, Pattern, Template};
 use crate::scram::{Conversation, Credential, Mechanism};
-use crate::{Config, moment, password_file, scram_credential};
+use crate::{Config, moment, password_file, psk_file, scram_credential};
 
 /// What texts are put together from: what the readers look for, and what they may stumble over.
 const PIECES: [&str; 48] = [
@@ -79,6 +79,7 @@ fn whatever_a_file_or_a_client_says_is_taken_or_refused() {
         let (text, other) = (text(&mut chance), text(&mut chance));
         let names = Names { client_id: &other, username: Some(&text), attributes: None };
         let _ = password_file::parse(file, &text);
+        let _ = psk_file::parse_psk(file, &text);
         let _ = moment::parse(&text);
         let _ = Credential::parse(&text);
         let _ = Template::parse(&text).fill(names);

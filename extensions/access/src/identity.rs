@@ -21,6 +21,7 @@ pub(crate) struct Identities {
 /// What is usual on a listener.
 struct Customs {
     username_from: Option<Origin>,
+    psk_username: bool,
     client_id_from: Option<Origin>,
     mountpoint: Option<Template>,
 }
@@ -39,6 +40,7 @@ enum Origin {
     Subject,
     AlternativeName,
     Fingerprint,
+    PskIdentity,
     ServerName,
     Username,
     ClientId,
@@ -64,9 +66,11 @@ impl Identities {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
         let known = known_attributes(config);
         let usual = &config.identity;
-        let customs = |keys: &[&str], names: [&str; 3]| Customs::new(keys, names, &known);
-        let everywhere =
-            customs(&["identity"], [&usual.username_from, &usual.client_id_from, &usual.mountpoint])?;
+        let customs = |keys: &[&str], names: [&str; 3], psk_username| {
+            Customs::new(keys, names, &known).map(|customs| Customs { psk_username, ..customs })
+        };
+        let names = [&*usual.username_from, &usual.client_id_from, &usual.mountpoint];
+        let everywhere = customs(&["identity"], names, usual.psk_username)?;
         let mut listeners = BTreeMap::new();
         for (name, own) in &config.listeners {
             let [username, client_id, mountpoint] = [
@@ -75,19 +79,24 @@ impl Identities {
                 (&own.mountpoint, &usual.mountpoint),
             ]
             .map(|(own, usual)| own.as_ref().unwrap_or(usual).as_str());
-            listeners.insert(name.clone(), customs(&["listeners", name], [username, client_id, mountpoint])?);
+            let (names, psk) = ([username, client_id, mountpoint], config.psk_username_on(name));
+            listeners.insert(name.clone(), customs(&["listeners", name], names, psk)?);
         }
         let attributes =
             config.attributes.iter().enumerate().map(|(index, attribute)| Finder::new(index, attribute));
         Ok(Self { everywhere, listeners, attributes: attributes.collect::<Result<_, _>>()? })
     }
 
-    /// The user name that the client's certificate proves, where certificates do that, or whose key it has.
+    /// The user name that the client's key or certificate proves, where these do that.
     pub(crate) fn username(&self, peer: &Peer) -> Result<Option<Arc<str>>, Lacking> {
         if let Some(name) = peer.link.secured.as_ref().and_then(|secured| secured.username.as_ref()) {
             return Ok(Some(name.clone()));
         }
-        let Some(origin) = &self.customs(peer).username_from else { return Ok(None) };
+        let customs = self.customs(peer);
+        if let Some(identity) = psk_identity(peer).filter(|_| customs.psk_username) {
+            return Ok(Some(identity.clone()));
+        }
+        let Some(origin) = &customs.username_from else { return Ok(None) };
         let Some(certificate) = certificate(peer) else { return Ok(None) };
         let name = origin.of_certificate(certificate).filter(|name| !name.is_empty() && !name.contains('\0'));
         let name = name.ok_or(Lacking("the certificate has not what access.identity.username_from names"))?;
@@ -176,7 +185,8 @@ impl Customs {
         check_known(template.attributes(), known).map_err(|message| error("mountpoint", message))?;
         Ok(Self {
             username_from: origin("username_from", username, &[])?,
-            client_id_from: origin("client_id_from", client_id, &[Origin::Username])?,
+            psk_username: false,
+            client_id_from: origin("client_id_from", client_id, &[Origin::Username, Origin::PskIdentity])?,
             mountpoint: (!mountpoint.is_empty()).then_some(template),
         })
     }
@@ -238,13 +248,14 @@ impl Origin {
             "subject" => Self::Subject,
             "alternative-name" => Self::AlternativeName,
             "fingerprint" => Self::Fingerprint,
+            "psk-identity" => Self::PskIdentity,
             "server-name" => Self::ServerName,
             "username" => Self::Username,
             "client-id" => Self::ClientId,
             _ => {
                 return Err(format!(
                     "unknown origin {text:?}; known: \"common-name\", \"subject\", \"alternative-name\", \
-                     \"fingerprint\", \"server-name\", \"username\", \"client-id\", \"user-property:KEY\""
+                     \"fingerprint\", \"psk-identity\", \"server-name\", \"username\", \"client-id\", \"user-property:KEY\""
                 ));
             }
         })
@@ -279,6 +290,7 @@ impl Origin {
         let found = match self {
             Self::Username => username.map(Cow::Borrowed),
             Self::ClientId => client_id.map(Cow::Borrowed),
+            Self::PskIdentity => psk_identity(&attempt.peer).map(|identity| Cow::Borrowed(&**identity)),
             Self::ServerName => {
                 let secured = attempt.peer.link.secured.as_ref()?;
                 secured.server_name.as_deref().map(Cow::Borrowed)
@@ -295,4 +307,8 @@ impl Origin {
 
 fn certificate(peer: &Peer) -> Option<&Certificate> {
     peer.link.secured.as_ref()?.certificate.as_ref()
+}
+
+fn psk_identity(peer: &Peer) -> Option<&Arc<str>> {
+    peer.link.secured.as_ref()?.psk_identity.as_ref()
 }

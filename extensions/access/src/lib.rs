@@ -18,6 +18,7 @@ mod password;
 mod password_file;
 mod pattern;
 mod policy;
+mod psk_file;
 mod rules;
 mod scram;
 mod tally;
@@ -32,6 +33,7 @@ pub use config::{
 pub use explain::Explanation;
 pub use fault::{ConfigError, Place, Step};
 pub use password::{HashError, hash_password};
+pub use psk_file::{PreSharedKeys, PskLine, key_of_hex, parse_psk};
 pub use scram::{Mechanism, ScramError, is_scram_name, scram_credential};
 pub use throttle::Throttle;
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use bus::Peer;
 
 use crate::ConfigError;
@@ -5,6 +7,7 @@ use crate::account::Accounts;
 use crate::bans::Bans;
 use crate::config::{Anonymous, Config};
 use crate::identity::Identities;
+use crate::psk_file::PreSharedKeys;
 use crate::rules::Rules;
 
 /// What the configuration and its files say, ready to be asked.
@@ -12,6 +15,7 @@ pub(crate) struct Policy {
     pub(crate) config: Config,
     pub(crate) bans: Bans,
     pub(crate) accounts: Accounts,
+    pub(crate) keys: Arc<PreSharedKeys>,
     pub(crate) identities: Identities,
     pub(crate) rules: Rules,
 }
@@ -25,6 +29,7 @@ impl Policy {
             config: config.clone(),
             bans: Bans::new(config)?,
             accounts: Accounts::new(config, before.map(|before| &before.accounts))?,
+            keys: Arc::new(config.psk_file().map(PreSharedKeys::read).transpose()?.unwrap_or_default()),
             identities: Identities::new(config)?,
             rules: Rules::compile(config)?,
         })

@@ -52,6 +52,10 @@ impl Observer for AuthChain {
             BrokerEvent::Disconnected { client, reason, at, .. } => self.disconnected(client, *reason, *at),
             // Whose datagrams they are can be forged, to have somebody else banned.
             BrokerEvent::Refused { carrier: Carrier::Udp, .. } => {}
+            // Whoever had the wrong pre-shared key has shown at least that it is there.
+            BrokerEvent::Lost { peer, reason: Reason::BadCredentials, at, .. } => {
+                self.failed(peer.address, *at)
+            }
             BrokerEvent::Refused { address, reason: Reason::BadCredentials, at, .. } => {
                 self.failed(*address, *at)
             }

@@ -8,6 +8,7 @@ use crate::password::tests::quick_hash;
 mod bans;
 mod explain;
 mod identity;
+mod keys;
 mod live;
 mod scram;
 

@@ -24,6 +24,7 @@ fn with_certificate(common_name: Option<&str>) -> Attempt {
 fn identified(username_from: &str, client_id_from: &str, mountpoint: &str) -> Config {
     let identity = config::Identity {
         username_from: username_from.into(),
+        psk_username: true,
         client_id_from: client_id_from.into(),
         mountpoint: mountpoint.into(),
     };
