@@ -261,10 +261,14 @@ impl Running {
     }
 
     /// The DTLS sessions of each socket, once the listener has stopped.
-    pub async fn parked(&mut self) -> Vec<Vec<Parked>> {
+    pub async fn parked(&self) -> Vec<Vec<Parked>> {
         let mut parked = Vec::new();
-        for view in self.secured.drain(..) {
-            parked.push(view.inherited.await.unwrap_or_default());
+        for view in &self.secured {
+            let inherited = view.inherited.lock().take();
+            parked.push(match inherited {
+                Some(inherited) => inherited.await.unwrap_or_default(),
+                None => Vec::new(),
+            });
         }
         parked
     }

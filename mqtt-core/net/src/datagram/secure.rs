@@ -34,7 +34,7 @@ pub(crate) struct Secure {
 /// What the owner of a listener has of one of its secured sockets.
 pub(crate) struct View {
     pub(crate) counts: Arc<Mutex<Counts>>,
-    pub(crate) inherited: oneshot::Receiver<Vec<Parked>>,
+    pub(crate) inherited: Mutex<Option<oneshot::Receiver<Vec<Parked>>>>,
 }
 
 impl Secure {
@@ -63,24 +63,32 @@ impl Secure {
     pub(crate) fn view(&mut self, inherit: bool) -> View {
         let (heir, inherited) = oneshot::channel();
         self.heir = inherit.then_some(heir);
-        View { counts: self.counts.clone(), inherited }
+        View { counts: self.counts.clone(), inherited: Mutex::new(Some(inherited)) }
     }
 
-    /// Offers from now on what the listener's owner wants offered.
-    fn renew(&mut self, now: Instant) {
+    /// Offers from now on what the listener's owner wants offered; returns whether that is something new.
+    fn renew(&mut self, now: Instant) -> bool {
         if !self.offers.has_changed().unwrap_or(false) {
-            return;
+            return false;
         }
         let offer = self.offers.borrow_and_update().clone();
         match self.engine.reconfigure(&offer.settings) {
             Ok(()) => {
                 let until = now + self.offer.settings.handshake_timeout;
                 self.before = Some((until, std::mem::replace(&mut self.offer, offer)));
+                true
             }
             Err(error) => {
-                error!(%error, "DTLS cannot offer what it should; what it offered before stays in force.")
+                error!(%error, "DTLS cannot offer what it should; what it offered before stays in force.");
+                false
             }
         }
+    }
+
+    /// Whether the key that the session's peer has proved to have, if any, is still that of its identity.
+    fn has_good_key(&self, session: &Session) -> bool {
+        let identity = session.secured.psk_identity.as_deref();
+        identity.is_none_or(|identity| self.offer.mark(identity) == session.secured.psk_mark)
     }
 
     /// What the bus calls the peer, unless its key has changed while it shook hands.
@@ -180,6 +188,18 @@ impl Datagrams<Secure> {
         }
     }
 
+    /// Closes the sessions whose keys are gone, or others now.
+    fn close_old(&mut self, now: Instant) {
+        for id in self.way.sessions.ids() {
+            let session = self.way.sessions.find(id).filter(|session| !self.way.has_good_key(session));
+            let Some(session) = session else { continue };
+            for key in session.connections.clone() {
+                self.end(key, Reason::BadCredentials, now);
+            }
+            self.way.close(id, &mut self.outlet, now);
+        }
+    }
+
     /// Whether the datagram would begin a handshake that need not begin.
     fn turns_away(&self, datagram: &[u8], from: SocketAddr) -> bool {
         is_client_hello(datagram) && (self.stopping || self.shared.knock(Address::Socket(from)).is_err())
@@ -215,7 +235,9 @@ impl Way for Secure {
         if datagrams.turns_away(datagram, from) {
             return;
         }
-        datagrams.way.renew(now);
+        if datagrams.way.renew(now) {
+            datagrams.close_old(now);
+        }
         let way = &mut datagrams.way;
         way.engine.receive(datagram, from, now, &mut way.effects);
         datagrams.heed(now);

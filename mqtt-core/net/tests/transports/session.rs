@@ -263,9 +263,12 @@ async fn a_session_that_can_have_no_connection_ends() {
 #[tokio::test]
 async fn new_keys_count_at_once() {
     let secured = plain();
-    let socket = secured.peer().await;
+    let (old, socket) = (secured.peer().await, secured.peer().await);
+    assert_eq!(exchange(&old, b"Hann").await, b"O\x01");
+    assert_eq!(exchange(&old, CONNECT).await, CONNACK);
     secured.offers.send_replace(offer(Names(&[("eve", 3)])));
-    assert_eq!(exchange(&socket, b"Heve").await, b"O\x01");
+    assert_eq!(exchange(&socket, b"Heve").await, b"O\x02");
+    assert_eq!(receive(&old).await, b"C\x01", "whose key is gone does not stay");
     socket.send(b"Hann").await.unwrap();
     let refused = |server: &Server| server.broker.stats().refused == [("mqtt-sn", Reason::BadCredentials, 1)];
     secured.server.until("the refusal", refused).await;
@@ -304,7 +307,7 @@ async fn a_name_counts_in_another_session_only_with_the_same_key_and_where_the_l
 
 #[tokio::test]
 async fn sessions_outlive_their_server_unless_their_keys_have_changed() {
-    let mut secured = plain();
+    let secured = plain();
     let socket = secured.peer().await;
     assert_eq!(exchange(&socket, b"Hann").await, b"O\x01");
     assert_eq!(exchange(&socket, b"Hbob").await, b"O\x02");
