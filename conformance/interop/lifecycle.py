@@ -15,7 +15,7 @@ from .crossing import one_each
 from .mqtt import PahoConnection
 from .server import Watersmeet, ends_in_time
 
-DEFAULT_PORTS = {"tcp": [1883, 5683, 5684, 8083, 8084, 8883, 18083, 61613], "udp": [1884, 5683, 14567]}
+DEFAULT_PORTS = {"tcp": [1883, 5683, 5684, 8083, 8084, 8883, 18083, 61613], "udp": [1884, 5683, 5684, 14567]}
 
 MALFORMED = {
     "mqtt": [
@@ -142,10 +142,10 @@ def banner(binary):
 
 
 def _paste(lines):
-    listeners = [line for line in lines if re.search(r"^[\w-]+ +[\w+-]+ +(tcp|tls|ws|wss|quic|udp) ", line)]
+    listeners = [line for line in lines if re.search(r"^[\w-]+ +[\w+-]+ +(tcp|tls|ws|wss|quic|udp|dtls) ", line)]
     commands = [line for line in lines if line not in listeners]
-    if len(listeners) < 9 or len(commands) < 10:
-        raise AssertionError(f"expected 9 listeners and 10 commands, found {lines}")
+    if len(listeners) < 10 or len(commands) < 10:
+        raise AssertionError(f"expected 10 listeners and 10 commands, found {lines}")
     watching = [line for line in commands if line.startswith(("mosquitto_sub", "stomp "))]
     doing = [line for line in commands if line not in watching]
     with ExitStack() as stack:

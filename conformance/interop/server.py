@@ -23,6 +23,7 @@ LISTENERS = {
     "coap": "listeners.coap",
     "coap-tcp": "listeners.coap-tcp",
     "coaps-tcp": "listeners.coaps-tcp",
+    "coaps": "listeners.coaps",
     "stomp": "listeners.stomp",
     "http": "http",
 }

@@ -37,6 +37,16 @@ pub(crate) enum Command {
         #[arg(long)]
         superuser: bool,
     },
+    /// Add, remove or list the pre-shared keys of devices
+    ///
+    /// A running server takes a change up by itself.
+    Psk {
+        #[command(subcommand)]
+        command: PskCommand,
+        /// The file with the keys; access.psk_file of the configuration if left out
+        #[arg(short, long, value_name = "FILE", global = true)]
+        file: Option<PathBuf>,
+    },
     /// Tell whether a client is connected, and why its last connections ended
     Why {
         /// The client's id
@@ -67,6 +77,28 @@ pub(crate) enum Output {
     Text,
     /// For programs
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PskCommand {
+    /// Add a key, or replace the one that the identity has, and print IDENTITY:KEY
+    Add {
+        /// The identity
+        identity: String,
+        /// The key in hexadecimal; a random one if left out
+        #[arg(long, value_name = "HEX", conflicts_with = "bytes")]
+        key: Option<String>,
+        /// How many bytes a random key has
+        #[arg(long, value_name = "NUMBER", default_value_t = 16, value_parser = clap::value_parser!(u8).range(16..=64))]
+        bytes: u8,
+    },
+    /// Remove the key of an identity; a client that is connected with it is closed
+    Remove {
+        /// The identity
+        identity: String,
+    },
+    /// Print the identities
+    List,
 }
 
 #[derive(Debug, Subcommand)]

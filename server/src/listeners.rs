@@ -8,12 +8,15 @@ use anyhow::anyhow;
 use broker::Broker;
 use net::{Bound, Running, Stop};
 use tls::Certificates;
+use tokio::sync::watch;
 use tracing::info;
 
 use crate::certificates::TlsProfiles;
 use crate::config::{
     Bind, Config, Listener, MAX_FRAME, MAX_HANDSHAKES, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE, Transport,
 };
+use crate::offering::Offering;
+use crate::parked;
 use crate::registry::{Common, Entry};
 
 /// A listener of the configuration whose ports are ours.
@@ -26,6 +29,7 @@ pub(crate) struct Open {
     /// What secures it, if anything does.
     pub(crate) certificates: Option<Arc<Certificates>>,
     bound: Bound,
+    psk: Option<watch::Receiver<Arc<net::KeyedOffer>>>,
 }
 
 /// Where a listener listens.
@@ -46,13 +50,24 @@ pub(crate) struct Served {
 }
 
 /// Binds every listener, or none: the first that cannot be bound is the error.
-pub(crate) fn bind_all(config: &Config, profiles: &TlsProfiles) -> anyhow::Result<Vec<Open>> {
+pub(crate) fn bind_all(
+    config: &Config,
+    profiles: &TlsProfiles,
+    offering: &Offering,
+) -> anyhow::Result<Vec<Open>> {
     let enabled = config.listeners.0.iter().filter(|(_, listener)| listener.enabled);
-    enabled.map(|(name, listener)| bind(name, listener, profiles)).collect()
+    enabled.map(|(name, listener)| bind(config, name, listener, profiles, offering)).collect()
 }
 
-fn bind(name: &str, listener: &Listener, profiles: &TlsProfiles) -> anyhow::Result<Open> {
+fn bind(
+    config: &Config,
+    name: &str,
+    listener: &Listener,
+    profiles: &TlsProfiles,
+    offering: &Offering,
+) -> anyhow::Result<Open> {
     let what = format!("listeners.{name}");
+    let (name, limits) = (Arc::from(name), listener.limits.as_ref().unwrap_or(&config.limits));
     let protocol =
         listener.entry().ok_or_else(|| anyhow!("{what}: unknown protocol {:?}", listener.protocol))?;
     let transport = listener.transport.unwrap_or(protocol.transports[0]);
@@ -74,9 +89,18 @@ fn bind(name: &str, listener: &Listener, profiles: &TlsProfiles) -> anyhow::Resu
             let quic = listener.quic.clone().unwrap_or_default();
             bound.over_quic(certificates, &quic).map_err(|problem| anyhow!("{what}: {problem}"))?
         }
+        Some(certificates) if transport == Transport::Dtls => {
+            let offers = offering.datagrams(&name, listener, limits, certificates);
+            let keeps = listener.dtls.clone().unwrap_or_default().keep_sessions;
+            let parked = if keeps { parked::take(&config.state_directory(), &name) } else { Vec::new() };
+            let secured = bound.over_dtls(&*offering.factory()?, &offers, parked, keeps);
+            secured.map_err(|error| anyhow!("{what}: {error}; fix: {DTLS_FIX}"))?
+        }
         _ => bound,
     };
-    Ok(Open { name: name.into(), protocol, transport, places, certificates, bound })
+    let psk = (transport == Transport::TlsPsk).then(|| offering.streams(&name, listener, limits));
+    let psk = psk.transpose().map_err(|error| anyhow!("{what}: {error}"))?;
+    Ok(Open { name, protocol, transport, places, certificates, bound, psk })
 }
 
 fn bind_one(
@@ -212,8 +236,8 @@ impl Open {
             rates: listener.rates.clone().unwrap_or_default(),
             max_handshakes: listener.max_handshakes.unwrap_or(MAX_HANDSHAKES),
             proxy: proxy(listener),
-            tls: self.certificates,
-            psk: None,
+            tls: self.certificates.filter(|_| self.transport != Transport::Dtls),
+            psk: self.psk,
             alpn: self.protocol.alpn,
             web_socket,
             forwarders: listener.proxy_sources.clone().unwrap_or_default(),
@@ -239,6 +263,10 @@ impl fmt::Display for Place {
         }
     }
 }
+
+/// What helps where DTLS cannot be offered.
+const DTLS_FIX: &str =
+    "name another profile as tls, change the table dtls of the listener, or disable the listener";
 
 /// Who may use a Unix socket whose listener does not say: its owner and group.
 const MODE: u32 = 0o660;

@@ -6,14 +6,18 @@ mod banner;
 mod certificates;
 mod cli;
 mod config;
+mod engine;
 mod files;
 mod health;
 mod http;
 mod listeners;
 mod log;
 mod metrics;
+mod offering;
 mod oscore;
+mod parked;
 mod passwd;
+mod psk;
 mod registry;
 mod reload;
 mod serve;
@@ -70,6 +74,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Health => health::ask(&source.read()?.config.http),
         Command::Passwd { name, superuser } => {
             say(&passwd::entry(&name, superuser)?);
+            Ok(())
+        }
+        Command::Psk { command, file } => {
+            let file = match file {
+                Some(file) => file,
+                None => psk::configured(&source.read()?.config)?,
+            };
+            say(&psk::run(&file, &command)?);
             Ok(())
         }
         Command::Why { client_id, output } => {

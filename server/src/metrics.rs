@@ -115,6 +115,7 @@ impl Collector for Source {
         let (mut page, stats) = (Page(encoder), self.broker.stats());
         self.write_server(&mut page)?;
         self.write_connections(&mut page, &stats)?;
+        self.write_dtls(&mut page)?;
         write_sessions(&mut page, &stats, &self.holdings())?;
         write_access(&mut page, &stats)?;
         write_wire(&mut page, &stats)?;
@@ -194,6 +195,50 @@ impl Source {
             "connections_refused",
             "Connections and sessions that were refused, by cause",
             by_cause(&stats.refused),
+        )
+    }
+
+    fn write_dtls(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let secured =
+            self.listeners.iter().filter_map(|served| Some((&*served.name, served.running.dtls()?)));
+        let secured: Vec<_> = secured.collect();
+        if secured.is_empty() {
+            return Ok(());
+        }
+        let sessions = secured.iter().flat_map(|(listener, counts)| {
+            let awake = counts.sessions.saturating_sub(counts.parked);
+            let states = [("awake", awake), ("parked", counts.parked), ("handshake", counts.half_open)];
+            states.map(|(state, count)| ([("listener", *listener), ("state", state)], count as f64))
+        });
+        page.gauges("dtls_sessions", "DTLS sessions now, by what they do", sessions)?;
+        let handshakes = secured.iter().flat_map(|(listener, counts)| {
+            let full = counts.handshakes.saturating_sub(counts.resumed);
+            let results = [
+                ("full", full),
+                ("resumed", counts.resumed),
+                ("refused", counts.refused),
+                ("turned_away", counts.turned_away),
+            ];
+            results.map(|(result, count)| ([("listener", *listener), ("result", result)], count))
+        });
+        page.counters("dtls_handshakes", "DTLS handshakes, by what became of them", handshakes)?;
+        let each = |count: fn(&dtls::Counts) -> u64| {
+            secured.iter().map(move |(listener, counts)| ([("listener", *listener)], count(counts)))
+        };
+        page.counters(
+            "dtls_cookies",
+            "First hellos that were answered with a cookie",
+            each(|counts| counts.cookies),
+        )?;
+        page.counters(
+            "dtls_bad_records",
+            "DTLS records that were of no session, or forged",
+            each(|counts| counts.bad_records),
+        )?;
+        page.counters(
+            "dtls_moves",
+            "Times that a DTLS client had another address",
+            each(|counts| counts.moved),
         )
     }
 

@@ -41,12 +41,19 @@ impl Common {
 }
 
 /// What carries a protocol that is a stream of bytes.
-const STREAMS: [Transport; 5] =
-    [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Unix];
+const STREAMS: [Transport; 6] =
+    [Transport::Tcp, Transport::Tls, Transport::TlsPsk, Transport::Ws, Transport::Wss, Transport::Unix];
 
 /// What carries one whose connections may have several streams.
-const STREAMS_AND_QUIC: [Transport; 6] =
-    [Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss, Transport::Quic, Transport::Unix];
+const STREAMS_AND_QUIC: [Transport; 7] = [
+    Transport::Tcp,
+    Transport::Tls,
+    Transport::TlsPsk,
+    Transport::Ws,
+    Transport::Wss,
+    Transport::Quic,
+    Transport::Unix,
+];
 
 const PROTOCOLS: [Entry; 4] = [
     Entry {
@@ -61,6 +68,10 @@ const PROTOCOLS: [Entry; 4] = [
         examples: &[
             (Transport::Tcp, "mosquitto_sub -h HOST -p PORT -t 'demo/#' -v"),
             (Transport::Tcp, "mosquitto_pub -h HOST -p PORT -t demo/temperature -m 21.5"),
+            (
+                Transport::TlsPsk,
+                "mosquitto_pub --psk-identity IDENTITY --psk KEY -h HOST -p PORT -t demo/temperature -m 21.5",
+            ),
             (Transport::Unix, "mosquitto_pub --unix PATH -t demo/temperature -m 21.5"),
             (Transport::Tls, "mosquitto_pub --cafile CA -h HOST -p PORT -t demo/temperature -m 21.5"),
             (Transport::Ws, "mqtt pub -l ws -h HOST -p PORT -t demo/temperature -m 21.5"),
@@ -70,7 +81,7 @@ const PROTOCOLS: [Entry; 4] = [
     },
     Entry {
         names: &["mqtt-sn"],
-        transports: &[Transport::Udp],
+        transports: &[Transport::Udp, Transport::Dtls],
         subprotocols: &[],
         paths: &PATHS,
         takes_text: false,
@@ -81,7 +92,14 @@ const PROTOCOLS: [Entry; 4] = [
     },
     Entry {
         names: &["coap", "lwm2m"],
-        transports: &[Transport::Udp, Transport::Tcp, Transport::Tls, Transport::Ws, Transport::Wss],
+        transports: &[
+            Transport::Udp,
+            Transport::Dtls,
+            Transport::Tcp,
+            Transport::Tls,
+            Transport::Ws,
+            Transport::Wss,
+        ],
         subprotocols: &["coap"],
         paths: &["/.well-known/coap"],
         takes_text: false,
@@ -93,6 +111,7 @@ const PROTOCOLS: [Entry; 4] = [
         },
         examples: &[
             (Transport::Udp, "coap-client-notls -m put -e 21.5 coap://ADDRESS/ps/demo/temperature"),
+            (Transport::Dtls, "coap-client-openssl -R CA -m put -e 21.5 coaps://ADDRESS/ps/demo/temperature"),
             (
                 Transport::Udp,
                 "coap-client-notls -m post -e '</3/0>' 'coap://ADDRESS/rd?ep=demo&lt=300&lwm2m=1.0&b=U'",

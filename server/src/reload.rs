@@ -10,6 +10,7 @@ use crate::Source;
 use crate::certificates::TlsProfiles;
 use crate::config::Loaded;
 use crate::log::Logging;
+use crate::offering::Offering;
 use crate::oscore::OscoreContexts;
 
 /// What a running server takes over; everything else waits for a restart.
@@ -22,6 +23,7 @@ pub(crate) struct Parts {
     pub(crate) oscore: Arc<OscoreContexts>,
     pub(crate) rewrite: Arc<Rewrite>,
     pub(crate) tls: Arc<TlsProfiles>,
+    pub(crate) offering: Arc<Offering>,
     pub(crate) logging: Logging,
 }
 

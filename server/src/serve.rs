@@ -21,11 +21,12 @@ use crate::http::{self, Operations, Phase};
 use crate::listeners::{self, Open};
 use crate::log::Logging;
 use crate::metrics::{Metrics, Reloads};
+use crate::offering::Offering;
 use crate::oscore::OscoreContexts;
 use crate::registry::Common;
 use crate::reload::Parts;
 use crate::watch::Watch;
-use crate::{Source, banner, cli, files, reload, say};
+use crate::{Source, banner, cli, files, parked, reload, say};
 
 /// How long connections may take to end when the server does.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,12 +64,14 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     let files = allow_many_files();
     let mut signals = Signals::new()?;
     let config = &loaded.config;
+    let state_directory = config.state_directory();
     let access = AuthChain::new(&config.access)?;
     let tls = Arc::new(TlsProfiles::load(config)?);
     tokio::spawn(tls.clone().keep_fresh());
     let oscore = Arc::new(OscoreContexts::load(config)?);
     tokio::spawn(oscore.clone().keep_fresh());
-    let open = listeners::bind_all(config, &tls)?;
+    let offering = Arc::new(Offering::new(access.clone()));
+    let open = listeners::bind_all(config, &tls, &offering)?;
     let http = http::bind(&config.http).await?;
     let http_address = http::address(http.as_ref())?;
     let banner = banner::banner(config, &open, http_address);
@@ -98,7 +101,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     let interval = config.operators.sys_interval;
     tokio::spawn(operators::publish_sys(broker.clone(), env!("CARGO_PKG_VERSION"), interval));
-    tokio::spawn(files::watch(access.clone(), broker.clone()));
+    tokio::spawn(files::watch(access.clone(), broker.clone(), offering.clone()));
     let stop =
         Stop::new().with_workers(Workers::start(threads(config)).context("the threads for connections")?);
     if config.overload.enabled {
@@ -129,7 +132,7 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
     }
     info!(config = %source.name(), version = env!("CARGO_PKG_VERSION"), open_files = files, "Watersmeet serves.");
 
-    let parts = Parts { access, broker, oscore, rewrite, tls, logging };
+    let parts = Parts { access, broker, oscore, rewrite, tls, offering, logging };
     obey(&mut signals, source, loaded, &parts, &reloads).await;
 
     phase.begin_draining();
@@ -140,6 +143,9 @@ async fn run(source: &Source, options: &cli::Serve, loaded: Loaded, logging: Log
         () = drained(&operations.metrics) => info!("All connections are closed."),
         () = tokio::time::sleep(PATIENCE) => warn!("Some connections did not close in time."),
         name = signals.next_end() => warn!(signal = name, "Watersmeet stops at once."),
+    }
+    if tokio::time::timeout(PATIENCE, keep_sessions(&operations.metrics, &state_directory)).await.is_err() {
+        warn!("DTLS sessions could not be kept in time; clients shake hands again.");
     }
     Ok(())
 }
@@ -154,6 +160,7 @@ async fn obey(signals: &mut Signals, source: &Source, began_with: Loaded, parts:
                 Ok(loaded) => {
                     last = loaded;
                     parts.tls.refresh();
+                    parts.offering.refresh();
                     reloads.good.count();
                 }
                 Err(error) => {
@@ -169,6 +176,16 @@ async fn obey(signals: &mut Signals, source: &Source, began_with: Loaded, parts:
 async fn drained(metrics: &Metrics) {
     while metrics.listeners().iter().any(|served| served.running.open() > 0) {
         tokio::time::sleep(GLANCE).await;
+    }
+}
+
+/// Keeps the DTLS sessions of the listeners that are to have them again.
+async fn keep_sessions(metrics: &Metrics, state_directory: &Path) {
+    for served in metrics.listeners() {
+        let parked = served.running.parked().await;
+        if let Err(error) = parked::keep(state_directory, &served.name, &parked) {
+            warn!(listener = %served.name, %error, "DTLS sessions could not be kept; clients shake hands again.");
+        }
     }
 }
 

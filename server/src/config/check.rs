@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 use super::listener::{ProxyProtocol, TLS_PROFILE};
 use super::problem::{Problem, Problems, suggestion};
 use super::tree::{Origin, Path, Table};
-use super::{Bind, Config, Listener, Listeners, Transport};
+use super::{Bind, Config, Dtls, Listener, Listeners, Transport};
 use crate::registry::{self, Entry};
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -125,11 +125,12 @@ fn misfits(
         }
     };
     only_for(transport == Transport::Unix, "mode", "Unix sockets");
-    only_for(transport.is_secured(), "tls", "TLS, secure WebSockets and QUIC");
+    only_for(transport.is_secured(), "tls", "TLS, secure WebSockets, QUIC and DTLS");
     for key in ["path", "subprotocols", "origins", "max_frame"] {
         only_for(transport.is_web_socket(), key, "WebSockets");
     }
     only_for(transport == Transport::Quic, "quic", "QUIC");
+    only_for(transport == Transport::Dtls, "dtls", "DTLS");
     let is_stream = transport.socket() == bus::Transport::Stream;
     for key in ["proxy_protocol", "proxy_sources", "proxy_timeout"] {
         only_for(is_stream, key, "byte streams");
@@ -139,6 +140,19 @@ fn misfits(
         let known: Vec<_> = config.tls.0.keys().map(String::as_str).collect();
         let hint = suggestion(profile, &known, |known| format!("{known:?}"));
         misfits.push(("tls", format!("there is no profile [tls.{profile}]{hint}")));
+    }
+    if transport.takes_keys() && cfg!(not(feature = "dtls")) {
+        let message = format!("this program was built without {name:?}; build it with the feature \"dtls\"");
+        misfits.push(("transport", message));
+    }
+    if transport == Transport::TlsPsk && config.access.psk_file.as_os_str().is_empty() {
+        let message = "nobody could connect, since there are no keys; name a file with keys as access.psk_file \
+                       (`watersmeet psk add IDENTITY --file FILE` makes one)";
+        misfits.push(("transport", message.to_owned()));
+    }
+    let dtls = listener.dtls.as_ref().filter(|_| transport == Transport::Dtls);
+    if let Some(fault) = dtls.and_then(Dtls::fault) {
+        misfits.push(("dtls", fault.to_owned()));
     }
     if let Some(path) = listener.path.iter().flatten().find(|path| !path.starts_with('/')) {
         misfits.push(("path", format!("{path:?} is no path of a URL; it begins with /")));
@@ -207,6 +221,7 @@ fn exposure(config: &Config, name: &str, listener: &Listener) -> Option<String> 
     let local = open.is_none();
     match config.access.anonymous_on(name) {
         _ if config.access.keeps_users() || config.access.takes_certificates_on(name) => None,
+        _ if config.access.takes_keys_on(name) && listener.carrier().is_some_and(Transport::takes_keys) => None,
         Everywhere => None,
         Loopback if local => None,
         Never if local => Some(

@@ -5,6 +5,7 @@ use bus::Carrier;
 use serde::{Deserialize, Serialize};
 
 use super::bind::Binds;
+use super::dtls::Dtls;
 use super::tree::{Path, Table};
 use super::{Config, decode};
 use crate::registry::{self, Entry};
@@ -63,6 +64,8 @@ pub(crate) struct Listener {
     pub(crate) proxy_timeout: Option<Span>,
     /// What QUIC offers.
     pub(crate) quic: Option<net::QuicConfig>,
+    /// What DTLS offers.
+    pub(crate) dtls: Option<Dtls>,
 }
 
 /// Which versions of the PROXY protocol are spoken.
@@ -105,6 +108,10 @@ pub(crate) enum Transport {
     Unix,
     /// Plain datagrams.
     Udp,
+    /// Datagrams over DTLS.
+    Dtls,
+    /// TLS over TCP, with pre-shared keys.
+    TlsPsk,
 }
 
 /// The mode of a file, as an octal number: `660`.
@@ -161,6 +168,7 @@ impl Listener {
             proxy_sources: None,
             proxy_timeout: None,
             quic: None,
+            dtls: None,
         }
     }
 
@@ -198,11 +206,19 @@ impl Transport {
             Self::Quic => Carrier::Quic,
             Self::Unix => Carrier::Unix,
             Self::Udp => Carrier::Udp,
+            Self::Dtls => Carrier::Dtls,
+            Self::TlsPsk => Carrier::TlsPsk,
         }
     }
 
+    /// Whether it shows a certificate of a profile.
     pub(crate) fn is_secured(self) -> bool {
-        matches!(self, Self::Tls | Self::Wss | Self::Quic)
+        matches!(self, Self::Tls | Self::Wss | Self::Quic | Self::Dtls)
+    }
+
+    /// Whether it takes pre-shared keys.
+    pub(crate) fn takes_keys(self) -> bool {
+        matches!(self, Self::Dtls | Self::TlsPsk)
     }
 
     pub(crate) fn is_web_socket(self) -> bool {
@@ -212,8 +228,10 @@ impl Transport {
     /// Whose ports it takes.
     pub(crate) fn socket(self) -> bus::Transport {
         match self {
-            Self::Tcp | Self::Tls | Self::Ws | Self::Wss | Self::Unix => bus::Transport::Stream,
-            Self::Quic | Self::Udp => bus::Transport::Datagram,
+            Self::Tcp | Self::Tls | Self::Ws | Self::Wss | Self::Unix | Self::TlsPsk => {
+                bus::Transport::Stream
+            }
+            Self::Quic | Self::Udp | Self::Dtls => bus::Transport::Datagram,
         }
     }
 }
@@ -254,6 +272,12 @@ impl Default for Listeners {
         };
         let quic =
             Listener { quic: Some(net::QuicConfig::default()), ..Listener::over(Transport::Quic, 14567) };
+        let coaps = Listener {
+            enabled: cfg!(feature = "dtls"),
+            transport: Some(Transport::Dtls),
+            dtls: Some(Dtls::default()),
+            ..Listener::local("coap", 5684)
+        };
         Self(BTreeMap::from([
             ("mqtt".to_owned(), mqtt),
             ("mqtts".to_owned(), secured),
@@ -264,6 +288,7 @@ impl Default for Listeners {
             local("coap", 5683),
             ("coap-tcp".to_owned(), Listener::coap_over(Transport::Tcp, 5683)),
             ("coaps-tcp".to_owned(), Listener::coap_over(Transport::Tls, 5684)),
+            ("coaps".to_owned(), coaps),
             local("stomp", 61613),
         ]))
     }

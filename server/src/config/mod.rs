@@ -3,6 +3,7 @@
 mod bind;
 mod check;
 mod decode;
+mod dtls;
 pub(crate) mod environment;
 mod file;
 mod listener;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use bind::Bind;
+pub(crate) use dtls::Dtls;
 pub(crate) use listener::{
     Listener, Listeners, MAX_FRAME, MAX_HANDSHAKES, PATHS, PROXY_TIMEOUT, ProxyProtocol, TLS_PROFILE,
     Transport,

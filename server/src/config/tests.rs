@@ -74,7 +74,7 @@ fn a_wrong_value_is_named_with_its_place_and_what_was_expected() {
         ),
         (
             "listeners.mqtt.transport = \"udp\"",
-            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\", \"tls\", \"ws\", \"wss\", \"quic\" or \
+            "w.toml:1:28: listeners.mqtt.transport: mqtt goes over \"tcp\", \"tls\", \"tls-psk\", \"ws\", \"wss\", \"quic\" or \
              \"unix\", not over \"udp\"",
         ),
         (
@@ -199,7 +199,7 @@ fn what_does_not_go_with_a_listeners_transport_is_named() {
         ),
         (
             "mqtt.tls = \"default\"",
-            "mqtt.tls: this is for TLS, secure WebSockets and QUIC only, and the transport is \"tcp\"",
+            "mqtt.tls: this is for TLS, secure WebSockets, QUIC and DTLS only, and the transport is \"tcp\"",
         ),
         ("mqtt.path = [\"/x\"]", "mqtt.path: this is for WebSockets only, and the transport is \"tcp\""),
         ("ws.path = [\"x\"]", "ws.path: \"x\" is no path of a URL; it begins with /"),
@@ -211,15 +211,25 @@ fn what_does_not_go_with_a_listeners_transport_is_named() {
             "coap.proxy_protocol = \"v2\"",
             "coap.proxy_protocol: this is for byte streams only, and the transport is \"udp\"",
         ),
-        ("mqtt-sn.transport = \"tls\"", "mqtt-sn.transport: mqtt-sn goes over \"udp\", not over \"tls\""),
+        (
+            "mqtt-sn.transport = \"tls\"",
+            "mqtt-sn.transport: mqtt-sn goes over \"udp\" or \"dtls\", not over \"tls\"",
+        ),
         (
             "coap.transport = \"quic\"",
-            "coap.transport: coap goes over \"udp\", \"tcp\", \"tls\", \"ws\" or \"wss\", not over \"quic\"",
+            "coap.transport: coap goes over \"udp\", \"dtls\", \"tcp\", \"tls\", \"ws\" or \"wss\", not over \"quic\"",
         ),
         (
             "mqtt.proxy_sources = [\"10.0.0.0/64\"]",
             "mqtt.proxy_sources[1]: \"10.0.0.0/64\" is no network; write an address, or a block as in \"10.0.0.0/8\"",
         ),
+        (
+            "mqtt.transport = \"tls-psk\"",
+            "mqtt.transport: nobody could connect, since there are no keys; name a file with keys as access.psk_file \
+             (`watersmeet psk add IDENTITY --file FILE` makes one)",
+        ),
+        ("coap.dtls.connection_id = 4", "coap.dtls: this is for DTLS only, and the transport is \"udp\""),
+        ("coaps.dtls.connection_id = 33", "coaps.dtls: connection_id is 0 to 32 bytes"),
         ("quic.mode = \"600\"", "quic.mode: this is for Unix sockets only, and the transport is \"quic\""),
     ];
     for (text, expected) in cases {
@@ -324,6 +334,14 @@ fn a_listener_that_others_reach_is_refused_unless_somebody_is_kept_out() {
     let user = format!("[[access.users]]\nname = \"ann\"\npassword_hash = \"{hash}\"\n");
     assert!(load(&format!("{open}{user}")).is_ok());
     assert!(load(&format!("{open}enabled = false\n")).is_ok());
+    let room = tempfile::tempdir().unwrap();
+    let keys = room.path().join("psk");
+    std::fs::write(&keys, "dev1:00\n").unwrap();
+    let keyed = format!("[access]\npsk_file = {keys:?}\n");
+    assert!(faults(&format!("{open}{keyed}")).contains("can be reached"), "TCP takes no keys");
+    assert!(load(&format!("{open}transport = \"tls-psk\"\n{keyed}")).is_ok());
+    assert!(load(&format!("[listeners.coaps]\nbind = \"0.0.0.0:5684\"\n{keyed}")).is_ok());
+    assert!(faults("[listeners.coaps]\nbind = \"0.0.0.0:5684\"\n").contains("can be reached"));
     assert!(faults("[listeners.mqtt]\nbind = \"[::]:1883\"\n").contains("[::]:1883 can be reached"));
 }
 

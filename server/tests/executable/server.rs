@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// All listeners on free ports of this machine.
 pub(crate) const FREE_PORTS: &str = "[http]\nbind = \"127.0.0.1:0\"\n\
     [listeners]\nmqtt.bind = \"127.0.0.1:0\"\nmqtt-sn.bind = \"127.0.0.1:0\"\n\
-    coap.bind = \"127.0.0.1:0\"\nstomp.bind = \"127.0.0.1:0\"\nmqtts.bind = \"127.0.0.1:0\"\n\
+    coap.bind = \"127.0.0.1:0\"\ncoaps.bind = \"127.0.0.1:0\"\nstomp.bind = \"127.0.0.1:0\"\nmqtts.bind = \"127.0.0.1:0\"\n\
     coap-tcp.bind = \"127.0.0.1:0\"\ncoaps-tcp.bind = \"127.0.0.1:0\"\n\
     ws.bind = \"127.0.0.1:0\"\nwss.bind = \"127.0.0.1:0\"\nquic.bind = \"127.0.0.1:0\"\n";
 

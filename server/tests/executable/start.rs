@@ -8,7 +8,20 @@ fn the_greeting_names_every_listener_and_a_line_to_try_each() {
     let names: Vec<_> = server.listeners.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["coap", "coap-tcp", "coaps-tcp", "http", "mqtt", "mqtt-sn", "mqtts", "quic", "stomp", "ws", "wss"]
+        [
+            "coap",
+            "coap-tcp",
+            "coaps",
+            "coaps-tcp",
+            "http",
+            "mqtt",
+            "mqtt-sn",
+            "mqtts",
+            "quic",
+            "stomp",
+            "ws",
+            "wss"
+        ]
     );
     let said = server.room.read("out");
     for (name, address) in &server.listeners {

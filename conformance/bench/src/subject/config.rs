@@ -48,7 +48,9 @@ fn watersmeet(address: SocketAddr, manner: Manner, directory: &Path) -> String {
         text +=
             &format!("chain = {:?}\nkey = {:?}\n", directory.join("chain.pem"), directory.join("key.pem"));
     }
-    for name in ["mqtt", "mqtts", "ws", "wss", "quic", "mqtt-sn", "coap", "coap-tcp", "coaps-tcp", "stomp"] {
+    for name in
+        ["mqtt", "mqtts", "ws", "wss", "quic", "mqtt-sn", "coap", "coaps", "coap-tcp", "coaps-tcp", "stomp"]
+    {
         let carrier = manner.carrier;
         text += &if name == carrier.scheme() || (name == "mqtt" && carrier == Carrier::Quic) {
             format!("[listeners.{name}]\nbind = \"{address}\"\nconnect_rate = 1000000\n")
