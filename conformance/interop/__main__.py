@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from . import (
-    acl, coap_blocks, coap_directory, coap_pubsub, coap_stream, crossing, delivery, lifecycle, lwm2m, mosquitto, oscore,
-    quic, scram, tls, transports,
+    acl, coap_blocks, coap_directory, coap_pubsub, coap_stream, crossing, delivery, dtls, lifecycle, lwm2m,
+    mosquitto, oscore, quic, scram, tls, transports,
 )
 from .board import Board
 from .coap import Loop
@@ -62,6 +62,7 @@ def everything(board, binary, node, loop):
     coap_blocks.checks(board, binary, node, loop)
     oscore.checks(board, binary, loop)
     tls.checks(board, binary)
+    dtls.checks(board, binary)
     scram.checks(board, binary, node)
     acl.checks(board, binary)
     lifecycle.ending(board, binary)
