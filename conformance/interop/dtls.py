@@ -171,7 +171,8 @@ def changes(binary):
     with world(binary) as (made, server):
         key = made.psk("add", "dev2").strip().split(":")[1]
         _until(lambda: publish(server, "dev2", key, "-t", "x", "-m", "y").returncode == 0, "dev2 is let in")
-        with Client(server.ports["coaps"], "-psk_identity", "dev2", "-psk", key) as session:
+        keyed_suite = ("-cipher", "PSK-AES128-GCM-SHA256:@SECLEVEL=0")
+        with Client(server.ports["coaps"], "-psk_identity", "dev2", "-psk", key, *keyed_suite) as session:
             session.ask(1)
             made.psk("remove", "dev2")
             _until(lambda: publish(server, "dev2", key, "-t", "x", "-m", "y").returncode != 0, "dev2 is kept out")

@@ -76,8 +76,8 @@ impl PreSharedKeys {
 
     /// Whether both have the same keys.
     pub fn are_those_of(&self, other: &Self) -> bool {
-        let same = |(identity, (_, mark)): (&Box<str>, &(Key, KeyMark))| other.mark(identity) == Some(*mark);
-        self.0.len() == other.0.len() && self.0.iter().all(same)
+        let same = |identity| self.mark(identity) == other.mark(identity);
+        self.0.len() == other.0.len() && self.0.keys().all(|identity| same(identity))
     }
 }
 

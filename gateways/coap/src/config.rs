@@ -32,8 +32,8 @@ pub struct Config {
     /// How many non-confirmable notifications a peer gets before it must acknowledge one, at least 1: as many a
     /// victim may get whose address somebody forged.
     pub confirm_after: usize,
-    /// The largest message sent, header and options included; never more than a UDP datagram holds. Choose at
-    /// most 16KB with DTLS, and 1152B where datagrams must not be fragmented.
+    /// The largest message sent, header and options included; never more than a UDP datagram or a record of
+    /// DTLS holds. Choose 1152B where datagrams must not be fragmented.
     #[serde(with = "units::size")]
     pub largest_message: usize,
     /// The largest body that is taken or sent in blocks (RFC 7959); never more than `limits.packet`.

@@ -9,6 +9,9 @@ use super::tree::{Origin, Path, Table};
 use super::{Bind, Config, Dtls, Listener, Listeners, Transport};
 use crate::registry::{self, Entry};
 
+/// The longest message in one record of DTLS.
+const LONGEST_RECORD: usize = 4_096;
+
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// Judges what each key alone cannot tell: whether the configuration may be run.
@@ -148,6 +151,13 @@ fn misfits(
     if transport == Transport::TlsPsk && config.access.psk_file.as_os_str().is_empty() {
         let message = "nobody could connect, since there are no keys; name a file with keys as access.psk_file \
                        (`watersmeet psk add IDENTITY --file FILE` makes one)";
+        misfits.push(("transport", message.to_owned()));
+    }
+    if transport == Transport::Dtls
+        && entry.names.contains(&"mqtt-sn")
+        && config.mqtt_sn.datagram > LONGEST_RECORD
+    {
+        let message = "a record of DTLS has at most 4KB; choose mqtt_sn.datagram so";
         misfits.push(("transport", message.to_owned()));
     }
     let dtls = listener.dtls.as_ref().filter(|_| transport == Transport::Dtls);

@@ -24,7 +24,7 @@ pub(crate) struct Dtls {
     /// How long the server waits for an answer in a handshake before it sends again, at first.
     #[serde(with = "units::duration")]
     pub(crate) retransmit: Duration,
-    /// The longest datagram that is sent.
+    /// The longest datagram of a handshake.
     #[serde(with = "units::size")]
     pub(crate) datagram: usize,
     /// Whether sessions go on when the server is started again.

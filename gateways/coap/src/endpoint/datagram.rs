@@ -80,8 +80,14 @@ struct InFlight {
 }
 
 impl Datagram {
-    /// The message layer of a peer whose first message of ours has this id.
-    pub(crate) fn new(next_id: u16, is_proved: bool, config: &Config, limits: &Limits) -> Self {
+    /// The message layer of a peer whose first message of ours has this id, and to which none is larger than that.
+    pub(crate) fn new(
+        next_id: u16,
+        largest: usize,
+        is_proved: bool,
+        config: &Config,
+        limits: &Limits,
+    ) -> Self {
         Self {
             transmission: config.transmission.clone(),
             next_id,
@@ -93,7 +99,7 @@ impl Datagram {
             most_outstanding: limits.outstanding.max(1),
             most_queued: usize::from(limits.send_window.max(1)),
             longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
-            largest: config.largest_message.min(LARGEST_DATAGRAM),
+            largest: largest.min(LARGEST_DATAGRAM),
             credit: (!is_proved).then(Credit::default),
         }
     }

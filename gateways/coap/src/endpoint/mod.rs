@@ -61,20 +61,21 @@ impl Endpoint {
             || peer.link.secured.is_some()
             || peer.link.carrier != Way::Udp
             || peer.address.is_local();
-        Self::over_datagrams(peer.seed, is_proved, config, limits)
+        let largest = config.largest_message.min(peer.link.largest_datagram());
+        Self::over_datagrams(peer.seed, largest, is_proved, config, limits)
     }
 
     /// The endpoint for a peer with this seed, whose datagrams are at most `largest` bytes; more than a UDP
     /// datagram holds is cut to that.
     pub fn new(seed: u64, transmission: Transmission, limits: &Limits, largest: usize) -> Self {
         let longest_token = Token::SHORT;
-        let config = Config { transmission, largest_message: largest, longest_token, ..Config::default() };
-        Self::over_datagrams(seed, true, &config, limits)
+        let config = Config { transmission, longest_token, ..Config::default() };
+        Self::over_datagrams(seed, largest, true, &config, limits)
     }
 
-    fn over_datagrams(seed: u64, is_proved: bool, config: &Config, limits: &Limits) -> Self {
+    fn over_datagrams(seed: u64, largest: usize, is_proved: bool, config: &Config, limits: &Limits) -> Self {
         let mut chance = Chance::new(seed);
-        let datagram = Datagram::new(chance.next() as u16, is_proved, config, limits);
+        let datagram = Datagram::new(chance.next() as u16, largest, is_proved, config, limits);
         Self::over(Carrier::Datagram(Box::new(datagram)), chance, config, limits)
     }
 
