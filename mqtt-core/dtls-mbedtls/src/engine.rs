@@ -205,7 +205,10 @@ impl MbedEngine {
         let newest = context.newest();
         let read = context.read(record.bytes, now, &mut self.output, &mut self.buffer);
         let (is_newest, alert) = (context.newest() > newest, context.alert());
-        let is_read = is_newest || matches!(read, Read::Plaintext(_) | Read::Failed(Failure::CLOSED));
+        let is_read = match read {
+            Read::Plaintext(_) | Read::Failed(Failure::CLOSED | Failure::ALERT) => true,
+            Read::Nothing | Read::Failed(_) => is_newest,
+        };
         if !is_read {
             self.counts.bad_records += 1;
             self.output.clear();

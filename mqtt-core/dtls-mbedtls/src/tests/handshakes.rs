@@ -41,6 +41,36 @@ fn every_suite_carries_data_both_ways() {
 }
 
 #[test]
+fn engines_work_side_by_side_and_move_from_thread_to_thread() {
+    let authority = Authority::new("CA");
+    let worlds = (0..4).map(|_| {
+        let certificate = Some(authority.issue("server"));
+        World::with_key(Settings { certificate, ..Settings::default() })
+    });
+    let suites = ["TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8", "TLS_PSK_WITH_AES_128_CCM_8"];
+    let serve = &|mut world: World, round: usize| {
+        for (number, suite) in suites.into_iter().cycle().take(6).enumerate() {
+            let wishes = Wishes { suite: Some(suite), ca: Some(authority.pem.clone()), ..dev1() };
+            let (mut peer, session) = world.open(&format!("192.0.2.{round}:{}", 1_000 + number), &wishes);
+            world.events.clear();
+            world.deliver(&peer.encrypt(b"x", world.now), peer.address);
+            assert_eq!(world.received(), [(session, b"x".to_vec())]);
+        }
+        world.wait(Duration::from_secs(61));
+        world
+    };
+    let mut worlds: Vec<World> = worlds.collect();
+    for round in 1..=3 {
+        std::thread::scope(|scope| {
+            let served: Vec<_> =
+                worlds.drain(..).map(|world| scope.spawn(move || serve(world, round))).collect();
+            worlds.extend(served.into_iter().map(|thread| thread.join().unwrap()));
+        });
+    }
+    assert!(worlds.iter().all(|world| world.engine.counts().parked == 18));
+}
+
+#[test]
 fn a_server_with_both_takes_keys_and_certificates() {
     let authority = Authority::new("CA");
     let certificate = Some(authority.issue("server"));
