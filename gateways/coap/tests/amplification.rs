@@ -124,7 +124,7 @@ fn a_small_block_offers_an_echo_that_proves_the_address_with_the_next_request() 
 
 /// A GET of `ps/a` with 20 bytes of query.
 fn long_get(id: u16) -> Message {
-    get(id).with_query("clientid=a-client-of")
+    get(id).with_query("username=a-user-of-it")
 }
 
 #[test]

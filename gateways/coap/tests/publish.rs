@@ -177,7 +177,12 @@ fn an_option_that_cannot_be_honoured_is_refused() {
         (plain().with_option(OptionNumber(65_001), "x"), Code::BAD_OPTION),
         (plain().with_accept(ContentFormat::JSON).with_accept(ContentFormat::CBOR), Code::BAD_OPTION),
         (plain().with_option(OptionNumber::URI_PATH, b"\xFF".to_vec()), Code::BAD_OPTION),
-        (plain().with_option(OptionNumber::IF_NONE_MATCH, ""), Code::BAD_OPTION),
+        (
+            request(Kind::Confirmable, Code::GET, 1, b"t", "ps/a")
+                .with_observe(0)
+                .with_option(OptionNumber::IF_MATCH, ""),
+            Code::BAD_OPTION,
+        ),
         (plain().with_option(OptionNumber::PROXY_URI, "coap://elsewhere/"), Code::PROXYING_NOT_SUPPORTED),
     ];
     for (message, code) in cases {
@@ -322,4 +327,59 @@ fn a_payload_that_means_nothing_is_ignored() {
     bench.receive(&delete.encode());
     let (_, publish) = published(&mut bench);
     assert!(publish.payload.is_empty() && publish.retain);
+}
+
+/// A PUT with conditions, of a topic on which this is retained: whether it is published.
+fn is_published(retained: Option<&str>, with: impl FnOnce(Message) -> Message) -> bool {
+    let mut bench = bench();
+    let put = with(request(Kind::Confirmable, Code::PUT, 1, b"t", "ps/a")).with_payload("new");
+    bench.receive(&put.encode());
+    accept(&mut bench);
+    let (ticket, asked) = bench.request();
+    assert!(matches!(asked, Request::Read(topic) if topic.as_str() == "a"));
+    let found = retained.map(|payload| harness::message("a", payload, Qos::AtMostOnce, bench.now));
+    bench.reply(ticket, Reply::Read(found));
+    if bench.requests.is_empty() {
+        assert_eq!(sent(&mut bench).code(), Code::PRECONDITION_FAILED);
+        return false;
+    }
+    let (ticket, publish) = published(&mut bench);
+    assert_eq!(publish.payload, "new");
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    assert_eq!(sent(&mut bench).code(), Code::CHANGED);
+    true
+}
+
+#[test]
+fn a_publish_on_condition_is_done_if_what_is_retained_fulfils_it() {
+    let tag = |payload| {
+        let message = harness::message("a", payload, Qos::AtMostOnce, bench().now);
+        coap::ETag::of(&message).as_slice().to_vec()
+    };
+    let matches = |value: Vec<u8>| move |put: Message| put.with_option(OptionNumber::IF_MATCH, value);
+    let absent = |put: Message| put.with_option(OptionNumber::IF_NONE_MATCH, "");
+    assert!(is_published(Some("old"), matches(tag("old"))));
+    assert!(!is_published(Some("old"), matches(tag("other"))));
+    assert!(is_published(Some("old"), |put| matches(tag("old"))(matches(tag("other"))(put))), "any of them");
+    assert!(is_published(Some("old"), matches(Vec::new())), "an empty one stands for any message");
+    assert!(!is_published(None, matches(Vec::new())));
+    assert!(!is_published(None, matches(tag("old"))));
+    assert!(is_published(None, absent));
+    assert!(!is_published(Some("old"), absent));
+    assert!(!is_published(Some("old"), |put| absent(matches(tag("old"))(put))));
+}
+
+#[test]
+fn a_get_on_condition_is_refused_if_something_else_is_retained() {
+    let mut bench = bench();
+    for (id, value, code) in [(1, &b"other"[..], Code::PRECONDITION_FAILED), (2, b"", Code::CONTENT)] {
+        let get = request(Kind::Confirmable, Code::GET, id, b"t", "ps/a");
+        bench.receive(&get.with_option(OptionNumber::IF_MATCH, value).encode());
+        if id == 1 {
+            accept(&mut bench);
+        }
+        let (ticket, _) = bench.request();
+        bench.reply(ticket, Reply::Read(Some(harness::message("a", "x", Qos::AtMostOnce, bench.now))));
+        assert_eq!(sent(&mut bench).code(), code);
+    }
 }

@@ -1,3 +1,4 @@
+mod condition;
 mod configured;
 mod downlink;
 mod identity;

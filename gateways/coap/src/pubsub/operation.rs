@@ -3,6 +3,7 @@ use std::time::Duration;
 use bus::{ContentFormat, Filter, Limits, Publish, Qos, RetainHandling, SubscribeOptions, Topic};
 use bytes::Bytes;
 
+use super::condition::Condition;
 use crate::content::metadata;
 use crate::{Code, Config, ETag, Kind, Message};
 
@@ -35,6 +36,8 @@ pub(crate) struct Preference {
     pub(crate) accept: Option<ContentFormat>,
     /// The representations it has.
     pub(crate) tags: Vec<ETag>,
+    /// What it asks of the retained message.
+    pub(super) condition: Option<Condition>,
 }
 
 /// Query names that say who asks; see [`Identity`](super::identity::Identity).
@@ -95,6 +98,10 @@ impl Operation {
             .and_then(|filter| check_levels(filter.levels().count(), limits).map(|()| filter))?;
         let preference = Preference::of(request);
         match request.observe() {
+            Some(0) if preference.condition.is_some() => {
+                let text = "An observation takes no conditions.";
+                Err(Message::diagnostic(Code::BAD_OPTION, text))
+            }
             Some(0) => {
                 let qos = arguments
                     .qos
@@ -119,7 +126,8 @@ impl Operation {
 
 impl Preference {
     fn of(request: &Message) -> Self {
-        Self { accept: request.accept(), tags: ETag::all(request) }
+        let condition = Condition::of(request);
+        Self { accept: request.accept(), tags: ETag::all(request), condition }
     }
 
     /// Whether a message of this format may be sent. One of no known format is sent as it is, without a

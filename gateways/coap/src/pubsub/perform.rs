@@ -6,6 +6,7 @@ use bus::{
 };
 
 use super::PubSub;
+use super::condition::Condition;
 use super::configured::half_created;
 use super::observation::representation;
 use super::operation::{Operation, Preference};
@@ -25,6 +26,15 @@ pub(super) enum Pending {
         reply_to: ReplyTo,
         answer: Message,
         once: Option<u16>,
+        topic: Option<TopicId>,
+    },
+    /// Whether a publish may be done.
+    Condition {
+        reply_to: ReplyTo,
+        condition: Condition,
+        publish: Publish,
+        answer: Code,
+        request: Message,
         topic: Option<TopicId>,
     },
     Subscribe {
@@ -84,6 +94,7 @@ impl Pending {
             Self::MayBeAsked => None,
             Self::Connect { login } => login.as_ref(),
             Self::Publish { reply_to, .. }
+            | Self::Condition { reply_to, .. }
             | Self::Subscribe { reply_to, .. }
             | Self::Unsubscribe { reply_to, .. }
             | Self::Read { reply_to, .. }
@@ -122,9 +133,21 @@ impl PubSub {
     ) {
         let Request { message, reply_to } = request;
         match operation {
-            Operation::Publish { publish, answer } => {
-                self.publish(publish, answer, message, configured, reply_to, out);
-            }
+            Operation::Publish { publish, answer } => match Condition::of(&message) {
+                Some(condition) => {
+                    let topic = publish.topic.clone();
+                    let pending = Pending::Condition {
+                        reply_to,
+                        condition,
+                        publish,
+                        answer,
+                        request: message,
+                        topic: configured,
+                    };
+                    self.ask(pending, bus::Request::Read(topic), out);
+                }
+                None => self.publish(publish, answer, message, configured, reply_to, out),
+            },
             Operation::Read { topic, preference } => {
                 self.read(topic, reply_to, preference, Purpose::Get, out)
             }
@@ -241,6 +264,13 @@ impl PubSub {
             (pending @ (Pending::Made { .. } | Pending::Unmade { .. }), reply) => {
                 self.done(pending, reply, endpoint, now, out);
             }
+            (
+                Pending::Condition { reply_to, condition, publish, answer, request, topic },
+                Ok(Reply::Read(found)),
+            ) => match condition.holds(found.as_deref()) {
+                true => self.publish(publish, answer, request, topic, reply_to, out),
+                false => drop(endpoint.respond(&reply_to, precondition_failed(), now, out)),
+            },
             (Pending::Publish { reply_to, answer, once, topic }, Ok(_)) => {
                 let answer = match topic {
                     Some(topic) => self.published(topic, answer, endpoint, now, out),
@@ -336,10 +366,18 @@ impl PubSub {
     }
 }
 
+fn precondition_failed() -> Message {
+    let text = "What is retained on the topic is not what the request asks for.";
+    Message::diagnostic(Code::PRECONDITION_FAILED, text) // [RFC7252 5.10.8]
+}
+
 /// The answer that carries a retained message, or says why it cannot.
 fn represent(published: &Published, preference: &Preference, purpose: Purpose, now: Instant) -> Message {
     if !preference.accepts(format(published)) {
         return Message::diagnostic(Code::NOT_ACCEPTABLE, "The message has another format."); // [RFC7252 5.10.4]
+    }
+    if preference.condition.as_ref().is_some_and(|condition| !condition.holds(Some(published))) {
+        return precondition_failed();
     }
     let answer = representation(published, now);
     match purpose {

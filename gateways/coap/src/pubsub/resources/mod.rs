@@ -90,16 +90,7 @@ impl Family {
 
     /// Whether it takes If-Match and If-None-Match.
     fn is_conditional(self) -> bool {
-        match self {
-            Self::Discovery
-            | Self::Connection
-            | Self::Topic
-            | Self::Collection
-            | Self::Configuration
-            | Self::Directory
-            | Self::Registration
-            | Self::Lookup => false,
-        }
+        self == Self::Topic
     }
 
     /// What `/.well-known/core` tells of it.
@@ -139,7 +130,7 @@ pub(super) fn route(request: &Message) -> Result<Family, Message> {
     let family = Family::of(&request.uri_path());
     let conditional = has(OptionNumber::IF_MATCH) || has(OptionNumber::IF_NONE_MATCH);
     if conditional && !family.is_some_and(Family::is_conditional) {
-        return refuse(Code::BAD_OPTION, "Conditional requests are not offered.");
+        return refuse(Code::BAD_OPTION, "This resource takes no conditional requests.");
     }
     let Some(family) = family else {
         return refuse(Code::NOT_FOUND, "There is no such resource; topics are at ps/{topic}.");
