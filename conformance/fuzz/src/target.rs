@@ -23,6 +23,7 @@ impl Target {
             &targets::coap::TARGETS,
             &targets::coap_stream::TARGETS,
             &targets::directory::TARGETS,
+            &targets::dtls::TARGETS,
             &targets::lwm2m::TARGETS,
             &targets::stomp::TARGETS,
             &targets::net::TARGETS,

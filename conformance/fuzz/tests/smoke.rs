@@ -56,6 +56,11 @@ fn the_resource_directory_survives() {
 }
 
 #[test]
+fn dtls_survives() {
+    run("dtls_");
+}
+
+#[test]
 fn oscore_survives() {
     run("oscore_");
 }

@@ -2,6 +2,7 @@ pub(crate) mod bus;
 pub(crate) mod coap;
 pub(crate) mod coap_stream;
 pub(crate) mod directory;
+pub(crate) mod dtls;
 pub(crate) mod lwm2m;
 pub(crate) mod mqtt;
 pub(crate) mod mqtt_sn;
