@@ -47,17 +47,18 @@ impl Cookies {
         let cookie = hmac::sign(&self.current, &text(hello.random, from));
         const HANDSHAKE: u8 = 22;
         const HELLO_VERIFY_REQUEST: u8 = 3;
-        // Whatever version follows, this message says DTLS 1.0, and has the hello's sequence number. [RFC6347 4.2.1]
-        const DTLS_1_0: [u8; 2] = [254, 255];
         const BODY: u8 = 2 + 1 + LENGTH as u8;
         let mut datagram = Vec::with_capacity(13 + 12 + usize::from(BODY));
         datagram.push(HANDSHAKE);
-        datagram.extend(DTLS_1_0);
+        // The standard would rather have DTLS 1.0 here, whatever follows, and some small clients read nothing but what
+        // they write themselves. Nothing is negotiated by it: every client reads its own version. [RFC6347 4.2.1]
+        datagram.extend(record.version);
         datagram.extend([0, 0]);
+        // The sequence number is the hello's. [RFC6347 4.2.1]
         datagram.extend(record.sequence);
         datagram.extend([0, 12 + BODY]);
         datagram.extend([HELLO_VERIFY_REQUEST, 0, 0, BODY, 0, 0, 0, 0, 0, 0, 0, BODY]);
-        datagram.extend(DTLS_1_0);
+        datagram.extend(hello.version);
         datagram.push(LENGTH as u8);
         datagram.extend(cookie.as_ref());
         datagram

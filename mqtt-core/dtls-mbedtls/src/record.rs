@@ -4,6 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
     pub(crate) content: u8,
+    pub(crate) version: [u8; 2],
     pub(crate) epoch: u16,
     /// The connection id, in records of that kind.
     pub(crate) connection: Option<&'a [u8]>,
@@ -17,6 +18,7 @@ pub(crate) struct Record<'a> {
 /// What a first look at a ClientHello shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Hello<'a> {
+    pub(crate) version: [u8; 2],
     pub(crate) random: &'a [u8; 32],
     pub(crate) cookie: &'a [u8],
 }
@@ -37,8 +39,8 @@ impl<'a> Record<'a> {
         let known =
             [CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA, CONNECTION_ID].contains(&content);
         // DTLS 1.0 is written 254.255 and DTLS 1.2 254.253; a first hello may say either. [RFC6347 4.1]
-        let [major, _minor] = input.array()?;
-        (known && major == 254).then_some(())?;
+        let version = input.array()?;
+        (known && version.first() == Some(&254)).then_some(())?;
         let epoch = u16::from_be_bytes(input.array()?);
         let sequence = input.array()?;
         let connection = match content {
@@ -49,7 +51,7 @@ impl<'a> Record<'a> {
         let length = u16::from_be_bytes(input.array()?);
         let payload = input.take(usize::from(length))?;
         let bytes = datagram.get(..datagram.len() - input.0.len())?;
-        Some((Self { content, epoch, connection, sequence, payload, bytes }, input.0))
+        Some((Self { content, version, epoch, connection, sequence, payload, bytes }, input.0))
     }
 
     /// The ClientHello in the record, if it begins with one that is whole.
@@ -61,15 +63,15 @@ impl<'a> Record<'a> {
         let _message = input.array::<2>()?;
         // A hello in fragments would have to be kept before its sender is known to be real.
         (input.array::<3>()? == [0; 3] && input.array::<3>()? == length).then_some(())?;
-        let [major, _minor] = input.array()?;
-        (major == 254).then_some(())?;
+        let version = input.array()?;
+        (version.first() == Some(&254)).then_some(())?;
         let random = input.take(32)?.try_into().ok()?;
         let session_length = input.byte()?;
         (session_length <= 32).then_some(())?;
         input.take(usize::from(session_length))?;
         let cookie_length = input.byte()?;
         let cookie = input.take(usize::from(cookie_length))?;
-        Some(Hello { random, cookie })
+        Some(Hello { version, random, cookie })
     }
 
     /// Whether it begins with a ClientHello, readable or not.

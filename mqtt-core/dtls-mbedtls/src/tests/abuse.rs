@@ -36,6 +36,19 @@ fn hellos_from_invented_addresses_leave_nothing() {
 }
 
 #[test]
+fn a_client_that_reads_only_what_it_writes_can_read_the_request_for_its_cookie() {
+    let mut world = World::with_key(Settings::default());
+    let peer = world.peer("192.0.2.1:1000", &dev1());
+    let mut hello = peer.output.concat();
+    for version in [[254, 255], [254, 253]] {
+        hello[1..3].copy_from_slice(&version);
+        let request = world.deliver(&hello, peer.address).remove(0).1;
+        assert_eq!((request[0], &request[1..3], &request[5..11]), (22, &version[..], &hello[5..11]));
+        assert_eq!((request[13], &request[25..27]), (3, &hello[25..27]));
+    }
+}
+
+#[test]
 fn a_cookie_is_good_for_its_address_and_its_time() {
     let mut world = World::with_key(Settings::default());
     let (peer, hello) = proved(&mut world, "192.0.2.1:1000");
