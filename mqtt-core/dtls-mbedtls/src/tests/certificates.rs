@@ -152,6 +152,30 @@ fn a_session_of_a_key_is_that_of_the_key_whatever_suite_it_comes_back_with() {
 }
 
 #[test]
+fn a_certificate_travels_in_datagrams_as_short_as_the_way_is() {
+    let authority = Authority::new("CA");
+    let mut world = World::new(&Settings { mtu: 256, ..settings(&authority, ClientCertificate::Required) });
+    let wishes = Wishes {
+        ca: Some(authority.pem.clone()),
+        certificate: Some(authority.issue("device")),
+        ..Wishes::default()
+    };
+    let mut peer = world.peer("192.0.2.1:1000", &wishes);
+    let mut lengths = Vec::new();
+    while !peer.output.is_empty() {
+        for datagram in std::mem::take(&mut peer.output) {
+            for (_, answer) in world.deliver(&datagram, peer.address) {
+                lengths.push(answer.len());
+                peer.take(&answer, world.now);
+            }
+        }
+    }
+    assert!(peer.is_open && lengths.len() > 4, "{lengths:?}");
+    // The last flight carries a ticket, which is sent under the same limit.
+    assert!(lengths.iter().all(|length| *length <= 256), "{lengths:?}");
+}
+
+#[test]
 fn a_key_is_enough_where_certificates_are_required() {
     let authority = Authority::new("CA");
     let psk: std::sync::Arc<TestKeys> = TestKeys::with(&["dev1"]);
