@@ -202,7 +202,8 @@ impl OtherSide {
             }
             Request::Judge(rights) => {
                 let judge = |right| {
-                    let (bus::Right::Publish(topic) | bus::Right::Read(topic)) = right;
+                    let (bus::Right::Publish(topic) | bus::Right::Read(topic) | bus::Right::Name(topic)) =
+                        right;
                     let allowed = if self.draw(4) == 0 { Err(self.draw_reason()) } else { Ok(()) };
                     bus::Judgement { topic, allowed, retained: self.draw(2) == 0 }
                 };

@@ -20,7 +20,7 @@ fn judge(bench: &mut Bench, allowed: Result<(), Reason>) -> Vec<Right> {
     let (ticket, asked) = bench.request();
     let Request::Judge(rights) = asked else { panic!("expected a question, found {asked:?}") };
     let judgement = |right: &Right| {
-        let (Right::Publish(topic) | Right::Read(topic)) = right;
+        let (Right::Publish(topic) | Right::Read(topic) | Right::Name(topic)) = right;
         Judgement { topic: topic.clone(), allowed, retained: false }
     };
     let judgements = rights.iter().map(judgement).collect();
@@ -123,7 +123,7 @@ fn registering_and_looking_up_take_rights_of_their_own() {
     let (ticket, request) = bench.request();
     let Request::Judge(rights) = request else { panic!("{request:?}") };
     let judgements = rights.into_iter().map(|right| match right {
-        Right::Publish(topic) => Judgement { topic, allowed: Ok(()), retained: false },
+        Right::Publish(topic) | Right::Name(topic) => Judgement { topic, allowed: Ok(()), retained: false },
         Right::Read(topic) => Judgement { topic, allowed: Err(Reason::NotAuthorized), retained: false },
     });
     bench.reply(ticket, Reply::Judged { judgements: judgements.collect(), time: None });

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bus::{Ack, Chance, Qos, Reply, Request, Ticket};
+use bus::{Ack, Chance, Judgement, Qos, Reply, Request, Right, Ticket};
 use coap::{Code, Message, OptionNumber};
 use common::*;
 use harness::{Bench, delivery};
@@ -25,6 +25,9 @@ fn messages() -> Vec<Vec<u8>> {
             .with_option(OptionNumber(2_000), vec![7; 300])
             .with_payload("hello")
             .encode(),
+        // {0: "a/b", 2: "x", 3: 60, 5: 1(2000000000), 6: 2, 8: h'80'}
+        b"\x41\x02\x00\x11t\xB6pubsub\x12\x02\x5E\xFF\xA6\x00\x63a/b\x02\x61x\x03\x18\x3C\x05\xC1\x1A\x77\x35\x94\x00\x06\x02\x08\x41\x80".to_vec(),
+        b"\x41\x05\x00\x12t\xB6pubsub\x12\x02\x5E\xFF\xA2\x00\x63a/b\x06\x02".to_vec(),
         b"\x40\x00\x00\x08".to_vec(),
         acknowledgement(9),
         reset(10),
@@ -51,6 +54,15 @@ fn feed(bench: &mut Bench, datagram: &[u8]) {
                     let id = wishes[0].id.0;
                     bench.deliver(delivery(1, id, "a/b", "x", Qos::AtLeastOnce, bench.now));
                 }
+            }
+            Request::Judge(rights) => {
+                let judge = |right| {
+                    let (Right::Publish(topic) | Right::Read(topic) | Right::Name(topic)) = right;
+                    Judgement { topic, allowed: Ok(()), retained: true }
+                };
+                let judgements = rights.into_iter().map(judge).collect();
+                let time = Some(std::time::SystemTime::UNIX_EPOCH + 1_700_000_000 * SECOND);
+                bench.reply(ticket, Reply::Judged { judgements, time });
             }
             request => panic!("asked {request:?}"),
         }

@@ -19,6 +19,11 @@ impl Shared {
     ) -> Answer<Judgement> {
         match right {
             Right::Publish(topic) => self.judge_publish(client, topic, now),
+            Right::Name(topic) => {
+                let mut publish = probe(topic);
+                let named = self.interpret(client, &mut publish);
+                Answer::Now(self.judgement(publish.topic, named, now))
+            }
             Right::Read(topic) => match self.read_topic(client, topic.clone()) {
                 Ok(topic) => {
                     let (shared, asked) = (self.clone(), topic.clone());
@@ -41,7 +46,7 @@ impl Shared {
         topic: Topic,
         now: Instant,
     ) -> Answer<Judgement> {
-        let mut publish = Publish::new(topic, bytes::Bytes::new(), Qos::AtMostOnce).retained();
+        let mut publish = probe(topic);
         let possible = match self.interpret(client, &mut publish) {
             Ok(()) if is_delayed(&publish.topic) => Err(Reason::TopicInvalid), // of now nothing is to be said
             Ok(()) => Ok(()),
@@ -63,4 +68,9 @@ impl Shared {
         let retained = found.is_some_and(|found| self.is_rightful(&found));
         Judgement { topic, allowed, retained }
     }
+}
+
+/// What stands for whatever may be published on the topic.
+fn probe(topic: Topic) -> Publish {
+    Publish::new(topic, bytes::Bytes::new(), Qos::AtMostOnce).retained()
 }

@@ -85,6 +85,7 @@ fn what_a_client_may_do_is_told_without_doing_it() {
         Right::Read(topic("secret/x")),
         Right::Publish(topic("$SYS/x")),
         Right::Publish(topic("$delayed/5/open/x")),
+        Right::Name(topic("secret/x")),
     ];
     let denied = Err(Reason::NotAuthorized);
     let expected = [
@@ -95,6 +96,7 @@ fn what_a_client_may_do_is_told_without_doing_it() {
         ("secret/x", denied, false),
         ("$SYS/x", denied, false),
         ("$delayed/5/open/x", Err(Reason::TopicInvalid), false),
+        ("secret/x", Ok(()), false),
     ];
     let before = world.broker.stats();
     let judged = judge(&world, &mut guest, &rights);

@@ -103,6 +103,8 @@ pub enum Right {
     Publish(Topic),
     /// Read the retained message of the topic.
     Read(Topic),
+    /// Nothing but to have a name for the topic, as a publisher has: nobody is asked whether it may.
+    Name(Topic),
 }
 
 /// What is to be said of a right, and of its topic.

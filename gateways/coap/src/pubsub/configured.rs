@@ -49,21 +49,50 @@ impl PubSub {
         request: Request,
         out: &mut Outbox,
     ) -> Option<(Operation, Request)> {
-        let right = match &operation {
+        let topic = match &operation {
             _ if self.topics.is_empty() => None,
-            Operation::Publish { publish, .. } => Some(Right::Publish(publish.topic.clone())),
-            Operation::Observe { filter, .. } => filter.as_topic().map(Right::Read),
+            Operation::Publish { publish, .. } => Some(publish.topic.clone()),
+            Operation::Observe { filter, .. } => filter.as_topic(),
             // What is not there is 4.04 with or without a configuration.
             Operation::Read { .. } | Operation::Cancel { .. } => None,
         };
-        let Some(right) = right else { return Some((operation, request)) };
+        let Some(topic) = topic else { return Some((operation, request)) };
         let Request { message, reply_to } = request;
-        let task = Box::new(Task::Data { operation, message });
-        self.ask(Pending::Judge { reply_to, task }, bus::Request::Judge(vec![right]), out);
+        let task = Box::new(Task::Data { operation, message, configured: false });
+        self.ask(Pending::Judge { reply_to, task }, bus::Request::Judge(vec![Right::Name(topic)]), out);
         None
     }
 
-    /// Does something with a topic's data, as its configuration says if it has one.
+    /// Does something with a topic's data; if it has a configuration, asks first whether the client may.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
+    pub(super) fn name_data(
+        &mut self,
+        operation: Operation,
+        message: Message,
+        judgements: &[Judgement],
+        reply_to: ReplyTo,
+        endpoint: &mut Endpoint,
+        now: Instant,
+        out: &mut Outbox,
+    ) {
+        let name = judgements.first().map(|judgement| &judgement.topic);
+        let configured = name.is_some_and(|topic| self.topics.of_data(topic, now).is_some());
+        let right = match &operation {
+            _ if !configured => None,
+            Operation::Publish { publish, .. } => Some(Right::Publish(publish.topic.clone())),
+            Operation::Observe { filter, .. } => filter.as_topic().map(Right::Read),
+            Operation::Read { .. } | Operation::Cancel { .. } => None,
+        };
+        match right {
+            Some(right) => {
+                let task = Box::new(Task::Data { operation, message, configured: true });
+                self.ask(Pending::Judge { reply_to, task }, bus::Request::Judge(vec![right]), out);
+            }
+            None => self.carry_out(operation, Request { message, reply_to }, None, endpoint, now, out),
+        }
+    }
+
+    /// Does something with the data of a topic that has a configuration, as that says.
     #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
     pub(super) fn use_data(
         &mut self,
@@ -75,23 +104,24 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) {
-        let configured = judgements.first().and_then(|judgement| {
-            let topic = self.topics.of_data(&judgement.topic, now)?;
-            Some((topic, judgement))
-        });
         let mut topic = None;
-        if let Some((configuration, judgement)) = configured {
-            let obeyed = match &mut operation {
-                Operation::Publish { publish, answer } => {
-                    self.obey(&configuration, judgement, publish, *answer, &message, now)
+        if let Some(judgement) = judgements.first() {
+            // It may have gone meanwhile.
+            let configuration = self.topics.of_data(&judgement.topic, now);
+            let obeyed = match (&mut operation, &configuration) {
+                _ if judgement.allowed.is_err() => judgement.allowed.map_err(refusal),
+                (Operation::Publish { publish, answer }, Some(configuration)) => {
+                    self.obey(configuration, judgement, publish, *answer, &message, now)
                 }
-                _ => may_observe(judgement),
+                // Only what is there can be observed [PUBSUB 3.2.2].
+                (_, Some(_)) if !judgement.retained => Err(half_created()),
+                _ => Ok(()),
             };
             if let Err(answer) = obeyed {
                 endpoint.respond(&reply_to, answer, now, out);
                 return;
             }
-            topic = Some(configuration.id);
+            topic = configuration.map(|configuration| configuration.id);
         }
         self.carry_out(operation, Request { message, reply_to }, topic, endpoint, now, out);
     }
@@ -106,9 +136,6 @@ impl PubSub {
         message: &Message,
         now: Instant,
     ) -> Result<(), Message> {
-        if let Err(reason) = judgement.allowed {
-            return Err(refusal(reason));
-        }
         if answer == Code::DELETED {
             return if judgement.retained { Ok(()) } else { Err(half_created()) }; // [PUBSUB 3.2.4]
         }
@@ -178,15 +205,6 @@ impl PubSub {
             }
         }
         self.end_observation(id, endpoint, out);
-    }
-}
-
-/// Only what is there can be observed [PUBSUB 3.2.2].
-fn may_observe(judgement: &Judgement) -> Result<(), Message> {
-    match judgement.allowed {
-        Err(reason) => Err(refusal(reason)),
-        Ok(()) if !judgement.retained => Err(half_created()),
-        Ok(()) => Ok(()),
     }
 }
 

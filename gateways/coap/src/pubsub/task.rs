@@ -24,8 +24,8 @@ pub(super) enum Task {
     Change { topic: Configuration, change: Change, properties: Properties },
     /// Remove a topic and its data.
     Delete { topic: Configuration },
-    /// Do something with a topic's data, which may have a configuration.
-    Data { operation: Operation, message: Message },
+    /// Do something with a topic's data; whether that has a configuration may be known already.
+    Data { operation: Operation, message: Message, configured: bool },
 }
 
 /// Which links are told, and how.
@@ -91,7 +91,10 @@ impl PubSub {
     ) {
         let answer = match task {
             Task::List { found, listing } => list(&found, &listing, judgements),
-            Task::Data { operation, message } => {
+            Task::Data { operation, message, configured: false } => {
+                return self.name_data(operation, message, judgements, reply_to, endpoint, now, out);
+            }
+            Task::Data { operation, message, configured: true } => {
                 return self.use_data(operation, message, judgements, reply_to, endpoint, now, out);
             }
             Task::Tell { topic, wanted } => match allowed(&topic, judgements) {

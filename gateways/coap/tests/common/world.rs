@@ -218,7 +218,7 @@ impl World {
             Request::Judge(rights) => {
                 self.judged += 1;
                 let judge = |right: Right| {
-                    let (Right::Publish(topic) | Right::Read(topic)) = &right;
+                    let (Right::Publish(topic) | Right::Read(topic) | Right::Name(topic)) = &right;
                     let topic = self.mounted(peer, topic);
                     let retained = self.retained.contains_key(topic.as_str());
                     Judgement { topic, allowed: self.permit(right), retained }
