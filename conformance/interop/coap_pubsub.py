@@ -10,6 +10,9 @@ from .mqtt import PahoConnection
 CORE_PUBSUB, CBOR, LINKS, JSON = 606, 60, 40, 50
 FETCH, IPATCH = aiocoap.Code.FETCH, aiocoap.Code.iPATCH
 
+SCHEMES = {"coap": "coap", "coap+tcp": "coap-tcp"}
+"""How the collection is reached, and by which listener."""
+
 NAME, DATA, TYPE, FORMAT, MAX_SUBSCRIBERS, INITIALIZE = 0, 1, 2, 3, 6, 8
 """Keys of topic properties."""
 
@@ -24,14 +27,20 @@ def checks(board, loop, ports):
         "subscribers are told of data, of its end, and of too many of them": subscribing,
         "MQTT and the topic collection share their topics": crossing,
     }
-    for title, check in titles.items():
-        board.check(title, lambda check=check: loop.run(_with_client(check, ports), 3 * TIMEOUT))
+    for scheme, listener in SCHEMES.items():
+        for title, check in titles.items():
+            if listener in ports:
+                board.check(f"{scheme}: {title}", _run, loop, check, scheme, ports)
 
 
-async def _with_client(check, ports):
+def _run(loop, check, scheme, ports):
+    loop.run(_with_client(check, scheme, ports), 3 * TIMEOUT)
+
+
+async def _with_client(check, scheme, ports):
     context = await aiocoap.Context.create_client_context()
     try:
-        await check(_Peer(context, ports["coap"]), ports)
+        await check(_Peer(context, f"{scheme}://127.0.0.1:{ports[SCHEMES[scheme]]}"), ports)
     finally:
         await context.shutdown()
 
@@ -39,8 +48,8 @@ async def _with_client(check, ports):
 class _Peer:
     """One client of the collection."""
 
-    def __init__(self, context, port):
-        self.context, self.base = context, f"coap://127.0.0.1:{port}"
+    def __init__(self, context, base):
+        self.context, self.base = context, base
         # aiocoap forgets what nobody holds.
         self.observing = []
 
@@ -137,14 +146,14 @@ async def publishing(peer, _ports):
     await peer.ask(aiocoap.PUT, data, "2.01", b"23", JSON)
 
 
-async def subscribing(peer, ports):
+async def subscribing(peer, _ports):
     path, properties = await peer.create(unique("interop-topic-"), _3=JSON, _6=1, _8=b"[]")
     data = properties[DATA]
     first, told = await peer.observe(data)
     _same((first.payload, first.opt.observe is not None), (b"[]", True))
     other = await aiocoap.Context.create_client_context()
     try:
-        full, _ = await _Peer(other, ports["coap"]).observe(data)
+        full, _ = await _Peer(other, peer.base).observe(data)
         _same((full.payload, full.opt.observe), (b"[]", None))
     finally:
         await other.shutdown()
