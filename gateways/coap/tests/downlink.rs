@@ -34,7 +34,7 @@ fn judge(bench: &mut Bench, allowed: Result<(), Reason>) -> Vec<Right> {
     let (ticket, asked) = bench.request();
     let Request::Judge(rights) = asked else { panic!("expected a question, found {asked:?}") };
     let judgement = |right: &Right| {
-        let (Right::Publish(topic) | Right::Read(topic)) = right;
+        let (Right::Publish(topic) | Right::Read(topic) | Right::Name(topic)) = right;
         Judgement { topic: topic.clone(), allowed, retained: false }
     };
     let judgements = rights.iter().map(judgement).collect();
