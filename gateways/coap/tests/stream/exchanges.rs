@@ -3,7 +3,7 @@
 use bus::{Qos, Reason, Reply, Request};
 use coap::{Code, Framing, Message, Token};
 
-use crate::common::published;
+use crate::common::{granted, published};
 use crate::peer::{LET_IN, aborted, answer, answers, framed, in_session, open, tcp};
 
 #[test]
@@ -112,6 +112,35 @@ fn what_breaks_the_format_of_a_message_ends_the_connection() {
         assert_eq!(bench.closed, Some(Reason::Malformed));
         assert!(bench.requests.is_empty(), "it was worked");
     }
+}
+
+/// Requests go both ways over one connection [RFC8323 3.3].
+#[test]
+fn an_application_asks_a_client_on_its_stream_and_is_told_its_answer() {
+    let mut bench = open();
+    let get = Message::request(Code::GET).with_path(["ps", "a"]).with_query("c=lamp");
+    bench.receive(&framed(Framing::Tcp, b"t", &get));
+    bench.accept_connect(false);
+    let (read, _) = bench.request();
+    let (judge, request) = bench.request();
+    let Request::Judge(rights) = request else { panic!("{request:?}") };
+    let topic = bus::Topic::parse("coap/lamp/request").unwrap();
+    assert_eq!(rights, [bus::Right::Read(topic.clone())]);
+    let judgement = bus::Judgement { topic, allowed: Ok(()), retained: false };
+    bench.reply(judge, Reply::Judged { judgements: vec![judgement], time: None });
+    let requests = granted(&mut bench);
+    bench.reply(read, Reply::Read(None));
+    bench.take_sent();
+    let ask = r#"{"id": 1, "method": "GET", "path": "temp"}"#;
+    bench.deliver(harness::delivery(7, requests, "coap/lamp/request", ask, Qos::AtLeastOnce, bench.now));
+    let asked = answer(&mut bench);
+    assert_eq!((asked.code(), asked.uri_path()), (Code::GET, vec!["temp"]));
+    let said = Message::response(Code::CONTENT).with_payload("21.5");
+    bench.receive(&framed(Framing::Tcp, asked.token().as_slice(), &said));
+    let (_, told) = published(&mut bench);
+    assert_eq!(told.topic.as_str(), "coap/lamp/response");
+    assert_eq!(&told.payload[..], br#"{"code":"2.05","id":1,"payload":"21.5"}"#);
+    assert_eq!(bench.take_sent(), b"", "nothing is acknowledged");
 }
 
 #[test]
