@@ -17,7 +17,7 @@ fn stranger() -> Bench {
 fn stranger_with(config: Config, secured: Option<Arc<Secured>>) -> Bench {
     let link = Link { carrier: Carrier::Udp, secured };
     let address = ([203, 0, 113, 7], 5_683).into();
-    Bench::with_peer_at(address, &Coap::new(config, Limits::default()), Transport::Datagram, link)
+    Bench::with_peer_at(address, &Coap::new(unasked(config), Limits::default()), Transport::Datagram, link)
 }
 
 /// A GET of `ps/a`; 10 bytes.

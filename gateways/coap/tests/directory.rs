@@ -3,7 +3,7 @@
 mod common;
 
 use bus::{ContentFormat, Judgement, Limits, Reason, Reply, Request, Right, Transport};
-use coap::{Coap, Code, Config, DirectoryConfig, Kind, Message, OptionNumber, RequestsConfig};
+use coap::{Coap, Code, Config, DirectoryConfig, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
 
@@ -137,8 +137,7 @@ fn registering_and_looking_up_take_rights_of_their_own() {
 
 #[test]
 fn an_endpoint_belongs_to_the_client_that_registered_it_first() {
-    let requests = RequestsConfig { enabled: false, ..RequestsConfig::default() };
-    let coap = Coap::new(Config { requests, ..Config::default() }, Limits::default());
+    let coap = Coap::new(unasked(Config::default()), Limits::default());
     let (mut alice, mut mallory) =
         (Bench::new(&coap, Transport::Datagram), Bench::new(&coap, Transport::Datagram));
     let place = location(&ask(&mut alice, &register(1, "directory?ep=node1&c=alice", LINKS)));
@@ -260,6 +259,28 @@ fn a_simple_registration_is_answered_once_the_links_were_fetched() {
     assert_eq!(ask(&mut bench, &again).code(), Code::CHANGED);
     bench.advance(2 * SECOND);
     begin_simply(&mut bench, 4);
+}
+
+/// [RFC9176 5.1]: whoever writes another's address into its datagrams must not have that other's links told.
+#[test]
+fn a_simple_registration_takes_a_proof_of_the_address() {
+    let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
+    let address = ([203, 0, 113, 7], 5_683).into();
+    let coap = Coap::new(unasked(Config::default()), Limits::default());
+    let mut bench = Bench::with_peer_at(address, &coap, Transport::Datagram, link);
+    let post = |id| request(Kind::Confirmable, Code::POST, id, b"post", ".well-known/rd?ep=node1&lt=6000");
+    for id in [1, 2] {
+        bench.receive(&post(id).encode());
+        let challenge = sent(&mut bench);
+        assert_eq!(challenge.code(), Code::UNAUTHORIZED);
+        assert!(challenge.option(OptionNumber::ECHO).is_some() && bench.requests.is_empty());
+    }
+    bench.receive(&post(3).encode());
+    let echo = sent(&mut bench).option(OptionNumber::ECHO).unwrap().to_vec();
+    bench.receive(&post(4).with_option(OptionNumber::ECHO, echo).encode());
+    accept(&mut bench);
+    judge(&mut bench, Ok(()));
+    assert_eq!(sent(&mut bench).code(), Code::GET);
 }
 
 #[test]

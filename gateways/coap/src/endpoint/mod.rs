@@ -13,7 +13,7 @@ use std::time::Instant;
 use bus::{Carrier as Way, Chance, Limits, Outbox, Peer, ProtocolError, Reason, Transport};
 
 use crate::stream::Framing;
-use crate::{Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token, Transmission};
+use crate::{Code, Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token, Transmission};
 use carrier::Carrier;
 use datagram::Datagram;
 use guard::Guard;
@@ -238,6 +238,18 @@ impl Endpoint {
                 None
             }
         }
+    }
+
+    /// Has a peer that is not known to be at its address send a request again, with an Echo that shows it; `false`
+    /// if it is known [RFC9175 2.3].
+    pub(crate) fn challenge(&mut self, to: &ReplyTo, now: Instant, out: &mut Outbox) -> bool {
+        if !self.is_unproved() {
+            return false;
+        }
+        let challenge = self.stations.echo.offer(Message::response(Code::UNAUTHORIZED), &mut self.chance);
+        let (carrier, mut turn) = self.turn(now, out);
+        carrier.respond(to, challenge, &mut turn);
+        true
     }
 
     /// Sends a request of ours: confirmable unless it was made [`Message::non_confirmable`]. It gets a token

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use bus::{ClientId, Credentials, PeerName, Secured};
 use bytes::Bytes;
 
+use super::visitor::proved_names;
 use crate::check::options;
 use crate::{Code, Message, OptionNumber, Request, is_request};
 
@@ -135,7 +136,8 @@ impl Session {
             Self::Open(identity, _) => {
                 let client_id = identity.client_id.iter().map(|client_id| format!("client:{client_id}"));
                 let username = identity.username.iter().map(|username| format!("user:{username}"));
-                client_id.chain(username).map(Into::into).collect()
+                let proved = identity.proved.iter().flat_map(|proved| proved_names(proved));
+                client_id.chain(username).map(Into::into).chain(proved).collect()
             }
         }
     }

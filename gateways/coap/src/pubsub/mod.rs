@@ -71,9 +71,9 @@ pub struct PubSub {
     /// When to look whether observations of such topics may go on.
     look_at: Option<Instant>,
     /// The simple registration that is under way.
-    fetch: Option<Fetch>,
+    fetch: Option<Box<Fetch>>,
     /// What applications ask of the client, if they can.
-    downlink: Option<Downlink>,
+    downlink: Option<Box<Downlink>>,
 }
 
 impl PubSub {
@@ -202,7 +202,7 @@ impl PubSub {
 
     /// When [`PubSub::expire`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
-        let downlink = self.downlink.as_ref().and_then(Downlink::deadline);
+        let downlink = self.downlink.as_ref().and_then(|downlink| downlink.deadline());
         [self.look_at, downlink].into_iter().flatten().min()
     }
 
@@ -351,11 +351,11 @@ impl PubSub {
     /// Takes requests of applications from now on, if the client goes by a name and may have them.
     fn offer_requests(&mut self, client_id: &ClientId, out: &mut Outbox) {
         let Session::Open(identity, _) = &self.session else { return };
-        if identity.client_id.is_none() && self.visitor.proved.is_empty() {
+        if identity.client_id.is_none() && self.session.names().is_empty() && self.visitor.proved.is_empty() {
             return;
         }
-        self.downlink = Downlink::new(client_id, &self.config.requests, self.limits.packet);
-        if let Some(topic) = self.downlink.as_ref().and_then(Downlink::topic) {
+        self.downlink = Downlink::new(client_id, &self.config, self.limits.packet).map(Box::new);
+        if let Some(topic) = self.downlink.as_ref().and_then(|downlink| downlink.topic()) {
             // Nobody is told of a refusal that the client did not ask for.
             self.ask(Pending::MayBeAsked, bus::Request::Judge(vec![Right::Read(topic)]), out);
         }

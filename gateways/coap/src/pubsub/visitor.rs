@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 
-use bus::{Address, Carrier, Peer, Transport};
+use bus::{Address, Carrier, Peer, Secured, Transport};
 
 /// Where a peer is, and what its transport has proved of it.
 #[derive(Debug)]
@@ -25,20 +25,22 @@ impl Visitor {
             (Transport::Stream, _, false) => ("coap+tcp", 5_683),
             (Transport::Stream, _, true) => ("coaps+tcp", 5_684),
         };
-        let mut proved: Vec<Box<str>> = Vec::new();
-        if let Some(secured) = secured {
-            let certificate = secured.certificate.iter();
-            let named = certificate.flat_map(|certificate| {
-                let common = certificate.common_name.iter().map(|name| format!("cn:{name}"));
-                common.chain(certificate.alternative_names.iter().map(|name| format!("san:{name}")))
-            });
-            let keys = secured.psk_identity.iter().map(|identity| format!("psk:{identity}"));
-            proved.extend(named.chain(keys).map(Box::from));
-        }
+        let proved = secured.map(proved_names).unwrap_or_default();
         let address = match peer.address {
             Address::Socket(address) => Some(address),
             Address::Unix | Address::Internal => None,
         };
         Self { address, scheme, is_reachable: peer.transport == Transport::Datagram, proved }
     }
+}
+
+/// The names that a peer has proved to have.
+pub(crate) fn proved_names(secured: &Secured) -> Vec<Box<str>> {
+    let named = secured.certificate.iter().flat_map(|certificate| {
+        let common = certificate.common_name.iter().map(|name| format!("cn:{name}"));
+        common.chain(certificate.alternative_names.iter().map(|name| format!("san:{name}")))
+    });
+    let keys = secured.psk_identity.iter().map(|identity| format!("psk:{identity}"));
+    let users = secured.username.iter().map(|username| format!("user:{username}"));
+    named.chain(keys).chain(users).map(Box::from).collect()
 }

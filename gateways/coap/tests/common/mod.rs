@@ -10,9 +10,12 @@ use harness::Bench;
 pub const SECOND: Duration = Duration::from_secs(1);
 
 pub fn bench() -> Bench {
-    // Whoever names itself could be asked something; what that takes is told by the tests of it.
-    let requests = RequestsConfig { enabled: false, ..RequestsConfig::default() };
-    bench_with(Config { requests, ..Config::default() })
+    bench_with(unasked(Config::default()))
+}
+
+/// Nobody is asked by applications; what that takes of whoever names itself is told by the tests of it.
+pub fn unasked(config: Config) -> Config {
+    Config { requests: RequestsConfig { enabled: false, ..RequestsConfig::default() }, ..config }
 }
 
 pub fn bench_with(config: Config) -> Bench {

@@ -70,7 +70,7 @@ pub fn config(required: bool, echo: Option<[u8; 8]>) -> Config {
         derive(&parameters(2), &owner("other", None), echo),
     ];
     oscore.in_force.replace(Contexts::new(contexts).unwrap());
-    Config { oscore, ..Config::default() }
+    unasked(Config { oscore, ..Config::default() })
 }
 
 /// The message with what protects it in place of it.

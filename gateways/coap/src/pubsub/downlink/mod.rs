@@ -7,6 +7,7 @@ mod answer;
 mod ask;
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 
 use crate::config::CLIENT_ID;
-use crate::{Endpoint, ExchangeId, Message, RequestsConfig, SendError};
+use crate::{Config, Endpoint, ExchangeId, Message, SendError};
 use answer::{Failure, to_json};
 use ask::{Ask, parse};
 
@@ -27,7 +28,7 @@ pub(super) const REQUESTS: SubscriptionId = SubscriptionId(u32::MAX);
 /// What applications ask of one client.
 #[derive(Debug)]
 pub(super) struct Downlink {
-    config: RequestsConfig,
+    config: Arc<Config>,
     request: Filter,
     response: Topic,
     under_way: Option<(ExchangeId, Waiting)>,
@@ -62,16 +63,17 @@ const LONGEST_CORRELATION: usize = 256;
 impl Downlink {
     /// The requests to a client; `None` where its id makes no level of a topic. Those that wait have at most so many
     /// bytes.
-    pub(super) fn new(client_id: &ClientId, config: &RequestsConfig, most_bytes: usize) -> Option<Self> {
+    pub(super) fn new(client_id: &ClientId, config: &Arc<Config>, most_bytes: usize) -> Option<Self> {
         let id = client_id.as_str();
         // A topic that begins with $ is the server's, and one client's topics must not lie within another's.
-        if !config.enabled || id.contains(['/', '+', '#']) || id.starts_with('$') {
+        let topics = &config.requests;
+        if !topics.enabled || id.contains(['/', '+', '#']) || id.starts_with('$') {
             return None;
         }
-        let request = Topic::parse(&config.request.replace(CLIENT_ID, id)).ok()?;
+        let request = Topic::parse(&topics.request.replace(CLIENT_ID, id)).ok()?;
         Some(Self {
             request: Filter::exactly(&request),
-            response: Topic::parse(&config.response.replace(CLIENT_ID, id)).ok()?,
+            response: Topic::parse(&topics.response.replace(CLIENT_ID, id)).ok()?,
             config: config.clone(),
             under_way: None,
             queue: VecDeque::new(),
@@ -114,10 +116,11 @@ impl Downlink {
             Err(error) => return self.publish(Failure::from(error).to_json(&id), correlation, out),
         };
         let bytes = ask.size();
-        if self.queue.len() >= self.config.queue || self.queued_bytes + bytes > self.most_bytes {
+        if self.queue.len() >= self.config.requests.queue || self.queued_bytes + bytes > self.most_bytes {
             return self.publish(Failure::Busy.to_json(&id), correlation, out);
         }
-        let timeout = ask.timeout.unwrap_or(self.config.timeout).min(self.config.timeout_max);
+        let timeout =
+            ask.timeout.unwrap_or(self.config.requests.timeout).min(self.config.requests.timeout_max);
         self.queued_bytes += bytes;
         self.queue.push_back(Waiting { id, correlation, ask, timeout, until: now + timeout });
         self.send_next(endpoint, now, out);
@@ -271,7 +274,7 @@ impl Downlink {
         let mut message = ask.to_message();
         match (ask.observe, token) {
             (Some(false), None) => return Err(Failure::NotObserved),
-            (Some(true), None) if self.observed.len() >= self.config.observations => {
+            (Some(true), None) if self.observed.len() >= self.config.requests.observations => {
                 return Err(Failure::TooManyObservations);
             }
             // [RFC7641 3.6], [RFC7641 4.1]: the same token ends the observation, or takes its place.

@@ -6,7 +6,6 @@ use bus::{ContentFormat, Judgement, Outbox, Reason, Reply, Right, Topic};
 use directory::{Lookup, Parameters, Refusal, Requester};
 
 use crate::pubsub::PubSub;
-use crate::pubsub::identity::{Admission, Identity};
 use crate::pubsub::operation::IDENTITY;
 use crate::pubsub::perform::Pending;
 use crate::reason::refusal;
@@ -51,28 +50,21 @@ impl PubSub {
             return;
         }
         let parsed = Asked::parse(&request.message, self.limits.packet)
-            .and_then(|asked| Ok((self.rights(&asked)?, asked, Identity::parse(&request.message)?)));
-        let (rights, asked, identity) = match parsed {
+            .and_then(|asked| Ok((self.rights(&asked)?, asked)));
+        let (rights, asked) = match parsed {
             Ok(parsed) => parsed,
             Err(answer) => {
                 endpoint.respond(&request.reply_to, answer, now, out);
                 return;
             }
         };
-        match self.session.admit(&identity) {
-            Admission::Proceed => {
-                let pending = Pending::Directory { reply_to: request.reply_to, asked: Box::new(asked) };
-                self.ask(pending, bus::Request::Judge(rights), out);
-            }
-            Admission::Wait => self.wait(request, endpoint, now, out),
-            Admission::Open => {
-                self.connect(identity, None, endpoint, now, out);
-                self.wait(request, endpoint, now, out);
-            }
-            Admission::Refuse(why) => {
-                let answer = Message::diagnostic(Code::UNAUTHORIZED, why);
-                endpoint.respond(&request.reply_to, answer, now, out);
-            }
+        // [RFC9176 5.1]: else anybody could have the links of whoever is at the address
+        if matches!(asked, Asked::RegisterSimply(_)) && endpoint.challenge(&request.reply_to, now, out) {
+            return;
+        }
+        if let Some(Request { reply_to, .. }) = self.admit(request, endpoint, now, out) {
+            let pending = Pending::Directory { reply_to, asked: Box::new(asked) };
+            self.ask(pending, bus::Request::Judge(rights), out);
         }
     }
 
@@ -161,7 +153,7 @@ impl PubSub {
                     .with_accept(ContentFormat::LINK_FORMAT);
                 match endpoint.request(get, now, out) {
                     Ok(exchange) => {
-                        self.fetch = Some(Fetch { exchange, reply_to, parameters, realm });
+                        self.fetch = Some(Box::new(Fetch { exchange, reply_to, parameters, realm }));
                         return;
                     }
                     Err(_) => refusal(Reason::ServerBusy),
@@ -182,7 +174,7 @@ impl PubSub {
         out: &mut Outbox,
     ) -> bool {
         let Some(fetch) = self.fetch.take_if(|fetch| fetch.exchange == exchange) else { return false };
-        let Fetch { reply_to, parameters, realm, .. } = fetch;
+        let Fetch { reply_to, parameters, realm, .. } = *fetch;
         let links = std::str::from_utf8(message.payload()).ok();
         let readable = message.content_format().is_none_or(|format| format == ContentFormat::LINK_FORMAT);
         let answer = match links.filter(|_| message.code() == Code::CONTENT && readable) {
