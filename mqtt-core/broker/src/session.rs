@@ -1,13 +1,13 @@
+mod delivering;
 mod run;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 use std::time::Instant;
 
 use bus::{
-    Ack, Credentials, DeliveryId, Disconnect, EnhancedAuthentication, Event, Filter, Publish, Qos, Reason,
-    Reply, RetainHandling, Right, Subscription, Topic, Unsubscribe, Will,
+    Credentials, Disconnect, EnhancedAuthentication, Filter, Publish, Qos, Reason, Reply, RetainHandling,
+    Right, Subscription, Topic, Unsubscribe, Will,
 };
 
 use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor, Permission};
@@ -16,14 +16,13 @@ use crate::condition::Condition;
 use crate::config::Config;
 use crate::delayed::{bare, is_delayed};
 use crate::entries::Entry;
-use crate::mount::{unmount, unmounted};
+use crate::mount::unmounted;
 use crate::publish::publish_access;
-use crate::queue::Queued;
 use crate::record::Record;
 use crate::replay::Run;
 use crate::rights::UNJUDGED;
 use crate::router::Last;
-use crate::screen::{Screen, Seen};
+use crate::screen::Seen;
 use crate::subscriptions::Key;
 use crate::{Answer, BrokerEvent, Course};
 
@@ -331,77 +330,6 @@ impl Session {
     ) -> Answer<Result<Reauthentication, Reason>> {
         let client = self.client.clone();
         exchange.proceed(step).map(move |judged| rejudge(judged, &client))
-    }
-
-    /// Hands over what waits, at most `room` deliveries; `waker` is woken when there is more, or when the
-    /// session is lost. Returns whether more can be had at once.
-    pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
-        self.now = now;
-        let is_judged = self.shared.is_judged(&self.record, now);
-        if is_judged && self.is_at_rest(waker) {
-            return false;
-        }
-        let room = if is_judged { room } else { 0 };
-        let before = events.len();
-        let more = loop {
-            let screen = &mut Screen { shared: &self.shared, client: &self.client, seen: &mut self.seen };
-            let left = room.saturating_sub(events.len() - before);
-            let pulled = self.record.pull(self.epoch, left, now, waker, screen, events);
-            if !pulled.left_out.is_empty() {
-                self.lose(pulled.left_out);
-            }
-            if !pulled.tired {
-                break pulled.more;
-            }
-        };
-        if let Some(prefix) = &self.client.identity.mountpoint {
-            unmount(prefix, events.get_mut(before..).unwrap_or_default());
-        }
-        if let Some(memory) = &mut self.memory {
-            memory.waker = waker.data().addr();
-        }
-        more
-    }
-
-    /// Whether nothing can have come since the last pull. The record keeps the waker that it was given, so that no
-    /// other can have its address. Only who publishes has turns in which nothing comes.
-    fn is_at_rest(&self, waker: &Waker) -> bool {
-        self.memory.as_ref().is_some_and(|memory| memory.waker != 0 && memory.waker == waker.data().addr())
-            && self.record.is_at_rest()
-            && self.record.epoch() == self.epoch
-    }
-
-    #[cold]
-    fn lose(&self, left_out: Vec<(Queued, Reason)>) {
-        for (queued, reason) in left_out {
-            let lost = match reason {
-                Reason::MessageExpired => Some(queued),
-                _ => self.shared.pass_over(queued, &self.record),
-            };
-            if let Some(queued) = lost {
-                self.shared.lost(&self.record, &queued, reason);
-            }
-        }
-    }
-
-    /// Notes what the client said of a delivery.
-    pub fn ack(&mut self, id: DeliveryId, ack: Ack) {
-        self.ack_all(&[(id, ack)]);
-    }
-
-    /// The same for several, in order.
-    pub fn ack_all(&mut self, acks: &[(DeliveryId, Ack)]) {
-        if !self.open {
-            return;
-        }
-        for (_, ack) in acks {
-            if let Ack::Reject(reason) = ack {
-                self.shared.counters.drop_message(*reason);
-            }
-        }
-        for returned in self.record.ack(self.epoch, acks) {
-            self.shared.redispatch(returned, &self.record);
-        }
     }
 
     /// The client says how it leaves; the connection then ends with [`Session::close`].
