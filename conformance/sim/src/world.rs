@@ -5,7 +5,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use broker::{Broker, Config, Hooks};
-use bus::{Address, Outbox, Peer, Protocol, Reason, Transport};
+use bus::{Address, Carrier, Link, Outbox, Peer, Protocol, Reason, Transport};
 use net::{Driver, Flow};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -51,6 +51,16 @@ struct Wire {
     latest: [Instant; 2],
     address: SocketAddr,
     restart: Option<Instant>,
+}
+
+impl Wire {
+    /// What would carry it in the world outside, where addresses can be forged.
+    fn carrier(&self) -> Carrier {
+        match self.transport {
+            Transport::Datagram => Carrier::Udp,
+            Transport::Stream => Carrier::Tcp,
+        }
+    }
 }
 
 struct Server {
@@ -137,7 +147,7 @@ impl World {
             server: None,
             life: 0,
             latest: [self.now; 2],
-            address: ([127, 0, 0, 1], port).into(),
+            address: ([192, 0, 2, 1], port).into(),
             restart: None,
         });
         self.start(wire);
@@ -221,7 +231,7 @@ impl World {
                 listener: "sim".into(),
                 transport: own.transport,
                 seed: self.rng.random(),
-                link: Default::default(),
+                link: Link { carrier: own.carrier(), secured: None },
             };
             let driver = Driver::new(&own.protocol, peer, &self.broker, self.now, &mut out);
             own.server = Some(Server { driver, unread: Vec::new() });

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bus::{Limits, Reason, Request, Transport};
+use bus::{Limits, Qos, Reason, Reply, Request, Transport};
 use coap::{Coap, Code, Config, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
@@ -188,4 +188,60 @@ fn what_a_peer_without_a_session_makes_the_server_keep_is_bounded() {
     let refused = bench.sent.drain(..).count();
     assert!(refused <= limits.outstanding, "{refused} requests waited for the session");
     assert!(bench.requests.is_empty());
+}
+
+/// IoTivity sent many times what it had got to any address that a request named as its source.
+#[test]
+fn cve_2019_9750_what_a_forged_address_brings_upon_its_owner_is_three_times_what_was_sent() {
+    let coap = Coap::new(Config::default(), Limits::default());
+    let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
+    let mut bench = Bench::with_peer_at(([192, 0, 2, 7], 5_683).into(), &coap, Transport::Datagram, link);
+    let uris = [
+        ".well-known/core",
+        "ps/a",
+        "ps/+",
+        "ps/a?qos=1",
+        "pubsub",
+        "rd-lookup/res",
+        "x",
+        "mqtt/connection?c=dev",
+    ];
+    let methods = [Code::GET, Code::POST, Code::PUT, Code::DELETE, Code::FETCH, Code::IPATCH, Code(0x1F)];
+    let retained = harness::message("a", &"x".repeat(10_000), Qos::AtLeastOnce, bench.now);
+    let (mut id, mut received, mut sent, mut subscription) = (0, 0, 0, None);
+    for round in 0..60_u16 {
+        for (uri, method) in uris.iter().flat_map(|uri| methods.map(|method| (uri, method))) {
+            id += 1;
+            let kind = if id % 2 == 0 { Kind::Confirmable } else { Kind::NonConfirmable };
+            let plain = request(kind, method, id, b"", uri);
+            let message = if round % 3 == 0 { plain.with_observe(0) } else { plain };
+            let datagram = message.encode();
+            received += datagram.len();
+            bench.receive(&datagram);
+            while let Some((ticket, asked)) = bench.requests.pop_front() {
+                match asked {
+                    Request::Connect(_) => {
+                        bench.requests.push_front((ticket, asked));
+                        accept(&mut bench);
+                    }
+                    Request::Read(_) => bench.reply(ticket, Reply::Read(Some(retained.clone()))),
+                    Request::Publish(_) => bench.reply(ticket, Reply::Published { matched: 1 }),
+                    Request::Subscribe(wishes) => {
+                        subscription = Some(wishes[0].id.0);
+                        bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce)]));
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(id) = subscription.filter(|_| bench.connection.room() > 0) {
+                bench.deliver(harness::delivery(0, id, "a", &"x".repeat(500), Qos::AtMostOnce, bench.now));
+            }
+            sent += bench.sent.drain(..).map(|(_, datagram)| datagram.len()).sum::<usize>();
+            assert!(sent <= 3 * received, "{sent} bytes for {received}, the last for {method} {uri}");
+        }
+        bench.advance(SECOND);
+        sent += bench.sent.drain(..).map(|(_, datagram)| datagram.len()).sum::<usize>();
+        assert!(sent <= 3 * received, "{sent} bytes for {received} after {round} s");
+    }
+    assert!(sent > 0);
 }
