@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bus::{Limits, Outbox, Qos, Reason, Reply, Request, Transport};
-use coap::{Code, Endpoint, Incoming, Kind, Message, OptionNumber, Transmission};
+use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Qos, Reason, Reply, Request, Transport};
+use coap::{Coap, Code, Config, Endpoint, Incoming, Kind, Message, OptionNumber, Transmission};
 use common::*;
 
 #[test]
@@ -111,6 +111,7 @@ fn what_is_sent_has_no_option_twice_that_may_not_be_and_none_that_is_unknown() {
         for observe in [None, Some(0), Some(1)] {
             id += 1;
             let plain = request(Kind::Confirmable, method, id, &id.to_be_bytes(), uri).with_payload("21");
+            let plain = plain.with_option(OptionNumber::REQUEST_TAG, "tag");
             let message = observe.map_or(plain.clone(), |value| plain.with_observe(value));
             bench.receive(&message.encode());
             while let Some((ticket, asked)) = bench.requests.pop_front() {
@@ -147,6 +148,7 @@ fn what_is_sent_has_no_option_twice_that_may_not_be_and_none_that_is_unknown() {
                     OptionNumber::URI_PATH,
                     OptionNumber::URI_QUERY,
                     OptionNumber::ACCEPT,
+                    OptionNumber::REQUEST_TAG, // [RFC9175 3.4]
                 ] {
                     assert_eq!(answer.option(request_only), None, "{answer:?}");
                 }
@@ -243,5 +245,37 @@ fn no_link_of_discovery_has_an_attribute_twice_and_none_has_href() {
             assert!(name != "obs" || value.is_empty(), "{link}"); // [RFC7641 6]
             assert!(name != "ct" || value.trim_matches('"').split(' ').all(|ct| ct.parse::<u16>().is_ok()));
         }
+    }
+}
+
+#[test]
+fn a_no_response_that_is_too_long_is_ignored() {
+    let mut bench = bench();
+    for (id, value, is_sent) in [(1, &[26][..], false), (2, &[26, 26], true), (3, &[], true)] {
+        let get = request(Kind::NonConfirmable, Code::GET, id, b"t", ".well-known/core");
+        bench.receive(&get.with_option(OptionNumber::NO_RESPONSE, value).encode());
+        assert_eq!(std::mem::take(&mut bench.sent).len() == 1, is_sent, "{value:?}"); // [RFC7967 2]
+    }
+}
+
+/// What a peer must repeat tells nothing of anybody and is no peer's but its own.
+#[test]
+fn an_echo_is_64_bits_of_chance_and_each_connections_own() {
+    let mut values = BTreeSet::new();
+    for seed in 0..50 {
+        let config = Config::default();
+        let link = Link { carrier: Carrier::Udp, secured: None };
+        let address = Address::Socket(([203, 0, 113, 7], 5_683).into());
+        let peer = Peer { address, listener: "coap".into(), transport: Transport::Datagram, seed, link };
+        let mut connection = Coap::new(config, Limits::default()).accept(peer);
+        let now = common::bench().now;
+        let mut out = Outbox::new(Transport::Datagram);
+        // Long enough for the Echo, and much shorter than the list of links.
+        let get = con(Code::GET, 1, b"tokentok", ".well-known/core");
+        connection.receive(&get, now, &mut out).unwrap();
+        let answer = Message::decode(out.chunks().next().unwrap().bytes).unwrap();
+        let value = answer.option(OptionNumber::ECHO).expect("an Echo").to_vec();
+        assert_eq!(value.len(), 8);
+        assert!(values.insert(value), "two connections have the same");
     }
 }
