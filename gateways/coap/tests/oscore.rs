@@ -101,6 +101,17 @@ fn a_request_of_no_known_context_and_what_is_no_cose_are_refused_in_the_open() {
 }
 
 #[test]
+fn a_refusal_is_never_much_longer_than_what_is_refused() {
+    let (mut bench, _) = server(true, None);
+    let bare = request(Kind::Confirmable, Code::POST, 7, b"", "");
+    for refused in [bare.clone(), bare.with_option(OptionNumber::OSCORE, [0x09, 0x00]).with_payload("x")] {
+        bench.receive(&refused.encode());
+        let answer = sent(&mut bench);
+        assert_eq!((answer.code(), answer.payload()), (Code::UNAUTHORIZED, &b""[..]));
+    }
+}
+
+#[test]
 fn an_error_of_a_resource_is_protected() {
     let (mut bench, _) = server(false, None);
     let device = device(1);

@@ -70,7 +70,8 @@ impl Guard {
             }
             Incoming::Request(request) if self.is_unwelcome(&request.message) => {
                 let text = "Requests to this resource must be protected with OSCORE.";
-                self.carrier.respond(&request.reply_to, Message::diagnostic(Code::UNAUTHORIZED, text), turn);
+                let answer = Message::diagnostic(Code::UNAUTHORIZED, text);
+                self.carrier.respond(&request.reply_to, within(answer, &request.message), turn);
                 None
             }
             Incoming::Response { exchange, message } if self.asked.contains_key(&exchange) => {
@@ -165,7 +166,8 @@ impl Guard {
         if is_fragment(&message) {
             // [RFC8613 4.1.3.4.2]: what a proxy has cut up would have to be kept before anything is known of it.
             let text = "Outer blocks are not put together; cut the body before it is protected.";
-            self.carrier.respond(&reply_to, Message::diagnostic(Code::BAD_OPTION, text), turn);
+            let answer = Message::diagnostic(Code::BAD_OPTION, text);
+            self.carrier.respond(&reply_to, within(answer, &message), turn);
             return None;
         }
         let answer = match self.contexts.current().open(&plain(&message)) {
@@ -181,7 +183,7 @@ impl Guard {
                 return None;
             }
             Ok(Opened::Challenge(answer)) => restored(&Message::response(Code::CHANGED), answer),
-            Err(error) => unprotected(error),
+            Err(error) => within(unprotected(error), &message),
         };
         self.carrier.respond(&reply_to, answer, turn);
         None
@@ -296,6 +298,13 @@ fn is_discovery(request: &Message) -> bool {
 fn is_fragment(message: &Message) -> bool {
     message.block1().is_some_and(|block| block.more || block.number > 0)
         || message.block2().is_some_and(|block| block.number > 0)
+}
+
+/// The refusal of a request that may be anybody's, without words if it would be more than three times as long
+/// [RFC9175 2.4].
+fn within(refusal: Message, request: &Message) -> Message {
+    let fits = refusal.encode().len() <= 3 * request.encode().len();
+    if fits { refusal } else { refusal.with_payload("") }
 }
 
 /// The message without what belongs to its carrier.
