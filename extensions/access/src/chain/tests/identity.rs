@@ -107,6 +107,17 @@ async fn attributes_come_from_where_they_are_said_to() {
     assert_eq!(found, [("digits", "c1"), ("organization", "Acme"), ("site", "berlin")]);
 }
 
+/// OSCORE knows whose key it is; nobody has to be asked for a password.
+#[tokio::test]
+async fn a_key_whose_owner_is_known_stands_for_a_user_name_and_password() {
+    let chain = AuthChain::new(&Config { anonymous: Anonymous::Never, ..Config::default() }).unwrap();
+    let mut attempt = attempt(None, None, ELSEWHERE);
+    assert_eq!(judge(&chain, &attempt).await.err(), Some(Reason::NotAuthorized));
+    let secured = Secured { username: Some("sensor-7".into()), ..Secured::default() };
+    Arc::make_mut(&mut attempt.peer).link.secured = Some(secured.into());
+    assert_eq!(judge(&chain, &attempt).await.unwrap().username.as_deref(), Some("sensor-7"));
+}
+
 #[tokio::test]
 async fn a_mountpoint_is_filled_in_or_the_client_is_refused() {
     let mut config = identified("common-name", "", "%{tenant}/%u/");
