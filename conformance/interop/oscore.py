@@ -102,6 +102,8 @@ def checks(board, binary, loop):
     board.section("OSCORE")
     titles = {
         "with each algorithm a device publishes, reads and is a user of its own": speaks,
+        "over TCP it is the same": streams,
+        "a device of LwM2M registers as the client that its context names, and as no other": registers,
         "a device observes what MQTT publishes": observes,
         "1 MiB goes up and comes back in blocks": transfers,
         "who has no context, or another key, gets nothing": refuses,
@@ -126,6 +128,29 @@ def speaks(binary, loop):
                 expect(put, aiocoap.CHANGED)
                 expect(await client.ask(aiocoap.GET, f"ps/{topic}"), aiocoap.CONTENT, b"21.5")
                 expect(await client.ask(aiocoap.GET, f"ps/{topic}/none"), aiocoap.NOT_FOUND)
+
+    with world(binary) as (made, server):
+        loop.run(run(made, server), 3 * TIMEOUT)
+
+
+def streams(binary, loop):
+    topic = unique("oscore-")
+
+    async def run(made, server):
+        async with device(made, server, "device-0", "coap-tcp") as client:
+            expect(await client.ask(aiocoap.PUT, f"ps/{topic}?retain=true", b"21.5"), aiocoap.CHANGED)
+            expect(await client.ask(aiocoap.GET, f"ps/{topic}"), aiocoap.CONTENT, b"21.5")
+
+    with world(binary) as (made, server):
+        loop.run(run(made, server), 3 * TIMEOUT)
+
+
+def registers(binary, loop):
+    async def run(made, server):
+        async with device(made, server, "device-0") as client:
+            for endpoint, code in [("device-1", aiocoap.FORBIDDEN), ("device-0", aiocoap.CREATED)]:
+                path = f"rd?ep={endpoint}&lt=300&lwm2m=1.0&b=U"
+                expect(await client.ask(aiocoap.POST, path, b"</3/0>", content_format=40), code)
 
     with world(binary) as (made, server):
         loop.run(run(made, server), 3 * TIMEOUT)
