@@ -97,6 +97,7 @@ const PROTOCOLS: [Entry; 4] = [
             Transport::Dtls,
             Transport::Tcp,
             Transport::Tls,
+            Transport::TlsPsk,
             Transport::Ws,
             Transport::Wss,
         ],

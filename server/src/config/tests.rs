@@ -217,7 +217,8 @@ fn what_does_not_go_with_a_listeners_transport_is_named() {
         ),
         (
             "coap.transport = \"quic\"",
-            "coap.transport: coap goes over \"udp\", \"dtls\", \"tcp\", \"tls\", \"ws\" or \"wss\", not over \"quic\"",
+            "coap.transport: coap goes over \"udp\", \"dtls\", \"tcp\", \"tls\", \"tls-psk\", \"ws\" \
+             or \"wss\", not over \"quic\"",
         ),
         (
             "mqtt.proxy_sources = [\"10.0.0.0/64\"]",
