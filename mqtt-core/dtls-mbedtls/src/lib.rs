@@ -16,6 +16,8 @@
     deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+#[cfg(feature = "client")]
+mod client;
 mod cookie;
 mod dates;
 mod engine;
@@ -33,4 +35,6 @@ mod suites;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "client")]
+pub use client::Client;
 pub use factory::MbedTls;

@@ -3,6 +3,8 @@
 mod access;
 mod clients;
 mod commands;
+#[cfg(feature = "dtls")]
+mod dtls;
 mod health;
 mod operators;
 mod reload;

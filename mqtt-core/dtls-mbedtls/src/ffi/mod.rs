@@ -12,6 +12,9 @@
 //! - `Rc` binds a context to its configuration; an engine or a stream that owns both is moved between threads as one.
 
 mod callbacks;
+#[cfg(any(test, feature = "client"))]
+#[cfg_attr(not(test), expect(dead_code, reason = "tests of this crate want more of a client than others do"))]
+pub(crate) mod client;
 mod config;
 mod context;
 mod hooks;

@@ -279,6 +279,8 @@ impl Way for Secure {
         let goes_on = match reason {
             // It sleeps, or cannot be reached for now: the session spares it a handshake when it comes back.
             Some(Reason::IdleTimeout | Reason::KeepAliveTimeout | Reason::NotAcknowledged) => true,
+            // What it asked for needed nobody's leave; it has proved who it is all the same.
+            Some(Reason::HandshakeTimeout) => session.is_proved(),
             Some(Reason::ShuttingDown) => self.heir.is_some(),
             _ => false,
         };

@@ -35,6 +35,13 @@ pub(crate) enum Scope {
     Certificate([u8; 32]),
 }
 
+impl Session {
+    /// Whether its peer has proved who it is.
+    pub(crate) fn is_proved(&self) -> bool {
+        self.secured.psk_identity.is_some() || self.secured.certificate.is_some()
+    }
+}
+
 impl Sessions {
     pub(crate) fn open(&mut self, id: SessionId, session: Session, silent_until: Instant) {
         self.by_id.insert(id, session);
@@ -67,11 +74,11 @@ impl Sessions {
             .unwrap_or(Scope::Session(id))
     }
 
-    /// Those whose peers have opened them and then said nothing for too long.
+    /// Those whose peers have opened them without telling who they are, and then said nothing for too long.
     pub(crate) fn take_silent(&mut self, now: Instant) -> Vec<SessionId> {
         let mut silent = Vec::new();
         while let Some((_, id)) = self.silent.pop_front_if(|(until, _)| *until <= now) {
-            if self.by_id.get(&id).is_some_and(|session| !session.spoke) {
+            if self.by_id.get(&id).is_some_and(|session| !session.spoke && !session.is_proved()) {
                 silent.push(id);
             }
         }

@@ -2,6 +2,7 @@
 
 mod clogged;
 mod draining;
+mod keyed;
 mod messages;
 mod proxy;
 mod secured;

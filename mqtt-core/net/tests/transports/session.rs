@@ -30,7 +30,7 @@ struct Fakes;
 
 /// Everybody whose name is here has a key.
 #[derive(Clone)]
-struct Names(&'static [(&'static str, u8)]);
+pub(crate) struct Names(&'static [(&'static str, u8)]);
 
 impl Keys for Names {
     fn key(&self, identity: &str) -> Option<Key> {
@@ -148,7 +148,7 @@ impl Engine for Fake {
     }
 }
 
-const ANN_AND_BOB: Names = Names(&[("ann", 1), ("bob", 2)]);
+pub(crate) const ANN_AND_BOB: Names = Names(&[("ann", 1), ("bob", 2)]);
 
 struct Secured {
     server: Server,
