@@ -96,7 +96,10 @@ fn bind(
             let secured = bound.over_dtls(&*offering.factory()?, &offers, parked, keeps);
             secured.map_err(|error| anyhow!("{what}: {error}; fix: {DTLS_FIX}"))?
         }
-        _ => bound,
+        _ => bound.join(listener.groups.as_deref().unwrap_or_default()).map_err(|(group, error)| {
+            let fix = format!("bind to an address of its IP version, or leave it out of {what}.groups");
+            anyhow!("{what}: cannot join the multicast group {group}: {error}; fix: {fix}")
+        })?,
     };
     let psk = (transport == Transport::TlsPsk).then(|| offering.streams(&name, listener, limits));
     let psk = psk.transpose().map_err(|error| anyhow!("{what}: {error}"))?;
@@ -241,6 +244,7 @@ impl Open {
             alpn: self.protocol.alpn,
             web_socket,
             forwarders: listener.proxy_sources.clone().unwrap_or_default(),
+            ..net::ListenerConfig::default()
         };
         let protocol = (self.protocol.new)(config, limits.clone(), common);
         let label = protocol.label();

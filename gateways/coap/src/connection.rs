@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
 
-use crate::{Config, Endpoint, Incoming, Link, PubSub, Shared, Silence, peer_name};
+use crate::{Config, Endpoint, Incoming, Link, PubSub, Shared, Silence, answer_group, peer_name};
 
 /// CoAP over datagrams (RFC 7252) and streams (RFC 8323), with observe (RFC 7641) and topics as resources.
 pub struct Coap {
@@ -43,6 +43,10 @@ impl Protocol for Coap {
 
     fn admits(&self, datagram: &[u8]) -> bool {
         is_request(datagram)
+    }
+
+    fn answer_group(&self, datagram: &[u8], chance: u64, now: Instant) -> Option<Vec<u8>> {
+        answer_group(&self.links, &self.config, &self.limits, datagram, chance, now)
     }
 }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Instant;
 
 use bus::{Connection, Limits, Peer, PeerName, Protocol};
 use coap::{Code, Link, Message, PubSub};
@@ -56,6 +57,11 @@ impl Protocol for Lwm2m {
 
     fn admits(&self, datagram: &[u8]) -> bool {
         coap::is_request(datagram)
+    }
+
+    fn answer_group(&self, datagram: &[u8], chance: u64, now: Instant) -> Option<Vec<u8>> {
+        let Shared { links, coap, limits, .. } = &*self.shared;
+        coap::answer_group(links, coap, limits, datagram, chance, now)
     }
 }
 

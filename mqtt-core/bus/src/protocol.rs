@@ -21,6 +21,12 @@ pub trait Protocol: Send + Sync + 'static {
         false
     }
 
+    /// What is answered to a datagram that was sent to a multicast group, without a connection; it may be sent later.
+    /// `chance` is a number that nobody can foresee.
+    fn answer_group(&self, _datagram: &[u8], _chance: u64, _now: Instant) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Whether a datagram may make a connection for a peer that was not there before. A stray
     /// acknowledgement, say, need not cost a table entry.
     fn admits(&self, _datagram: &[u8]) -> bool {

@@ -1,9 +1,9 @@
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::Broker;
 use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Reason, Transport};
@@ -18,6 +18,7 @@ use tracing::debug;
 use crate::accept::accept;
 use crate::datagram::{Datagrams, Plain, Secure, View, Way};
 use crate::driver::Driver;
+use crate::group::Group;
 use crate::offer::{KeyedOffer, Offers};
 use crate::overload::Overload;
 use crate::park::Parked;
@@ -54,6 +55,8 @@ pub struct ListenerConfig {
     pub psk: Option<watch::Receiver<Arc<KeyedOffer>>>,
     /// What is offered, where connections are WebSockets.
     pub web_socket: Option<web_socket::Config>,
+    /// Within how long who asked a multicast group is answered.
+    pub leisure: Duration,
     /// The proxies that are believed when they say of a WebSocket where its client is.
     pub forwarders: Vec<Network>,
 }
@@ -69,6 +72,7 @@ enum Socket {
     Tcp(TcpListener),
     Unix(Path),
     Udp(UdpSocket),
+    Group(Group),
     Dtls(UdpSocket, Box<Secure>, Option<View>),
     Quic(UdpSocket, Quic),
 }
@@ -160,6 +164,28 @@ impl Bound {
         self
     }
 
+    /// Joins multicast groups on the datagram sockets of their IP version; an error names the group, and is there too
+    /// if no socket is of its version.
+    pub fn join(mut self, groups: &[IpAddr]) -> Result<Self, (IpAddr, io::Error)> {
+        for group in groups {
+            let mut joined = Vec::new();
+            for socket in &self.sockets {
+                if let Socket::Udp(socket) = socket
+                    && socket.local_addr().is_ok_and(|bound| bound.is_ipv4() == group.is_ipv4())
+                {
+                    joined.push(Socket::Group(Group::join(*group, socket).map_err(|error| (*group, error))?));
+                }
+            }
+            if joined.is_empty() {
+                let error =
+                    io::Error::new(io::ErrorKind::AddrNotAvailable, "no address is of its IP version");
+                return Err((*group, error));
+            }
+            self.sockets.extend(joined);
+        }
+        Ok(self)
+    }
+
     /// Has QUIC on the datagram sockets, with these certificates; an error if they are not for TLS 1.3.
     pub fn over_quic(
         mut self,
@@ -242,6 +268,7 @@ impl Bound {
                     secured.extend(view);
                     tokio::spawn(carry(Datagrams::new(socket, *secure, shared.clone()), shared))
                 }
+                Socket::Group(group) => tokio::spawn(group.serve(shared)),
                 Socket::Quic(socket, quic) => tokio::spawn(quic::serve(socket, quic, shared)),
             };
         }
@@ -331,10 +358,14 @@ impl Default for ListenerConfig {
             alpn: &[],
             psk: None,
             web_socket: None,
+            leisure: DEFAULT_LEISURE,
             forwarders: Vec::new(),
         }
     }
 }
+
+/// [RFC7252 4.8]
+const DEFAULT_LEISURE: Duration = Duration::from_secs(5);
 
 impl ListenerConfig {
     /// Whether a protocol's first byte is the connection's first byte.

@@ -134,6 +134,7 @@ fn misfits(
     }
     only_for(transport == Transport::Quic, "quic", "QUIC");
     only_for(transport == Transport::Dtls, "dtls", "DTLS");
+    only_for(transport == Transport::Udp && entry.names.contains(&"coap"), "groups", "CoAP over UDP");
     let is_stream = transport.socket() == bus::Transport::Stream;
     for key in ["proxy_protocol", "proxy_sources", "proxy_timeout"] {
         only_for(is_stream, key, "byte streams");
@@ -163,6 +164,12 @@ fn misfits(
     let dtls = listener.dtls.as_ref().filter(|_| transport == Transport::Dtls);
     if let Some(fault) = dtls.and_then(Dtls::fault) {
         misfits.push(("dtls", fault.to_owned()));
+    }
+    if let Some(address) = listener.groups.iter().flatten().find(|address| !address.is_multicast()) {
+        misfits.push((
+            "groups",
+            format!("{address} is no multicast address; CoAP's are 224.0.1.187 and ff02::fd"),
+        ));
     }
     if let Some(path) = listener.path.iter().flatten().find(|path| !path.starts_with('/')) {
         misfits.push(("path", format!("{path:?} is no path of a URL; it begins with /")));

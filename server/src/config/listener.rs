@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bus::Carrier;
@@ -40,6 +41,8 @@ pub(crate) struct Listener {
     /// be forged where nothing is encrypted.
     #[serde(default)]
     pub(crate) rebind: bool,
+    /// The multicast groups at which it is found, on its port; where its protocol knows such.
+    pub(crate) groups: Option<Vec<IpAddr>>,
     /// What its clients may send in a second.
     pub(crate) rates: Option<net::Rates>,
     /// What one of its connections may cost, where that differs from what others may.
@@ -156,6 +159,7 @@ impl Listener {
             max_connections: max_connections(),
             connect_rate: connect_rate(),
             rebind: false,
+            groups: None,
             rates: None,
             limits: None,
             tls: None,
@@ -285,7 +289,7 @@ impl Default for Listeners {
             ("wss".to_owned(), Listener::over(Transport::Wss, 8084)),
             ("quic".to_owned(), quic),
             local("mqtt-sn", 1884),
-            local("coap", 5683),
+            ("coap".to_owned(), Listener { groups: Some(Vec::new()), ..Listener::local("coap", 5683) }),
             ("coap-tcp".to_owned(), Listener::coap_over(Transport::Tcp, 5683)),
             ("coaps-tcp".to_owned(), Listener::coap_over(Transport::Tls, 5684)),
             ("coaps".to_owned(), coaps),

@@ -73,6 +73,11 @@ impl Endpoint {
         Self::over_datagrams(seed, largest, true, &config, limits)
     }
 
+    /// The endpoint for one exchange with somebody who may be elsewhere.
+    pub(crate) fn of_stranger(seed: u64, config: &Config, limits: &Limits) -> Self {
+        Self::over_datagrams(seed, config.largest_message, false, config, limits)
+    }
+
     fn over_datagrams(seed: u64, largest: usize, is_proved: bool, config: &Config, limits: &Limits) -> Self {
         let mut chance = Chance::new(seed);
         let datagram = Datagram::new(chance.next() as u16, largest, is_proved, config, limits);

@@ -545,6 +545,13 @@ impl PubSub {
     }
 }
 
+/// The answer to a request if it is one of discovery.
+pub(crate) fn discover(links: &[Link], request: &Message) -> Option<Message> {
+    let is_discovery = matches!(route(request), Ok(Family::Discovery));
+    let answer = is_discovery.then(|| answer_discovery(links, request))?;
+    answer.code().is_success().then_some(answer)
+}
+
 /// A number above 0 of 53 bits, which nobody guesses by trying and every client can read.
 fn draw_token(endpoint: &mut Endpoint) -> String {
     (endpoint.draw() >> 11).max(1).to_string()

@@ -1,0 +1,92 @@
+use std::time::Instant;
+
+use bus::{Limits, Outbox, Transport};
+
+use crate::pubsub::discover;
+use crate::{Code, Config, Endpoint, Incoming, Kind, Link, Message};
+
+/// The answer to a datagram that was sent to a multicast group, if it deserves one [RFC7252 8].
+///
+/// Only discovery is answered, and only if the query selects something: the errors and resets of many members would
+/// flood whoever asks. Nothing is larger than three times the request; the rest is had from the server itself.
+pub fn answer_group(
+    links: &[Link],
+    config: &Config,
+    limits: &Limits,
+    datagram: &[u8],
+    chance: u64,
+    now: Instant,
+) -> Option<Vec<u8>> {
+    let is_request =
+        |message: &Message| message.kind() == Kind::NonConfirmable && message.code() == Code::GET;
+    Message::decode(datagram).ok().filter(is_request)?; // [RFC7252 8.1]
+    let mut endpoint = Endpoint::of_stranger(chance, config, limits);
+    let Some(Incoming::Request(request)) =
+        endpoint.receive(datagram, now, &mut Outbox::new(Transport::Datagram))
+    else {
+        return None;
+    };
+    let links = discover(links, &request.message).filter(|links| !links.payload().is_empty())?;
+    let mut out = Outbox::new(Transport::Datagram);
+    endpoint.respond(&request.reply_to, links, now, &mut out);
+    let answer = out.chunks().next().map(|chunk| chunk.bytes.to_vec())?;
+    Message::decode(&answer).is_ok_and(|answer| answer.code() == Code::CONTENT).then_some(answer)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test needs a time to begin with")]
+mod tests {
+    use super::*;
+    use crate::{OptionNumber, Token};
+
+    fn ask(change: impl FnOnce(Message) -> Message) -> Option<Message> {
+        let request = Message::request(Code::GET).non_confirmable().with_token(Token::new(b"group"));
+        let datagram = change(request).encode();
+        let links =
+            [Link::new("/ps").with("rt", "core.ps"), Link::new("/rd").with("title", &"x".repeat(100))];
+        let answer =
+            answer_group(&links, &Config::default(), &Limits::default(), &datagram, 7, Instant::now())?;
+        assert!(answer.len() <= 3 * datagram.len());
+        Some(Message::decode(&answer).unwrap())
+    }
+
+    fn core(message: Message) -> Message {
+        message.with_path([".well-known", "core"])
+    }
+
+    #[test]
+    fn discovery_by_a_group_is_answered_with_what_the_query_selects() {
+        let answer = ask(|message| core(message).with_query("rt=core.ps")).unwrap();
+        assert_eq!((answer.kind(), answer.code()), (Kind::NonConfirmable, Code::CONTENT));
+        assert_eq!((answer.token(), answer.payload()), (Token::new(b"group"), &b"</ps>;rt=\"core.ps\""[..]));
+    }
+
+    #[test]
+    fn a_group_gets_no_error_and_no_reset_nor_what_selects_nothing() {
+        let cases: [fn(Message) -> Message; 7] = [
+            |message| core(message).with_query("rt=nothing"),
+            |message| message.with_path(["ps", "a"]),
+            |message| core(message).with_option(OptionNumber(65_001), "x"),
+            |message| core(message).with_option(OptionNumber::PROXY_URI, "coap://x"),
+            |message| core(message).with_accept(bus::ContentFormat::CBOR),
+            |message| core(message).with_uint(OptionNumber::NO_RESPONSE, 2),
+            |message| core(message).with_uint(OptionNumber::HOP_LIMIT, 0),
+        ];
+        for case in cases {
+            assert_eq!(ask(case), None);
+        }
+        for kind in [b"\x40", b"\x60", b"\x70"] {
+            let datagram = [&kind[..], b"\x01\x00\x01\xBB.well-known\x04core"].concat();
+            let (links, config) = ([Link::new("/ps")], Config::default());
+            let now = Instant::now();
+            assert_eq!(answer_group(&links, &config, &Limits::default(), &datagram, 7, now), None);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_group_is_cut_to_its_first_block() {
+        let answer = ask(core).unwrap();
+        let block = answer.block2().expect("a block");
+        assert_eq!((block.number, block.more), (0, true)); // [RFC7959 2.8]
+    }
+}
