@@ -2,7 +2,7 @@
 
 mod common;
 
-use bus::{Limits, Qos, Reason, Reply, Request, Transport};
+use bus::{ContentFormat, Limits, Qos, Reason, Reply, Request, Transport};
 use coap::{Coap, Code, Config, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
@@ -169,11 +169,17 @@ fn what_a_peer_without_a_session_makes_the_server_keep_is_bounded() {
     let mut bench = Bench::new(&coap, Transport::Datagram);
     let mut answered = 0;
     for id in 0..u16::MAX {
-        // Observations, reads and publishes, each of another topic and with another token.
+        // Observations, reads, publishes and beginnings of bodies, each of another topic and with another token.
         let uri = format!("ps/{id}");
-        match id % 3 {
+        match id % 4 {
             0 => bench.receive(&observe(id, &id.to_be_bytes(), &uri)),
             1 => bench.receive(&con(Code::GET, id, &id.to_be_bytes(), &uri)),
+            2 => {
+                let token = [&[7; 62][..], &id.to_be_bytes()].concat();
+                let put = request(Kind::Confirmable, Code::PUT, id, &token, &uri);
+                let put = put.with_uint(OptionNumber::BLOCK1, 0x0E).with_payload(vec![0; 1_024]);
+                bench.receive(&put.encode());
+            }
             _ => {
                 let put = request(Kind::NonConfirmable, Code::PUT, id, &id.to_be_bytes(), &uri);
                 bench.receive(&put.with_payload(vec![0; 1_000]).encode());
@@ -244,4 +250,41 @@ fn cve_2019_9750_what_a_forged_address_brings_upon_its_owner_is_three_times_what
         assert!(sent <= 3 * received, "{sent} bytes for {received} after {round} s");
     }
     assert!(sent > 0);
+}
+
+/// libcoap read behind the end of a configuration of OSCORE that stopped too early.
+#[test]
+fn cve_2023_35862_a_file_of_contexts_that_stops_anywhere_is_read_or_refused() {
+    let file = "[[context]]\nname = \"a\"\nmaster_secret = \"0102030405060708090a0b0c0d0e0f10\"\n\
+                master_salt = \"9e7c\"\nsender_id = \"01\"\nrecipient_id = \"\"\nid_context = \"37\"\n\
+                algorithm = \"AES-CCM-16-64-128\"\nclient_id = \"c\"\n";
+    assert_eq!(oscore::parse(file).unwrap().len(), 1);
+    for end in 0..file.len() {
+        if let Err(error) = oscore::parse(&file[..end]) {
+            assert!((1..=9).contains(&error.line) && !error.message.is_empty(), "{end}: {error:?}");
+        }
+    }
+}
+
+/// Readers that call themselves for each level of what they read run out of stack.
+#[test]
+fn what_nests_as_deep_as_a_datagram_is_long_is_refused() {
+    let openings: [&[u8]; 5] = [b"\x9F", b"\xBF\x00", b"\x81", b"\xA1\x00", b"\xC1"];
+    for (id, opening) in (1..).zip(openings) {
+        for (method, uri) in [(Code::POST, "pubsub"), (Code::FETCH, "pubsub")] {
+            let mut payload = b"\xA1\x00".to_vec();
+            payload.extend(opening.repeat(60_000 / opening.len()));
+            let mut bench = bench();
+            let message =
+                request(Kind::Confirmable, method, id, b"t", uri).with_content_format(ContentFormat(606));
+            bench.receive(&message.with_payload(payload).encode());
+            while let Some((ticket, asked)) = bench.requests.pop_front() {
+                assert!(matches!(asked, Request::Connect(_)), "{method} {opening:02x?} leads to {asked:?}");
+                bench.requests.push_front((ticket, asked));
+                accept(&mut bench);
+            }
+            let answer = sent(&mut bench);
+            assert!(answer.code() >= Code::BAD_REQUEST, "{method} {opening:02x?} is {}", answer.code());
+        }
+    }
 }

@@ -1,4 +1,4 @@
-use dtls::{ClientCertificate, EngineError, Proof, Refusal, SessionEvent, Settings};
+use dtls::{ClientCertificate, Engine, EngineError, Proof, Refusal, SessionEvent, Settings};
 
 use super::world::{Authority, TestKeys, World, dev1};
 use crate::engine::MbedEngine;
@@ -49,6 +49,20 @@ fn a_client_may_have_none_where_it_is_optional_but_no_bad_one() {
     for bad in [stranger.issue("device"), authority.expired("device")] {
         assert!(matches!(outcome(&mut world, &with(bad)), Err(Refusal::Certificate(_))));
     }
+}
+
+/// In libcoap a certificate that could not be judged ended the process: the callback did not find its session.
+#[test]
+fn cve_2025_65499_a_certificate_that_is_not_trusted_ends_one_handshake_and_no_more() {
+    let (authority, stranger) = (Authority::new("CA"), Authority::new("Stranger"));
+    let mut world = World::new(&settings(&authority, ClientCertificate::Required));
+    let wishes = Wishes { ca: Some(authority.pem.clone()), ..Wishes::default() };
+    let with = |certificate| Wishes { certificate: Some(certificate), ..wishes.clone() };
+    for _ in 0..20 {
+        assert!(matches!(outcome(&mut world, &with(stranger.issue("device"))), Err(Refusal::Certificate(_))));
+    }
+    assert!(matches!(outcome(&mut world, &with(authority.issue("device"))), Ok(Proof::Certificate(_))));
+    assert_eq!((world.engine.counts().half_open, world.engine.sessions()), (0, 1));
 }
 
 #[test]
