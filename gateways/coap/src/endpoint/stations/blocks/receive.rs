@@ -62,6 +62,10 @@ impl Receiving {
         if block.more && !is_of_its_size(payload.len(), block.exponent) {
             return Received::Refused(Code::BAD_REQUEST, "The block does not have its size."); // [RFC7959 2.3]
         }
+        if block.number > 0 && message.option(OptionNumber::IF_NONE_MATCH).is_some() {
+            let text = "If-None-Match goes with the first block alone."; // [RFC7959 2.10]
+            return Received::Refused(Code::BAD_REQUEST, text);
+        }
         let begun = self.bodies.iter().position(|body| body.key == key).map(|at| self.bodies.remove(at));
         let mut body = match (block.number, begun) {
             // A new beginning takes the place of an old one [RFC7959 2.5].
