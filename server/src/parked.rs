@@ -58,14 +58,18 @@ fn place(state_directory: &Path, listener: &str) -> PathBuf {
 }
 
 fn take_file(file: &Path) -> io::Result<Option<Vec<u8>>> {
-    let bytes = match fs::read(file) {
-        Ok(bytes) => bytes,
+    // Whoever moves it has it: another server that was given the same folder by mistake finds nothing.
+    let ours = file.with_extension(format!("taken-{}", std::process::id()));
+    match fs::rename(file, &ours) {
+        Ok(()) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }
         Err(error) => return Err(error),
-    };
-    fs::remove_file(file)?;
+    }
+    let bytes = fs::read(&ours);
+    fs::remove_file(&ours)?;
+    let bytes = bytes?;
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
     Ok(Some(bytes))
 }

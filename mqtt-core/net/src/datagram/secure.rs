@@ -98,7 +98,8 @@ impl Secure {
         if let Proof::Key(name) = &identity.proof {
             let mark = self.offer.mark(name)?;
             let before = self.before.as_ref().filter(|(until, _)| now < *until);
-            if before.is_some_and(|(_, before)| before.mark(name) != Some(mark)) {
+            let old = before.and_then(|(_, before)| before.mark(name));
+            if old.is_some_and(|old| old != mark) {
                 return None;
             }
             secured.psk_mark = Some(mark);

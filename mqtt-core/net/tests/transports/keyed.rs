@@ -146,8 +146,10 @@ async fn a_large_message_goes_through_a_session_in_both_directions() {
     let message = [b"\x30\xc3\x84\x3d\0\x01t".as_slice(), &[b'x'; 1_000_000]].concat();
     let (mut reader, mut writer) = peer.into_split();
     let sent = shifted(&message);
-    tokio::spawn(async move { writer.write_all(&sent).await.map(|()| writer) });
+    // The half is kept until all has come back: when it goes, the stream ends.
+    let writing = tokio::spawn(async move { writer.write_all(&sent).await.map(|()| writer) });
     assert!(read(&mut reader, message.len()).await == shifted(&message), "it came back changed");
+    drop(writing.await);
 }
 
 #[tokio::test]

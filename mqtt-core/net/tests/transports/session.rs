@@ -269,6 +269,7 @@ async fn new_keys_count_at_once() {
     secured.offers.send_replace(offer(Names(&[("eve", 3)])));
     assert_eq!(exchange(&socket, b"Heve").await, b"O\x02");
     assert_eq!(receive(&old).await, b"C\x01", "whose key is gone does not stay");
+    assert_eq!(exchange(&socket, b"D\x02\x07\x04\x04\x01\0\x3cc").await, b"D\x02\x03\x05\0");
     socket.send(b"Hann").await.unwrap();
     let refused = |server: &Server| server.broker.stats().refused == [("mqtt-sn", Reason::BadCredentials, 1)];
     secured.server.until("the refusal", refused).await;
