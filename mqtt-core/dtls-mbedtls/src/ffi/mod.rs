@@ -13,7 +13,14 @@
 
 mod callbacks;
 #[cfg(any(test, feature = "client"))]
-#[cfg_attr(not(test), expect(dead_code, reason = "tests of this crate want more of a client than others do"))]
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        clippy::unwrap_used,
+        reason = "it is for tests, and those of this crate want more of it"
+    )
+)]
 pub(crate) mod client;
 mod config;
 mod context;
