@@ -31,11 +31,7 @@ pub(super) enum Pending {
     /// Whether a publish may be done.
     Condition {
         reply_to: ReplyTo,
-        condition: Condition,
-        publish: Publish,
-        answer: Code,
-        request: Message,
-        topic: Option<TopicId>,
+        conditional: Box<Conditional>,
     },
     Subscribe {
         reply_to: ReplyTo,
@@ -75,6 +71,15 @@ pub(super) enum Pending {
         reply_to: ReplyTo,
         asked: Box<Asked>,
     },
+}
+
+/// A publish that is done on condition.
+pub(super) struct Conditional {
+    condition: Condition,
+    publish: Publish,
+    answer: Code,
+    request: Message,
+    topic: Option<TopicId>,
 }
 
 /// What a retained message is read for.
@@ -136,14 +141,9 @@ impl PubSub {
             Operation::Publish { publish, answer } => match Condition::of(&message) {
                 Some(condition) => {
                     let topic = publish.topic.clone();
-                    let pending = Pending::Condition {
-                        reply_to,
-                        condition,
-                        publish,
-                        answer,
-                        request: message,
-                        topic: configured,
-                    };
+                    let (request, topic_id) = (message, configured);
+                    let conditional = Conditional { condition, publish, answer, request, topic: topic_id };
+                    let pending = Pending::Condition { reply_to, conditional: Box::new(conditional) };
                     self.ask(pending, bus::Request::Read(topic), out);
                 }
                 None => self.publish(publish, answer, message, configured, reply_to, out),
@@ -264,13 +264,13 @@ impl PubSub {
             (pending @ (Pending::Made { .. } | Pending::Unmade { .. }), reply) => {
                 self.done(pending, reply, endpoint, now, out);
             }
-            (
-                Pending::Condition { reply_to, condition, publish, answer, request, topic },
-                Ok(Reply::Read(found)),
-            ) => match condition.holds(found.as_deref()) {
-                true => self.publish(publish, answer, request, topic, reply_to, out),
-                false => drop(endpoint.respond(&reply_to, precondition_failed(), now, out)),
-            },
+            (Pending::Condition { reply_to, conditional }, Ok(Reply::Read(found))) => {
+                let Conditional { condition, publish, answer, request, topic } = *conditional;
+                match condition.holds(found.as_deref()) {
+                    true => self.publish(publish, answer, request, topic, reply_to, out),
+                    false => drop(endpoint.respond(&reply_to, precondition_failed(), now, out)),
+                }
+            }
             (Pending::Publish { reply_to, answer, once, topic }, Ok(_)) => {
                 let answer = match topic {
                     Some(topic) => self.published(topic, answer, endpoint, now, out),
