@@ -9,7 +9,7 @@ mod resources;
 mod task;
 mod visitor;
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -59,7 +59,7 @@ pub struct PubSub {
     waiting_bytes: usize,
     observations: Observations,
     /// Questions to the broker, by ticket.
-    pending: BTreeMap<u64, Pending>,
+    pending: VecDeque<(u64, Pending)>,
     next_ticket: u64,
     /// The id of the next exactly-once publish.
     next_once: u16,
@@ -94,7 +94,7 @@ impl PubSub {
             session: Session::Closed,
             waiting: Vec::new(),
             waiting_bytes: 0,
-            pending: BTreeMap::new(),
+            pending: VecDeque::new(),
             next_ticket: TICKETS.start,
             next_once: 0,
             registering: 0,
@@ -286,7 +286,8 @@ impl PubSub {
         now: Instant,
         out: &mut Outbox,
     ) -> bool {
-        match self.pending.remove(&ticket.0) {
+        let position = self.pending.iter().position(|(asked, _)| *asked == ticket.0);
+        match position.and_then(|at| self.pending.remove(at)).map(|(_, pending)| pending) {
             Some(Pending::Connect { login }) => self.connected(reply, login, endpoint, now, out),
             Some(Pending::MayBeAsked) => self.may_be_asked(reply, out),
             Some(pending) => self.answer(pending, reply, endpoint, now, out),
@@ -494,7 +495,7 @@ impl PubSub {
         for request in std::mem::take(&mut self.waiting) {
             endpoint.respond(&request.reply_to, refusal(reason), now, out);
         }
-        for pending in std::mem::take(&mut self.pending).into_values() {
+        for (_, pending) in std::mem::take(&mut self.pending) {
             if let Some(reply_to) = pending.reply_to() {
                 endpoint.respond(reply_to, refusal(reason), now, out);
             }
@@ -534,7 +535,7 @@ impl PubSub {
     fn ask(&mut self, pending: Pending, request: bus::Request, out: &mut Outbox) {
         let ticket = self.next_ticket;
         self.next_ticket = if ticket + 1 < TICKETS.end { ticket + 1 } else { TICKETS.start };
-        self.pending.insert(ticket, pending);
+        self.pending.push_back((ticket, pending));
         out.request(Ticket(ticket), request);
     }
 
