@@ -41,7 +41,7 @@ class Libcoap:
     """libcoap's coap-client; `flags` are its own."""
 
     def __init__(self, port, *flags):
-        self.port, self.flags, self.program = port, flags, LibCoap(port).program
+        self.port, self.flags, self.command = port, flags, LibCoap(port).command
 
     def put(self, topic, body):
         with tempfile.NamedTemporaryFile() as file:
@@ -60,7 +60,7 @@ class Libcoap:
             return path.read_bytes()
 
     def _run(self, *arguments):
-        command = [self.program, "-B", f"{PATIENCE:g}", "-b", "1024", *self.flags, *arguments]
+        command = [*self.command, "-B", f"{PATIENCE:g}", "-b", "1024", *self.flags, *arguments]
         done = subprocess.run(command, capture_output=True, timeout=PATIENCE)
         return done.stdout + done.stderr
 
@@ -176,8 +176,8 @@ async def _observe(port, topic, publisher, bodies):
 
 
 def discovers(ports, query, selected):
-    program = LibCoap(ports["coap"]).program
     target = f"coap://127.0.0.1:{ports['coap']}/.well-known/core{query}"
-    done = subprocess.run([program, "-B", "5", "-m", "get", target], capture_output=True, timeout=10)
+    command = [*LibCoap(ports["coap"]).command, "-B", "5", "-m", "get", target]
+    done = subprocess.run(command, capture_output=True, timeout=10)
     if (b"</pubsub>" in done.stdout) != selected:
         raise AssertionError(f"{done.stdout!r} {done.stderr!r}")
