@@ -86,6 +86,7 @@ impl CoapConnection {
         match incoming {
             Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
             Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
+            Incoming::Acknowledged { exchange } if self.silence.is_settled_by(exchange) => {}
             Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
             Incoming::Reset { exchange } if self.silence.is_settled_by(exchange) => {}
             Incoming::Reset { exchange } => {

@@ -203,3 +203,30 @@ fn a_secured_peer_has_proved_its_address_and_nobody_need_where_that_is_configure
     let mut local = Bench::over(&local, Transport::Datagram, link);
     assert_eq!(read(&mut local, &get(1), 1_000).payload().len(), 1_000);
 }
+
+/// What went wrong: this refusal was sent beside the account.
+#[test]
+fn refusals_of_tokens_that_are_too_long_count_among_what_an_address_is_sent() {
+    let mut bench = stranger();
+    let (mut came, mut went) = (0, 0);
+    let token = [b't'; 65];
+    let get = request(Kind::NonConfirmable, Code::GET, 0, &token, "a");
+    for id in 0..8 {
+        let bytes = numbered(get.clone(), Kind::NonConfirmable, id).encode();
+        bench.receive(&bytes);
+        came += bytes.len();
+        went += std::iter::from_fn(|| bench.sent.pop_front()).map(|(_, sent)| sent.len()).sum::<usize>();
+    }
+    assert!(went > 0);
+    // What is left of the account is spent on an answer and its repetitions.
+    let read_later = request(Kind::Confirmable, Code::GET, 100, b"t", "ps/a");
+    bench.receive(&read_later.encode());
+    came += read_later.encode().len();
+    accept(&mut bench);
+    bench.advance(std::time::Duration::from_secs(10));
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(Some(message("a", &"x".repeat(3_000), Qos::AtMostOnce, bench.now))));
+    bench.advance(std::time::Duration::from_secs(100));
+    went += std::iter::from_fn(|| bench.sent.pop_front()).map(|(_, sent)| sent.len()).sum::<usize>();
+    assert!(went <= 3 * came, "{went} bytes for {came}");
+}

@@ -288,6 +288,19 @@ fn a_silent_observer_is_asked_whether_it_is_there() {
     assert_eq!((bench.sent.len(), bench.closed), (5, Some(Reason::NotAcknowledged)));
 }
 
+/// What went wrong: after an acknowledgement in place of a Reset nobody was ever asked again.
+#[test]
+fn a_silent_observer_that_acknowledges_the_question_is_asked_again() {
+    let mut bench = bench();
+    observing(&mut bench, 1, b"t", "ps/a");
+    let day = Duration::from_secs(86_400);
+    bench.advance(day);
+    let (_, ping) = bench.sent.pop_front().unwrap();
+    bench.receive(&[0x60, 0, ping[2], ping[3]]);
+    bench.advance(day + 100 * SECOND);
+    assert_eq!((bench.sent.len(), bench.closed), (5, Some(Reason::NotAcknowledged)));
+}
+
 #[test]
 fn what_a_member_of_a_share_group_does_not_take_goes_to_another() {
     let mut bench = bench();

@@ -216,6 +216,24 @@ fn where_protection_is_required_only_discovery_is_open() {
     published(&mut bench);
 }
 
+/// What went wrong: the path of discovery with this query is that of the topics, which are not told to everybody.
+#[test]
+fn what_topics_there_are_is_asked_with_protection_like_any_other() {
+    for required in [true, false] {
+        let (mut bench, _) = server(required, None);
+        let (datagram, _) = protect(&device(1), put(7, "ps/a"));
+        bench.receive(&datagram);
+        accept(&mut bench);
+        published(&mut bench);
+        for (id, target) in
+            [(8, ".well-known/core?rt=core.ps.conf"), (9, ".well-known/core?rt=core.ps.data&c=x")]
+        {
+            bench.receive(&get(id, target).encode());
+            assert_eq!((sent(&mut bench).code(), bench.requests.len()), (Code::UNAUTHORIZED, 0), "{target}");
+        }
+    }
+}
+
 /// The address of the device can be forged.
 #[test]
 fn who_has_protected_requests_is_not_taken_at_its_word_for_others() {

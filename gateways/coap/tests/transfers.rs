@@ -294,3 +294,34 @@ fn a_block_of_the_reserved_size_is_not_taken_and_none_is_asked_for() {
     assert!(!matches!(taken, Some(Incoming::Response { .. })), "{taken:?}");
     assert_eq!(asked.block2(), None, "nothing more was asked for");
 }
+
+/// What went wrong: every notification that came with its first block alone left a transfer behind.
+#[test]
+fn a_newer_notification_ends_the_fetching_of_an_older_one() {
+    let limits = Limits::default();
+    let mut endpoint = Endpoint::new(7, Transmission::default(), &limits, 1_152);
+    let now = common::bench().now;
+    let mut out = Outbox::new(Transport::Datagram);
+    let observe = Message::request(Code::GET).with_path(["a"]).with_observe(0);
+    endpoint.request(observe, now, &mut out).unwrap();
+    let asked = Message::decode(out.chunks().next().unwrap().bytes).unwrap();
+    let first = Message::response(Code::CONTENT).with_token(asked.token()).with_observe(1);
+    let mut out = Outbox::new(Transport::Datagram);
+    endpoint.receive(&numbered(first, Kind::Acknowledgement, asked.id()).encode(), now, &mut out);
+    for number in 2..200 {
+        let block = Block { number: 0, more: true, exponent: 0 };
+        let notification = Message::response(Code::CONTENT).with_token(asked.token()).with_observe(number);
+        let notification = notification.with_uint(OptionNumber::BLOCK2, block.to_uint());
+        let notification =
+            numbered(notification.with_payload(vec![b'x'; 16]), Kind::NonConfirmable, number as u16);
+        let mut out = Outbox::new(Transport::Datagram);
+        endpoint.receive(&notification.encode(), now, &mut out);
+        let fetch = Message::decode(out.chunks().next().expect("the rest is asked for").bytes).unwrap();
+        assert_eq!(fetch.block2().map(|block| block.number), Some(1));
+        let [high, low] = fetch.id().to_be_bytes();
+        endpoint.receive(&[0x60, 0, high, low], now, &mut out);
+    }
+    let mut out = Outbox::new(Transport::Datagram);
+    let other = endpoint.request(Message::request(Code::GET).with_path(["b"]), now, &mut out);
+    assert!(other.is_ok(), "what nobody answers is in nobody's way");
+}

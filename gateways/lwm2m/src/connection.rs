@@ -78,6 +78,7 @@ impl Lwm2mConnection {
                 }
                 self.on_device(now, out, |device, turn| device.failed(exchange, reason, turn));
             }
+            Incoming::Acknowledged { exchange } if self.silence.is_settled_by(exchange) => {}
             Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
             Incoming::Reset { exchange } => {
                 let known = self.silence.is_settled_by(exchange)

@@ -153,7 +153,7 @@ impl Datagram {
             Kind::Confirmable => answer.address(Kind::Acknowledgement, message.id(), message.token()),
             _ => answer.address(Kind::NonConfirmable, self.take_id(), message.token()),
         }
-        turn.out.send(&answer.encode());
+        self.send(&answer.encode(), turn.out);
     }
 
     /// Answers in the acknowledgement if that is still due, else in a message of its own. An answer that does not

@@ -11,6 +11,7 @@ use oscore::{Binding, Opened, Pending, ProtectError, RequestError, SecurityConte
 use super::Turn;
 use super::carrier::Carrier;
 use super::stations::blocks::Room;
+use crate::pubsub::is_discovery;
 use crate::{Code, ExchangeId, Incoming, Message, OptionNumber, Oscore, ReplyTo, Request, SendError};
 
 const ECHO: OptionNumber = OptionNumber(252);
@@ -288,11 +289,6 @@ impl PartialEq for Protection {
 }
 
 impl Eq for Protection {}
-
-/// Whether it asks what there is, which everybody may.
-fn is_discovery(request: &Message) -> bool {
-    request.uri_path() == [".well-known", "core"]
-}
 
 /// Whether a proxy has cut up the protected message.
 fn is_fragment(message: &Message) -> bool {

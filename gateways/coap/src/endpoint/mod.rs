@@ -176,6 +176,13 @@ impl Endpoint {
                 (!notification).then_some(Incoming::Failed { exchange, reason })
             }
             Step::Send(next, transfer) => {
+                if let (exchange, true) = transfer.exchange() {
+                    // A newer notification makes the rest of an older one moot.
+                    for old in self.stations.asking.supersede(exchange) {
+                        self.carrier.forget(old);
+                        self.matching.forget(old);
+                    }
+                }
                 let next = self.with_token(next);
                 let under_way = self.matching.number();
                 let (carrier, mut turn) = self.turn(now, out);
@@ -268,12 +275,18 @@ impl Endpoint {
         if !self.matching.has_room() {
             return Err(SendError::Full);
         }
+        // The same token ends an observation, or takes its place [RFC7641 3.6].
+        let token = message.observe().map(|_| message.token()).filter(|token| !token.is_empty());
+        let replaced = token.and_then(|token| self.matching.find(&token));
         let exchange = self.matching.number();
         let (first, transfer) = self.stations.asking.begin(exchange, message, self.carrier.room());
         let first = self.with_token(first);
         let (carrier, mut turn) = self.turn(now, out);
         carrier.request(exchange, first, &mut turn)?;
         self.stations.asking.sent(exchange, transfer);
+        if let Some(replaced) = replaced {
+            self.stations.asking.replaced(replaced);
+        }
         Ok(exchange)
     }
 

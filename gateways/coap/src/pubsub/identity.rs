@@ -173,7 +173,7 @@ impl Session {
                 if wanted.proved == identity.proved { Admission::Proceed } else { Admission::Open }
             }
             Self::Open(identity, token) if wanted.is_nobody() => {
-                let secret = identity.password.is_some() || token.is_some();
+                let secret = identity.password.is_some() || token.is_some() || identity.proved.is_some();
                 if secret { Admission::Refuse(CREDENTIALS_EACH_TIME) } else { Admission::Proceed }
             }
             Self::Open(..) => Admission::Open,

@@ -32,6 +32,7 @@ use observation::Observations;
 use operation::Operation;
 use perform::Pending;
 pub use resources::Link;
+pub(crate) use resources::is_discovery;
 use resources::{Family, Fetch, answer_discovery, route};
 use visitor::Visitor;
 

@@ -141,9 +141,18 @@ pub(super) fn route(request: &Message) -> Result<Family, Message> {
     }
     match family {
         // [PUBSUB 2.3.3]: what topics there are is told to those who may know them
-        Family::Discovery if request.query(&["rt"]).is_some_and(is_topic_type) => Ok(Family::Collection),
+        Family::Discovery if asks_for_topics(request) => Ok(Family::Collection),
         family => Ok(family),
     }
+}
+
+/// Whether it asks what there is, which everybody may.
+pub(crate) fn is_discovery(request: &Message) -> bool {
+    matches!(Family::of(&request.uri_path()), Some(Family::Discovery)) && !asks_for_topics(request)
+}
+
+fn asks_for_topics(request: &Message) -> bool {
+    request.query(&["rt"]).is_some_and(is_topic_type)
 }
 
 /// Whether a resource type is that of topics, or of their data.

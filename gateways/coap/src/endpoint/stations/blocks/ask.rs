@@ -153,7 +153,21 @@ impl Asking {
     /// Nobody awaits anything of an exchange any more; gives what is under way for it.
     pub(crate) fn forget(&mut self, exchange: ExchangeId) -> Vec<ExchangeId> {
         self.observing.remove(&exchange);
-        let of_it = self.transfers.iter().filter(|(_, transfer)| transfer.exchange == exchange);
+        self.take(|transfer| transfer.exchange == exchange)
+    }
+
+    /// Nobody awaits the rest of an observation's earlier notifications any more; gives what is under way for them.
+    pub(crate) fn supersede(&mut self, exchange: ExchangeId) -> Vec<ExchangeId> {
+        self.take(|transfer| transfer.notification && transfer.exchange == exchange)
+    }
+
+    /// Another request took the place of the one that observes, or ended its observation.
+    pub(crate) fn replaced(&mut self, exchange: ExchangeId) {
+        self.observing.remove(&exchange);
+    }
+
+    fn take(&mut self, gone: impl Fn(&Transfer) -> bool) -> Vec<ExchangeId> {
+        let of_it = self.transfers.iter().filter(|(_, transfer)| gone(transfer));
         let mut under_way: Vec<ExchangeId> = of_it.map(|(under_way, _)| *under_way).collect();
         under_way.sort_unstable(); // what happens never hangs on the order of a table
         under_way.iter().for_each(|exchange| drop(self.transfers.remove(exchange)));
