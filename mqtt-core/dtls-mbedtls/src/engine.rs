@@ -169,7 +169,7 @@ impl MbedEngine {
         let context = handshake.context;
         let identity = Arc::new(outcome::identity(&context, outcome::DTLS)?);
         self.counts.handshakes += 1;
-        self.counts.resumed += u64::from(context.notes().resumed);
+        self.counts.resumed += u64::from(context.notes().has_resumed(context.suite()));
         if let Some(before) = self.sessions.at(&address) {
             // One with an id is found elsewhere, so that somebody else may have its address now.
             let lives_on = self.sessions.get(before).is_some_and(|session| {

@@ -21,8 +21,8 @@ pub(crate) fn identity(context: &Context, version: &'static str) -> Result<Ident
     if let Some(unknown) = &notes.unknown {
         return Err(Refusal::UnknownIdentity(unknown.clone()));
     }
-    let proof = match (&notes.key, suite.proof, context.certificate()) {
-        // One who resumes has proved it before, whatever suite is spoken now.
+    let proof = match (notes.proved(context.suite()), suite.proof, context.certificate()) {
+        // One who resumes has proved it before.
         (Some((identity, _)), _, _) => Proof::Key(identity.clone()),
         (None, SuiteProof::Key, _) => return Err(Refusal::UnknownIdentity(String::new())),
         (None, _, Some(_)) if notes.flags != 0 => return Err(Refusal::Certificate(faults(notes.flags))),

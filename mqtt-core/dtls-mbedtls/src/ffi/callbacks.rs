@@ -231,7 +231,7 @@ pub(super) unsafe extern "C" fn recall(
         let now = hooks.now.get();
         let found = hooks.resumption.as_ref().and_then(|resumption| resumption.recall(id, now));
         let found = found.ok_or(Failure(sys::MBEDTLS_ERR_SSL_CACHE_ENTRY_NOT_FOUND))?;
-        hooks.resume(&found, session)
+        hooks.recall(&found, session)
     })
 }
 

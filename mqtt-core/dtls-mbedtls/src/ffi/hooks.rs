@@ -39,17 +39,38 @@ pub(crate) struct Notes {
     /// What is wrong with the peer's certificate, as bits.
     pub(crate) flags: u32,
     /// Whether it resumes an earlier session.
-    pub(crate) resumed: bool,
+    resumed: bool,
+    /// The suite of the session that was recalled by its id. C makes a whole handshake of its own in place of one in which
+    /// another suite is spoken, and tells nobody.
+    recalled: Option<u16>,
 }
 
 /// The longest part of a foreign text that is kept for a log.
 const TOLD: usize = 64;
+
+impl Notes {
+    /// The identity whose key was proved, if this suite is spoken.
+    pub(crate) fn proved(&self, suite: u16) -> Option<&(Arc<str>, [u8; 32])> {
+        self.key.as_ref().filter(|_| self.is_as_recalled(suite))
+    }
+
+    /// Whether the handshake resumes an earlier session, if this suite is spoken.
+    pub(crate) fn has_resumed(&self, suite: u16) -> bool {
+        self.resumed && self.is_as_recalled(suite)
+    }
+
+    fn is_as_recalled(&self, suite: u16) -> bool {
+        self.recalled.is_none_or(|recalled| recalled == suite)
+    }
+}
 
 impl Hooks {
     /// The key of an identity. One that is not known gets a key that nobody has, so that the peer cannot tell that
     /// from a wrong key. [RFC4279 2]
     pub(super) fn key(&self, identity: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let notes = &mut *self.notes.borrow_mut();
+        // Who is asked for a key resumes nothing.
+        (notes.key, notes.resumed, notes.recalled) = (None, false, None);
         // [RFC4279 5.1] An identity is UTF-8.
         let named = std::str::from_utf8(identity).ok();
         let known = named.and_then(|name| self.keys.as_ref()?.key(name).map(|key| (name, key)));
@@ -81,7 +102,8 @@ impl Hooks {
         (code == 0).then_some(())?;
         bytes.truncate(length);
         let notes = self.notes.borrow();
-        notes.unknown.is_none().then(|| Resumable { key: notes.key.clone(), session: bytes })
+        let key = notes.proved(suite_of(session)).cloned();
+        notes.unknown.is_none().then_some(Resumable { key, session: bytes })
     }
 
     /// Loads a session that is resumed, if it would be let in today.
@@ -108,6 +130,17 @@ impl Hooks {
         }
         let notes = &mut *self.notes.borrow_mut();
         (notes.key, notes.resumed) = (resumable.key.clone(), true);
+        Ok(())
+    }
+
+    /// The same for one that is named by its id.
+    pub(super) fn recall(
+        &self,
+        resumable: &Resumable,
+        session: *mut sys::mbedtls_ssl_session,
+    ) -> Result<(), Failure> {
+        self.resume(resumable, session)?;
+        self.notes.borrow_mut().recalled = Some(suite_of(session));
         Ok(())
     }
 
@@ -147,6 +180,13 @@ impl Hooks {
         };
         check(code)
     }
+}
+
+/// The suite of a session that C gave to a callback.
+fn suite_of(session: *const sys::mbedtls_ssl_session) -> u16 {
+    // SAFETY: `session` is a live session that C gave to the callback.
+    let number = unsafe { (*session).private_ciphersuite };
+    u16::try_from(number).unwrap_or_default()
 }
 
 fn digest_of(key: &[u8]) -> [u8; 32] {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use dtls::{Effects, Ending, Engine, SavedSession, SessionEvent, Settings};
+use dtls::{Effects, Ending, Engine, Proof, SavedSession, SessionEvent, Settings};
 
-use super::world::{TestKeys, World, dev1};
+use super::world::{Authority, TestKeys, World, dev1};
 use crate::engine::MbedEngine;
 use crate::ffi::testing::Wishes;
 
@@ -240,6 +240,30 @@ fn a_client_comes_back_with_a_ticket_or_an_id() {
         world.now += Duration::from_secs(24 * 3_600);
         assert_eq!(come_back(&mut world), 1, "it is too old");
     }
+}
+
+/// What went wrong: a session id is told in the clear. Who named that of another and then spoke a suite without keys was
+/// taken for the other.
+#[test]
+fn who_names_the_session_of_another_and_proves_nothing_is_nobody() {
+    let authority = Authority::new("CA");
+    let certificate = Some(authority.issue("server"));
+    let mut world = World::with_key(Settings { certificate, ..Settings::default() });
+    let suite = Some("TLS_PSK_WITH_AES_128_CCM_8");
+    let (victim, _) = world.open("192.0.2.1:1000", &Wishes { suite, no_tickets: true, ..dev1() });
+    assert_eq!(world.proof(), Proof::Key("dev1".into()));
+    let seen = victim.ticket();
+    let suite = Some("TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8");
+    let wishes = Wishes { suite, ca: Some(authority.pem), no_tickets: true, ..Wishes::default() };
+    let mut peer = world.resuming("198.51.100.9:9", &wishes, Some(&seen));
+    world.settle(&mut peer);
+    assert!(peer.is_open);
+    assert_eq!((world.proof(), world.engine.counts().resumed), (Proof::Nothing, 0));
+    // Nor does it come back as the other by a session of its own.
+    let mut again = world.resuming("198.51.100.9:10", &wishes, Some(&peer.ticket()));
+    world.settle(&mut again);
+    assert!(again.is_open);
+    assert_eq!((world.proof(), world.engine.counts().resumed), (Proof::Nothing, 1));
 }
 
 #[test]

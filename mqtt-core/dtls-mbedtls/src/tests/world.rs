@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dtls::{Certificate, Effects, Engine, Key, Keys, SessionEvent, SessionId, Settings};
+use dtls::{Certificate, Effects, Engine, Key, Keys, Proof, SessionEvent, SessionId, Settings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
     IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
@@ -107,6 +107,15 @@ impl World {
     pub(super) fn opened(&self) -> SessionId {
         let opened = self.events.iter().rev().find_map(|event| match event {
             SessionEvent::Opened { session, .. } => Some(*session),
+            _ => None,
+        });
+        opened.unwrap()
+    }
+
+    /// What the peer of the session that was opened last has proved.
+    pub(super) fn proof(&self) -> Proof {
+        let opened = self.events.iter().rev().find_map(|event| match event {
+            SessionEvent::Opened { identity, .. } => Some(identity.proof.clone()),
             _ => None,
         });
         opened.unwrap()
