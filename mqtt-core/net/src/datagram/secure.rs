@@ -4,7 +4,10 @@ use std::time::Instant;
 
 use broker::Course;
 use bus::{Address, Carrier, Link, Outbox, Reason, Secured, Transport};
-use dtls::{Counts, Effects, Engine, EngineError, EngineFactory, Identity, Proof, SessionEvent, SessionId};
+use dtls::{
+    ClientCertificate, Counts, Effects, Engine, EngineError, EngineFactory, Identity, Proof, SessionEvent,
+    SessionId,
+};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tracing::{debug, error};
@@ -22,7 +25,7 @@ pub(crate) struct Secure {
     offers: Offers,
     offer: Arc<Offer>,
     /// What was offered before, while handshakes that began then may be under way.
-    before: Option<(Instant, Arc<Offer>)>,
+    before: Vec<(Instant, Arc<Offer>)>,
     sessions: Sessions,
     effects: Effects,
     counts: Arc<Mutex<Counts>>,
@@ -50,7 +53,7 @@ impl Secure {
             engine: factory.engine(&offer.settings)?,
             offers,
             offer,
-            before: None,
+            before: Vec::new(),
             sessions: Sessions::default(),
             effects: Effects::new(),
             counts: Arc::default(),
@@ -75,7 +78,8 @@ impl Secure {
         match self.engine.reconfigure(&offer.settings) {
             Ok(()) => {
                 let until = now + self.offer.settings.handshake_timeout;
-                self.before = Some((until, std::mem::replace(&mut self.offer, offer)));
+                self.before.retain(|(until, _)| now < *until);
+                self.before.push((until, std::mem::replace(&mut self.offer, offer)));
                 true
             }
             Err(error) => {
@@ -97,9 +101,9 @@ impl Secure {
         secured.largest_datagram = Some(self.engine.room(id));
         if let Proof::Key(name) = &identity.proof {
             let mark = self.offer.mark(name)?;
-            let before = self.before.as_ref().filter(|(until, _)| now < *until);
-            let old = before.and_then(|(_, before)| before.mark(name));
-            if old.is_some_and(|old| old != mark) {
+            let before = self.before.iter().filter(|(until, _)| now < *until);
+            let mut old = before.filter_map(|(_, before)| before.mark(name));
+            if old.any(|old| old != mark) {
                 return None;
             }
             secured.psk_mark = Some(mark);
@@ -215,7 +219,9 @@ impl Way for Secure {
         let way = &mut datagrams.way;
         let same_key = |parked: &Parked| match &parked.session.identity.proof {
             Proof::Key(identity) => way.offer.mark(identity) == parked.mark,
-            Proof::Nothing | Proof::Certificate(_) => true,
+            Proof::Nothing => way.offer.settings.client_certificate != ClientCertificate::Required,
+            // Whom to trust may have changed: only a handshake tells.
+            Proof::Certificate(_) => false,
         };
         let parked = std::mem::take(&mut way.parked);
         let restored = parked.into_iter().filter(same_key).map(|parked| parked.session).collect();
@@ -334,10 +340,17 @@ impl Way for Secure {
     }
 }
 
-/// Whether a datagram asks for a handshake: the type of the record, and that of the message in it. [RFC6347 4.1, 4.2.2]
+/// Whether a datagram asks for a handshake, by any of its records: their type, and that of the message in them.
+/// [RFC6347 4.1, 4.2.2]
 fn is_client_hello(datagram: &[u8]) -> bool {
     const HANDSHAKE: u8 = 22;
     const CLIENT_HELLO: u8 = 1;
-    const HEADER: usize = 13;
-    datagram.first() == Some(&HANDSHAKE) && datagram.get(HEADER) == Some(&CLIENT_HELLO)
+    let mut rest = datagram;
+    while let [kind, _, _, _, _, _, _, _, _, _, _, high, low, body @ ..] = rest {
+        if *kind == HANDSHAKE && body.first() == Some(&CLIENT_HELLO) {
+            return true;
+        }
+        rest = body.get(usize::from(u16::from_be_bytes([*high, *low]))..).unwrap_or_default();
+    }
+    false
 }
