@@ -285,7 +285,7 @@ async fn a_handshake_during_which_its_key_changed_opens_nothing() {
     assert_eq!(exchange(&secured.peer().await, b"Hbob").await, b"O\x01");
     secured.offers.send_replace(offer(Names(&[("ann", 9), ("bob", 2), ("eve", 3)])));
     assert_eq!(exchange(&socket, b"Hann").await, b"O\x02");
-    assert_eq!(receive(&socket).await, b"C\x01");
+    assert_eq!(receive(&socket).await, b"C\x02");
     assert_eq!(exchange(&socket, b"Hbob").await, b"O\x03");
     assert_eq!(exchange(&socket, b"D\x03\x07\x04\x04\x01\0\x3cc").await, b"D\x03\x03\x05\0");
 }
