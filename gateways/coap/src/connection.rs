@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
 
-use crate::{Config, Endpoint, Incoming, Link, PubSub, Shared, Silence, answer_group, peer_name};
+use crate::{Config, Endpoint, Incoming, Link, PubSub, Shared, Silence, Turn, answer_group, peer_name};
 
 /// CoAP over datagrams (RFC 7252) and streams (RFC 8323), with observe (RFC 7641) and topics as resources.
 pub struct Coap {
@@ -83,20 +83,22 @@ impl CoapConnection {
     }
 
     fn take(&mut self, incoming: Incoming, now: Instant, out: &mut Outbox) {
+        let Self { endpoint, pubsub, silence } = self;
+        let turn = &mut Turn { endpoint, now, out };
         match incoming {
-            Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
-            Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
-            Incoming::Acknowledged { exchange } if self.silence.is_settled_by(exchange) => {}
-            Incoming::Acknowledged { exchange } => drop(self.pubsub.acknowledged(exchange, out)),
-            Incoming::Reset { exchange } if self.silence.is_settled_by(exchange) => {}
+            Incoming::Request(request) => pubsub.handle_request(request, turn),
+            Incoming::Begin { head } => pubsub.begin(&head, turn),
+            Incoming::Acknowledged { exchange } if silence.is_settled_by(exchange) => {}
+            Incoming::Acknowledged { exchange } => drop(pubsub.acknowledged(exchange, turn.out)),
+            Incoming::Reset { exchange } if silence.is_settled_by(exchange) => {}
             Incoming::Reset { exchange } => {
-                self.pubsub.reset(exchange, &mut self.endpoint, now, out);
+                pubsub.reset(exchange, turn);
             }
             Incoming::Response { exchange, message } | Incoming::Notification { exchange, message } => {
-                self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out);
+                pubsub.answered(exchange, &message, turn);
             }
             Incoming::Failed { exchange, reason } => {
-                self.pubsub.failed(exchange, reason, &mut self.endpoint, now, out);
+                pubsub.failed(exchange, reason, turn);
             }
         }
     }
@@ -124,38 +126,34 @@ impl Connection for CoapConnection {
     }
 
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
+        let Self { endpoint, pubsub, silence } = self;
+        let turn = &mut Turn { endpoint, now, out };
         match event {
-            Event::Reply(ticket, reply) => {
-                self.pubsub.handle_reply(ticket, reply, &mut self.endpoint, now, out);
-            }
-            Event::Deliver(delivery) => {
-                self.pubsub.deliver(&delivery, &mut self.endpoint, now, out);
-            }
+            Event::Reply(ticket, reply) => drop(pubsub.handle_reply(ticket, reply, turn)),
+            Event::Deliver(delivery) => drop(pubsub.deliver(&delivery, turn)),
             // No delivery is ever acknowledged as received only, and nobody asked to hear of an empty queue.
             Event::Release(_) | Event::Idle => {}
             Event::Close(reason) => {
-                self.pubsub.close(reason, &mut self.endpoint, now, out);
-                self.endpoint.farewell(reason, out);
-                out.close(reason);
+                pubsub.close(reason, turn);
+                turn.close(reason);
             }
         }
-        self.silence.watch(&self.pubsub);
+        silence.watch(pubsub);
     }
 
     fn expire(&mut self, now: Instant, out: &mut Outbox) {
-        for exchange in self.endpoint.expire(now, out) {
-            if self.pubsub.unanswered(exchange, &mut self.endpoint, now, out) {
+        let Self { endpoint, pubsub, silence } = self;
+        let turn = &mut Turn { endpoint, now, out };
+        for exchange in turn.endpoint.expire(now, turn.out) {
+            if pubsub.unanswered(exchange, turn) {
                 continue;
             }
-            let gone = self.silence.is_settled_by(exchange)
-                || self.pubsub.timed_out(exchange, &mut self.endpoint, out);
-            if gone {
-                self.endpoint.farewell(Reason::NotAcknowledged, out);
-                out.close(Reason::NotAcknowledged);
+            if silence.is_settled_by(exchange) || pubsub.timed_out(exchange, turn) {
+                turn.close(Reason::NotAcknowledged);
             }
         }
-        self.pubsub.expire(&mut self.endpoint, now, out);
-        self.silence.expire(&self.pubsub, &mut self.endpoint, now, out);
+        pubsub.expire(turn);
+        silence.expire(pubsub, turn);
     }
 
     fn deadline(&self) -> Option<Instant> {

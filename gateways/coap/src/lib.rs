@@ -39,7 +39,7 @@ pub use exchange::{ExchangeId, Incoming, ReplyTo, Request, SendError};
 pub use group::answer_group;
 pub use message::{Kind, Message};
 pub use option::{Block, OptionNumber};
-pub use pubsub::{Link, PubSub, json_publication, peer_name};
+pub use pubsub::{Link, PubSub, Turn, json_publication, peer_name};
 pub use reason::{code, refusal};
 pub use shared::Shared;
 pub use silence::Silence;

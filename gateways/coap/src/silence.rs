@@ -1,8 +1,8 @@
 use std::time::{Duration, Instant};
 
-use bus::{Limits, Outbox, Reason};
+use bus::{Limits, Reason};
 
-use crate::{Config, Endpoint, ExchangeId, PubSub};
+use crate::{Config, ExchangeId, PubSub, Turn};
 
 /// How long a peer may be silent: observers are asked whether they are there, others are let go.
 #[derive(Debug)]
@@ -50,22 +50,19 @@ impl Silence {
     }
 
     /// Asks a silent observer whether it is there; closes the connection of any other silent peer.
-    pub fn expire(&mut self, pubsub: &PubSub, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        if self.look_at.take_if(|look_at| *look_at <= now).is_none() {
+    pub fn expire(&mut self, pubsub: &PubSub, turn: &mut Turn<'_>) {
+        if self.look_at.take_if(|look_at| *look_at <= turn.now).is_none() {
             return;
         }
-        let silent = self.last_heard.is_none_or(|heard| heard + self.patience(pubsub) <= now);
+        let silent = self.last_heard.is_none_or(|heard| heard + self.patience(pubsub) <= turn.now);
         match (silent, pubsub.has_observers()) {
             (false, _) => self.watch(pubsub),
-            (true, false) => {
-                endpoint.farewell(Reason::IdleTimeout, out);
-                out.close(Reason::IdleTimeout);
-            }
+            (true, false) => turn.close(Reason::IdleTimeout),
             (true, true) => {
                 if self.ping.is_none() {
-                    self.ping = Some(endpoint.ping(now, out));
+                    self.ping = Some(turn.endpoint.ping(turn.now, turn.out));
                 }
-                self.look_at = Some(now + self.observer_check);
+                self.look_at = Some(turn.now + self.observer_check);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{Action, Address, ClientId, Limits, Outbox, Peer, Request, Ticket, Transport};
-use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Transmission};
+use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Transmission, Turn};
 use common::*;
 
 struct Shared {
@@ -36,7 +36,8 @@ impl Shared {
     fn lend(&mut self, client_id: Option<&str>) -> Outbox {
         let mut out = Outbox::new(Transport::Datagram);
         let client_id = client_id.and_then(ClientId::parse);
-        self.pubsub.lend_session(client_id, &mut self.endpoint, self.now, &mut out);
+        let turn = &mut Turn { endpoint: &mut self.endpoint, now: self.now, out: &mut out };
+        self.pubsub.lend_session(client_id, turn);
         out
     }
 
@@ -44,7 +45,8 @@ impl Shared {
         let mut out = Outbox::new(Transport::Datagram);
         let incoming = self.endpoint.receive(datagram, self.now, &mut out);
         let Some(Incoming::Request(request)) = incoming else { panic!("no request") };
-        self.pubsub.handle_request(request, &mut self.endpoint, self.now, &mut out);
+        let turn = &mut Turn { endpoint: &mut self.endpoint, now: self.now, out: &mut out };
+        self.pubsub.handle_request(request, turn);
         out
     }
 }

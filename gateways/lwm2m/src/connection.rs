@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{Ack, Connection, Event, Outbox, Peer, ProtocolError, Reason, SubscriptionId, Ticket};
-use coap::{Endpoint, Incoming, PubSub, ReplyTo, Silence};
+use coap::{Endpoint, Incoming, PubSub, ReplyTo, Silence, Turn};
 
 use crate::Shared;
-use crate::device::{Device, Turn};
+use crate::device::Device;
 
 mod registering;
 
@@ -69,11 +69,13 @@ impl Lwm2mConnection {
             Incoming::Request(request) if is_lwm2m(&request.message) => {
                 self.handle_request(request, now, out)
             }
-            Incoming::Request(request) => self.pubsub.handle_request(request, &mut self.endpoint, now, out),
+            Incoming::Request(request) => {
+                self.pubsub.handle_request(request, &mut turn(&mut self.endpoint, now, out))
+            }
             Incoming::Begin { head } if is_lwm2m(&head.message) => {}
-            Incoming::Begin { head } => self.pubsub.begin(&head, &mut self.endpoint, now, out),
+            Incoming::Begin { head } => self.pubsub.begin(&head, &mut turn(&mut self.endpoint, now, out)),
             Incoming::Failed { exchange, reason } => {
-                if self.pubsub.failed(exchange, reason, &mut self.endpoint, now, out) {
+                if self.pubsub.failed(exchange, reason, &mut turn(&mut self.endpoint, now, out)) {
                     return;
                 }
                 self.on_device(now, out, |device, turn| device.failed(exchange, reason, turn));
@@ -84,17 +86,17 @@ impl Lwm2mConnection {
                 let known = self.silence.is_settled_by(exchange)
                     || self.on_device(now, out, |device, turn| device.reset(exchange, turn));
                 if !known {
-                    self.pubsub.reset(exchange, &mut self.endpoint, now, out);
+                    self.pubsub.reset(exchange, &mut turn(&mut self.endpoint, now, out));
                 }
             }
             Incoming::Response { exchange, message } => {
-                if self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out) {
+                if self.pubsub.answered(exchange, &message, &mut turn(&mut self.endpoint, now, out)) {
                     return;
                 }
                 self.on_device(now, out, |device, turn| device.response(exchange, message, turn));
             }
             Incoming::Notification { exchange, message } => {
-                if self.pubsub.answered(exchange, &message, &mut self.endpoint, now, out) {
+                if self.pubsub.answered(exchange, &message, &mut turn(&mut self.endpoint, now, out)) {
                     return;
                 }
                 self.on_device(now, out, |device, turn| device.notification(exchange, message, turn));
@@ -121,7 +123,7 @@ impl Lwm2mConnection {
             State::Registered(device) if is_command => {
                 device.carry_out(delivery, &mut turn(&mut self.endpoint, now, out));
             }
-            _ if self.pubsub.deliver(&delivery, &mut self.endpoint, now, out) => {}
+            _ if self.pubsub.deliver(&delivery, &mut turn(&mut self.endpoint, now, out)) => {}
             _ => {
                 if let Some(id) = delivery.id {
                     out.ack(id, if is_command { Ack::Return } else { Ack::Reject(Reason::NoSubscription) });
@@ -175,7 +177,7 @@ impl Connection for Lwm2mConnection {
             Event::Reply(CONNECT, reply) => self.connected(reply, now, out),
             Event::Reply(SUBSCRIBE, reply) => self.subscribed(reply, now, out),
             Event::Reply(ticket, reply) if PubSub::owns(ticket) => {
-                self.pubsub.handle_reply(ticket, reply, &mut self.endpoint, now, out);
+                self.pubsub.handle_reply(ticket, reply, &mut turn(&mut self.endpoint, now, out));
             }
             Event::Reply(ticket, reply) => {
                 self.on_device(now, out, |device, turn| device.answered(ticket, reply.map(|_| ()), turn.out));
@@ -184,7 +186,7 @@ impl Connection for Lwm2mConnection {
             // No delivery is ever acknowledged as received only, and nobody asked to hear of an empty queue.
             Event::Release(_) | Event::Idle => {}
             Event::Close(reason) => {
-                self.pubsub.close(reason, &mut self.endpoint, now, out);
+                self.pubsub.close(reason, &mut turn(&mut self.endpoint, now, out));
                 if let State::Connecting { asker, .. } | State::Subscribing { asker, .. } = &self.state {
                     let asker = asker.clone();
                     self.respond(&asker, coap::refusal(reason), now, out);
@@ -200,12 +202,12 @@ impl Connection for Lwm2mConnection {
     fn expire(&mut self, now: Instant, out: &mut Outbox) {
         for exchange in self.endpoint.expire(now, out) {
             if self.on_device(now, out, |device, turn| device.unanswered(exchange, turn))
-                || self.pubsub.unanswered(exchange, &mut self.endpoint, now, out)
+                || self.pubsub.unanswered(exchange, &mut turn(&mut self.endpoint, now, out))
             {
                 continue;
             }
             let gone = self.silence.is_settled_by(exchange)
-                || self.pubsub.timed_out(exchange, &mut self.endpoint, out);
+                || self.pubsub.timed_out(exchange, &mut turn(&mut self.endpoint, now, out));
             // A device that is registered may only be asleep.
             if gone && matches!(self.state, State::Unregistered) {
                 self.endpoint.farewell(Reason::NotAcknowledged, out);
@@ -217,9 +219,9 @@ impl Connection for Lwm2mConnection {
             self.endpoint.farewell(Reason::IdleTimeout, out);
             return out.close(Reason::IdleTimeout);
         }
-        self.pubsub.expire(&mut self.endpoint, now, out);
+        self.pubsub.expire(&mut turn(&mut self.endpoint, now, out));
         if matches!(self.state, State::Unregistered) {
-            self.silence.expire(&self.pubsub, &mut self.endpoint, now, out);
+            self.silence.expire(&self.pubsub, &mut turn(&mut self.endpoint, now, out));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bus::{Ack, Delivery, DeliveryId, Outbox, Reason, Ticket, Topic, Will};
 use bytes::Bytes;
-use coap::{Code, Endpoint, ExchangeId, SendError};
+use coap::{Code, Endpoint, ExchangeId, SendError, Turn};
 use serde_json::Map;
 
 use crate::Shared;
@@ -35,13 +35,6 @@ pub(crate) struct Device {
     exchanges: HashMap<ExchangeId, Exchange>,
     /// What the device notifies of, by the exchange that began it.
     observations: HashMap<ExchangeId, Observation>,
-}
-
-/// What is lent for the handling of one event.
-pub(crate) struct Turn<'a> {
-    pub(crate) endpoint: &'a mut Endpoint,
-    pub(crate) now: Instant,
-    pub(crate) out: &'a mut Outbox,
 }
 
 /// Whether the device hears [LwM2M 1.1 Core 6.5].

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use bus::{Judgement, Outbox, Publish, Right, SubscriptionId};
 
-use super::PubSub;
 use super::operation::Operation;
 use super::perform::Pending;
 use super::resources::bad;
 use super::task::Task;
+use super::{PubSub, Turn};
 use crate::collection::{Configuration, TopicId};
 use crate::reason::refusal;
-use crate::{Code, Endpoint, Message, OptionNumber, ReplyTo, Request};
+use crate::{Code, Message, OptionNumber, ReplyTo, Request};
 
 /// How often an observer of a configured topic looks whether it still may: nobody wakes it when another client has
 /// changed the topic.
@@ -64,19 +64,16 @@ impl PubSub {
     }
 
     /// Does something with a topic's data; if it has a configuration, asks first whether the client may.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
     pub(super) fn name_data(
         &mut self,
         operation: Operation,
         message: Message,
         judgements: &[Judgement],
         reply_to: ReplyTo,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let name = judgements.first().map(|judgement| &judgement.topic);
-        let configured = name.is_some_and(|topic| self.topics.of_data(topic, now).is_some());
+        let configured = name.is_some_and(|topic| self.topics.of_data(topic, turn.now).is_some());
         let right = match &operation {
             _ if !configured => None,
             Operation::Publish { publish, .. } => Some(Right::Publish(publish.topic.clone())),
@@ -86,44 +83,41 @@ impl PubSub {
         match right {
             Some(right) => {
                 let task = Box::new(Task::Data { operation, message, configured: true });
-                self.ask(Pending::Judge { reply_to, task }, bus::Request::Judge(vec![right]), out);
+                self.ask(Pending::Judge { reply_to, task }, bus::Request::Judge(vec![right]), turn.out);
             }
-            None => self.carry_out(operation, Request { message, reply_to }, None, endpoint, now, out),
+            None => self.carry_out(operation, Request { message, reply_to }, None, turn),
         }
     }
 
     /// Does something with the data of a topic that has a configuration, as that says.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
     pub(super) fn use_data(
         &mut self,
         mut operation: Operation,
         message: Message,
         judgements: &[Judgement],
         reply_to: ReplyTo,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let mut topic = None;
         if let Some(judgement) = judgements.first() {
             // It may have gone meanwhile.
-            let configuration = self.topics.of_data(&judgement.topic, now);
+            let configuration = self.topics.of_data(&judgement.topic, turn.now);
             let obeyed = match (&mut operation, &configuration) {
                 _ if judgement.allowed.is_err() => judgement.allowed.map_err(refusal),
                 (Operation::Publish { publish, answer }, Some(configuration)) => {
-                    self.obey(configuration, judgement, publish, *answer, &message, now)
+                    self.obey(configuration, judgement, publish, *answer, &message, turn.now)
                 }
                 // Only what is there can be observed [PUBSUB 3.2.2].
                 (_, Some(_)) if !judgement.retained => Err(half_created()),
                 _ => Ok(()),
             };
             if let Err(answer) = obeyed {
-                endpoint.respond(&reply_to, answer, now, out);
+                turn.respond(&reply_to, answer);
                 return;
             }
             topic = configuration.map(|configuration| configuration.id);
         }
-        self.carry_out(operation, Request { message, reply_to }, topic, endpoint, now, out);
+        self.carry_out(operation, Request { message, reply_to }, topic, turn);
     }
 
     /// Makes a publish what the topic's configuration wants, or says why it is none.
@@ -162,33 +156,26 @@ impl PubSub {
     }
 
     /// What a publisher is answered whose publish on a configured topic is done.
-    pub(super) fn published(
-        &mut self,
-        topic: TopicId,
-        answer: Message,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Message {
+    pub(super) fn published(&mut self, topic: TopicId, answer: Message, turn: &mut Turn<'_>) -> Message {
         if answer.code() == Code::DELETED {
-            self.topics.note_data(topic, false, now);
+            self.topics.note_data(topic, false, turn.now);
             for id in self.observations.of_topic(topic) {
-                self.dismiss(id, endpoint, now, out); // [PUBSUB 3.2.4]
+                self.dismiss(id, turn); // [PUBSUB 3.2.4]
             }
             return answer;
         }
-        match self.topics.note_data(topic, true, now) {
+        match self.topics.note_data(topic, true, turn.now) {
             true => answer,
             false => answer.with_code(Code::CREATED), // [PUBSUB 3.2.1]
         }
     }
 
     /// Ends the observations of configured topics that are gone, or have too many subscribers.
-    pub(super) fn look(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        for id in self.observations.dismissed(now) {
-            self.dismiss(id, endpoint, now, out); // [PUBSUB 2.5.3], [PUBSUB 2.5.5]
+    pub(super) fn look(&mut self, turn: &mut Turn<'_>) {
+        for id in self.observations.dismissed(turn.now) {
+            self.dismiss(id, turn); // [PUBSUB 2.5.3], [PUBSUB 2.5.5]
         }
-        self.look_again(now);
+        self.look_again(turn.now);
     }
 
     /// Sees to it that [`PubSub::look`] is called in time.
@@ -197,14 +184,14 @@ impl PubSub {
     }
 
     /// Tells an observer that there is nothing to observe any more [RFC7641 3.2].
-    fn dismiss(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+    fn dismiss(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
         if let Some(observation) = self.observations.get(id) {
-            let told = endpoint.notify(&observation.reply_to, half_created(), true, now, out);
+            let told = turn.notify(&observation.reply_to, half_created(), true);
             if told.is_err() {
-                let _ = endpoint.notify(&observation.reply_to, half_created(), false, now, out);
+                let _ = turn.notify(&observation.reply_to, half_created(), false);
             }
         }
-        self.end_observation(id, endpoint, out);
+        self.end_observation(id, turn);
     }
 }
 

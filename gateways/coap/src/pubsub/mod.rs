@@ -7,6 +7,7 @@ mod operation;
 mod perform;
 mod resources;
 mod task;
+mod turn;
 mod visitor;
 
 use std::collections::VecDeque;
@@ -34,6 +35,7 @@ use perform::Pending;
 pub use resources::Link;
 pub(crate) use resources::is_discovery;
 use resources::{Family, Fetch, answer_discovery, route};
+pub use turn::Turn;
 use visitor::Visitor;
 
 /// The tickets of this crate; those below are for protocols that use [`PubSub`].
@@ -146,57 +148,45 @@ impl PubSub {
 
     /// Uses the session that another protocol has opened for this peer, or is about to; `None` when that has
     /// ended. A session opened here before is left.
-    pub fn lend_session(
-        &mut self,
-        client_id: Option<ClientId>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub fn lend_session(&mut self, client_id: Option<ClientId>, turn: &mut Turn<'_>) {
         match (&self.session, client_id) {
             (Session::Lent(_), Some(client_id)) => self.session = Session::Lent(client_id),
             (Session::Lent(_), None) => {
                 let left = self.observations.ids();
-                self.leave(endpoint, now, out);
-                unsubscribe(left, out); // the session may outlive this connection
+                self.leave(turn);
+                unsubscribe(left, turn.out); // the session may outlive this connection
             }
             (_, Some(client_id)) => {
-                self.leave(endpoint, now, out);
-                self.observations.begin_at(endpoint.draw());
+                self.leave(turn);
+                self.observations.begin_at(turn.endpoint.draw());
                 self.session = Session::Lent(client_id);
-                drop(endpoint.session_opened(now, out)); // nothing waited
+                drop(turn.endpoint.session_opened(turn.now, turn.out)); // nothing waited
             }
             (_, None) => {}
         }
     }
 
     /// Answers a request, now or when the broker has spoken. Unknown paths are answered too.
-    pub fn handle_request(
-        &mut self,
-        request: Request,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub fn handle_request(&mut self, request: Request, turn: &mut Turn<'_>) {
         let family = match route(&request.message) {
             Ok(family) => family,
             Err(answer) => {
-                endpoint.respond(&request.reply_to, answer, now, out);
+                turn.respond(&request.reply_to, answer);
                 return;
             }
         };
         match family {
             Family::Discovery => {
                 let answer = answer_discovery(&self.links, &request.message);
-                endpoint.respond(&request.reply_to, answer, now, out);
+                turn.respond(&request.reply_to, answer);
             }
-            Family::Connection => self.handle_connection(request, endpoint, now, out),
-            Family::Topic => self.handle_topic(request, endpoint, now, out),
+            Family::Connection => self.handle_connection(request, turn),
+            Family::Topic => self.handle_topic(request, turn),
             Family::Collection | Family::Configuration => {
-                self.handle_collection(request, endpoint, now, out);
+                self.handle_collection(request, turn);
             }
             Family::Directory | Family::Registration | Family::Lookup => {
-                self.handle_directory(request, endpoint, now, out);
+                self.handle_directory(request, turn);
             }
         }
     }
@@ -209,17 +199,17 @@ impl PubSub {
 
     /// Ends the observations of topics that another client has removed, or that have expired, and gives up what
     /// the client did not answer in time.
-    pub fn expire(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+    pub fn expire(&mut self, turn: &mut Turn<'_>) {
         if let Some(downlink) = &mut self.downlink {
-            downlink.expire(endpoint, now, out);
+            downlink.expire(turn);
         }
-        if self.look_at.is_some_and(|look_at| look_at <= now) {
-            self.look(endpoint, now, out);
+        if self.look_at.is_some_and(|look_at| look_at <= turn.now) {
+            self.look(turn);
         }
     }
 
     /// The first block of a request came: opens the session that it will need, so that the body may grow.
-    pub fn begin(&mut self, head: &Request, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+    pub fn begin(&mut self, head: &Request, turn: &mut Turn<'_>) {
         let is_sound = match route(&head.message) {
             Ok(Family::Topic) => Operation::parse(&head.message, &self.config, &self.limits).is_ok(),
             Ok(Family::Directory) => self.config.directory.enabled,
@@ -228,20 +218,13 @@ impl PubSub {
         if let Some(identity) = Identity::of(head).ok().filter(|_| is_sound)
             && self.session.admit(&identity) == Admission::Open
         {
-            self.connect(identity, None, endpoint, now, out);
+            self.connect(identity, None, turn);
         }
     }
 
     /// Opens a session, in place of the one there may be.
-    fn connect(
-        &mut self,
-        identity: Identity,
-        login: Option<ReplyTo>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        self.leave(endpoint, now, out);
+    fn connect(&mut self, identity: Identity, login: Option<ReplyTo>, turn: &mut Turn<'_>) {
+        self.leave(turn);
         let connect = Connect {
             client_id: identity.client_id.clone(),
             credentials: identity.credentials(),
@@ -251,7 +234,7 @@ impl PubSub {
             // What is not confirmable is acknowledged at once; of what is, one is on its way at a time.
             receive_maximum: match self.config.notify {
                 Notify::Non => BURST as u16,
-                _ if endpoint.is_reliable() => BURST as u16,
+                _ if turn.endpoint.is_reliable() => BURST as u16,
                 _ => 1,
             },
             takes_unasked: false,
@@ -260,18 +243,18 @@ impl PubSub {
             protocol: "CoAP",
         };
         self.session = Session::Opening(identity);
-        endpoint.session_opening();
-        self.ask(Pending::Connect { login }, bus::Request::Connect(Box::new(connect)), out);
+        turn.endpoint.session_opening();
+        self.ask(Pending::Connect { login }, bus::Request::Connect(Box::new(connect)), turn.out);
     }
 
-    fn wait(&mut self, request: Request, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+    fn wait(&mut self, request: Request, turn: &mut Turn<'_>) {
         let bytes = request.message.size();
         if self.waiting_bytes + bytes > self.limits.packet_before_connect {
             let answer = match bytes > self.limits.packet_before_connect {
                 true => self.too_large(self.limits.packet_before_connect),
                 false => refusal(Reason::ServerBusy),
             };
-            endpoint.respond(&request.reply_to, answer, now, out);
+            turn.respond(&request.reply_to, answer);
             return;
         }
         self.waiting_bytes += bytes;
@@ -283,28 +266,19 @@ impl PubSub {
         &mut self,
         ticket: Ticket,
         reply: Result<Reply, Reason>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let position = self.pending.iter().position(|(asked, _)| *asked == ticket.0);
         match position.and_then(|at| self.pending.remove(at)).map(|(_, pending)| pending) {
-            Some(Pending::Connect { login }) => self.connected(reply, login, endpoint, now, out),
-            Some(Pending::MayBeAsked) => self.may_be_asked(reply, out),
-            Some(pending) => self.answer(pending, reply, endpoint, now, out),
+            Some(Pending::Connect { login }) => self.connected(reply, login, turn),
+            Some(Pending::MayBeAsked) => self.may_be_asked(reply, turn.out),
+            Some(pending) => self.answer(pending, reply, turn),
             None => {} // of a session that was left meanwhile
         }
         Self::owns(ticket)
     }
 
-    fn connected(
-        &mut self,
-        reply: Result<Reply, Reason>,
-        login: Option<ReplyTo>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    fn connected(&mut self, reply: Result<Reply, Reason>, login: Option<ReplyTo>, turn: &mut Turn<'_>) {
         let Session::Opening(identity) = std::mem::replace(&mut self.session, Session::Closed) else {
             return;
         };
@@ -314,39 +288,34 @@ impl PubSub {
         let refused = match reply {
             Ok(Reply::Connected(connected)) => {
                 client_id = Some(connected.client_id);
-                let token = login.as_ref().map(|_| Box::from(draw_token(endpoint)));
+                let token = login.as_ref().map(|_| Box::from(draw_token(turn.endpoint)));
                 if let (Some(reply_to), Some(token)) = (&login, token.as_deref()) {
-                    out.claim(identity.name(token));
-                    endpoint.respond(
-                        reply_to,
-                        Message::response(Code::CREATED).with_payload(token),
-                        now,
-                        out,
-                    );
+                    turn.out.claim(identity.name(token));
+                    turn.respond(reply_to, Message::response(Code::CREATED).with_payload(token));
                 }
                 self.session = Session::Open(identity.clone(), token);
-                endpoint.let_in(out);
-                waiting.extend(endpoint.session_opened(now, out));
+                turn.endpoint.let_in(turn.out);
+                waiting.extend(turn.endpoint.session_opened(turn.now, turn.out));
                 None
             }
             Ok(_) => Some(Reason::BadAuthenticationMethod), // CoAP has no further steps
             Err(reason) => Some(reason),
         };
         if refused.is_some() {
-            endpoint.session_closed(now, out);
+            turn.endpoint.session_closed(turn.now, turn.out);
         }
         if let (Some(reason), Some(reply_to)) = (refused, login) {
-            endpoint.respond(&reply_to, refusal(reason), now, out);
+            turn.respond(&reply_to, refusal(reason));
         }
         for request in waiting {
             let same = || Identity::of(&request).is_ok_and(|wanted| wanted == identity);
             match refused.filter(|_| same()) {
-                Some(reason) => drop(endpoint.respond(&request.reply_to, refusal(reason), now, out)),
-                None => self.handle_request(request, endpoint, now, out),
+                Some(reason) => drop(turn.respond(&request.reply_to, refusal(reason))),
+                None => self.handle_request(request, turn),
             }
         }
         if let Some(client_id) = client_id {
-            self.offer_requests(&client_id, out);
+            self.offer_requests(&client_id, turn.out);
         }
     }
 
@@ -380,73 +349,47 @@ impl PubSub {
 
     /// Notifies the observers that the delivery matched; `false` if it matched none of this crate's ids. When
     /// `true`, the session is told what becomes of the delivery.
-    pub fn deliver(
-        &mut self,
-        delivery: &Delivery,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn deliver(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) -> bool {
         let is_request = delivery.matched.as_slice().contains(&REQUESTS);
         if let Some(downlink) = self.downlink.as_mut().filter(|_| is_request) {
-            downlink.take(delivery, endpoint, now, out);
+            downlink.take(delivery, turn);
         }
         let matched = delivery.matched.as_slice().iter().copied();
         let mut own = matched.filter(|id| Observations::owns(*id)).peekable();
         if own.peek().is_none() {
             if let Some(id) = delivery.id.filter(|_| is_request) {
-                out.ack(id, Ack::Complete);
+                turn.out.ack(id, Ack::Complete);
             }
             return is_request;
         }
         // What an earlier connection of the session observed, nobody observes any more.
         let stale = own.filter(|id| self.observations.get(*id).is_none()).collect();
-        unsubscribe(stale, out);
-        for id in self.observations.deliver(delivery, endpoint, now, out) {
-            self.end_observation(id, endpoint, out);
+        unsubscribe(stale, turn.out);
+        for id in self.observations.deliver(delivery, turn) {
+            self.end_observation(id, turn);
         }
         true
     }
 
     /// The peer answered a request of ours, or notified; `false` if it was not asked here.
-    pub fn answered(
-        &mut self,
-        exchange: ExchangeId,
-        message: &Message,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn answered(&mut self, exchange: ExchangeId, message: &Message, turn: &mut Turn<'_>) -> bool {
         let asked = self.downlink.as_mut();
-        asked.is_some_and(|downlink| downlink.answered(exchange, message, endpoint, now, out))
-            || self.fetched(exchange, message, endpoint, now, out)
+        asked.is_some_and(|downlink| downlink.answered(exchange, message, turn))
+            || self.fetched(exchange, message, turn)
     }
 
     /// The answer to a request of ours cannot be had whole; `false` if it was not asked here.
-    pub fn failed(
-        &mut self,
-        exchange: ExchangeId,
-        reason: &'static str,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn failed(&mut self, exchange: ExchangeId, reason: &'static str, turn: &mut Turn<'_>) -> bool {
         let asked = self.downlink.as_mut();
-        asked.is_some_and(|downlink| downlink.failed(exchange, reason, endpoint, now, out))
-            || self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out)
+        asked.is_some_and(|downlink| downlink.failed(exchange, reason, turn))
+            || self.not_fetched(exchange, Code::BAD_GATEWAY, turn)
     }
 
     /// The peer did not answer a request of ours in time; `false` if it was not sent here.
-    pub fn unanswered(
-        &mut self,
-        exchange: ExchangeId,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn unanswered(&mut self, exchange: ExchangeId, turn: &mut Turn<'_>) -> bool {
         let asked = self.downlink.as_mut();
-        asked.is_some_and(|downlink| downlink.unanswered(exchange, endpoint, now, out))
-            || self.not_fetched(exchange, Code::GATEWAY_TIMEOUT, endpoint, now, out)
+        asked.is_some_and(|downlink| downlink.unanswered(exchange, turn))
+            || self.not_fetched(exchange, Code::GATEWAY_TIMEOUT, turn)
     }
 
     /// The peer has acknowledged what was sent; `false` if it was not sent here.
@@ -455,81 +398,75 @@ impl PubSub {
     }
 
     /// The peer does not want what was sent, so that its observation ends; `false` if it was not sent here.
-    pub fn reset(
-        &mut self,
-        exchange: ExchangeId,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    pub fn reset(&mut self, exchange: ExchangeId, turn: &mut Turn<'_>) -> bool {
         let asked = self.downlink.as_mut();
-        if asked.is_some_and(|downlink| downlink.reset(exchange, endpoint, now, out))
-            || self.not_fetched(exchange, Code::BAD_GATEWAY, endpoint, now, out)
+        if asked.is_some_and(|downlink| downlink.reset(exchange, turn))
+            || self.not_fetched(exchange, Code::BAD_GATEWAY, turn)
         {
             return true;
         }
-        let ended = self.observations.rejected(exchange, Reason::NoSubscription, out);
+        let ended = self.observations.rejected(exchange, Reason::NoSubscription, turn.out);
         if let Some(id) = ended {
-            self.end_observation(id, endpoint, out); // [RFC7641 3.6]
+            self.end_observation(id, turn); // [RFC7641 3.6]
         }
         ended.is_some()
     }
 
     /// The peer did not acknowledge what was sent: it is gone, and all its observations end; `false` if it was
     /// not sent here.
-    pub fn timed_out(&mut self, exchange: ExchangeId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
-        let ended = self.observations.rejected(exchange, Reason::NotAcknowledged, out);
+    pub fn timed_out(&mut self, exchange: ExchangeId, turn: &mut Turn<'_>) -> bool {
+        let ended = self.observations.rejected(exchange, Reason::NotAcknowledged, turn.out);
         if ended.is_some() {
             for id in self.observations.ids() {
-                self.end_observation(id, endpoint, out); // [RFC7641 4.5]
+                self.end_observation(id, turn); // [RFC7641 4.5]
             }
         }
         ended.is_some()
     }
 
     /// The session ends: answers what waits and tells the observers why.
-    pub fn close(&mut self, reason: Reason, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        self.end_fetch(reason, endpoint, now, out);
+    pub fn close(&mut self, reason: Reason, turn: &mut Turn<'_>) {
+        self.end_fetch(reason, turn);
         if let Some(mut downlink) = self.downlink.take() {
-            drop(downlink.forget(endpoint));
+            drop(downlink.forget(turn.endpoint));
         }
         for request in std::mem::take(&mut self.waiting) {
-            endpoint.respond(&request.reply_to, refusal(reason), now, out);
+            turn.respond(&request.reply_to, refusal(reason));
         }
         for (_, pending) in std::mem::take(&mut self.pending) {
             if let Some(reply_to) = pending.reply_to() {
-                endpoint.respond(reply_to, refusal(reason), now, out);
+                turn.respond(reply_to, refusal(reason));
             }
         }
         for id in self.observations.ids() {
             if let Some(observation) = self.observations.get(id) {
-                let _ = endpoint.notify(&observation.reply_to, refusal(reason), false, now, out); // [RFC7641 4.2]
+                let _ = turn.notify(&observation.reply_to, refusal(reason), false); // [RFC7641 4.2]
             }
-            self.observations.remove(id, endpoint, out);
+            self.observations.remove(id, turn);
         }
         (self.waiting_bytes, self.registering, self.session) = (0, 0, Session::Closed);
-        endpoint.session_closed(now, out);
+        turn.endpoint.session_closed(turn.now, turn.out);
     }
 
     /// Leaves the session, if there is one.
-    fn leave(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+    fn leave(&mut self, turn: &mut Turn<'_>) {
         let own = matches!(self.session, Session::Open(..) | Session::Opening(_));
         if let Session::Open(identity, Some(token)) = &self.session {
-            out.disclaim(identity.name(token));
+            turn.out.disclaim(identity.name(token));
         }
         if let Some(downlink) = &mut self.downlink {
-            downlink.end(endpoint, out);
+            downlink.end(turn);
         }
-        self.close(Reason::SessionExpired, endpoint, now, out);
+        self.close(Reason::SessionExpired, turn);
         if own {
             let farewell = Disconnect { publish_will: false, session_expiry: None };
-            out.request(Ticket::NONE, bus::Request::Disconnect(farewell));
+            turn.out.request(Ticket::NONE, bus::Request::Disconnect(farewell));
         }
     }
 
-    fn end_observation(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, out: &mut Outbox) {
-        if self.observations.remove(id, endpoint, out) {
-            unsubscribe(vec![id], out);
+    fn end_observation(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) {
+        if self.observations.remove(id, turn) {
+            unsubscribe(vec![id], turn.out);
         }
     }
 

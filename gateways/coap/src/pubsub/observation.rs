@@ -6,14 +6,13 @@ use bus::{
     SubscriptionId,
 };
 
+use super::Turn;
 use super::configured::half_created;
 use super::downlink::REQUESTS;
 use super::operation::Preference;
 use crate::collection::{Seat, TopicId};
 use crate::content::format;
-use crate::{
-    Code, Config, ETag, Endpoint, ExchangeId, Message, Notify, OptionNumber, ReplyTo, SendError, Token,
-};
+use crate::{Code, Config, ETag, ExchangeId, Message, Notify, OptionNumber, ReplyTo, SendError, Token};
 
 /// The first subscription id of observations; those below are for protocols that use [`PubSub`](crate::PubSub).
 const FIRST_ID: u32 = 0x8000_0000;
@@ -208,17 +207,11 @@ impl Observations {
     }
 
     /// Sends a delivery to those of the observations that exist. Returns which of them end with it.
-    pub(crate) fn deliver(
-        &mut self,
-        delivery: &Delivery,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Vec<SubscriptionId> {
+    pub(crate) fn deliver(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) -> Vec<SubscriptionId> {
         let (mut awaited, mut sent, mut failure, mut ended) =
             (false, false, Reason::NoSubscription, Vec::new());
         for id in delivery.matched.as_slice().iter().copied().filter(|id| Self::owns(*id)) {
-            match self.notify(id, delivery, endpoint, now, out) {
+            match self.notify(id, delivery, turn) {
                 Outcome::Awaited => awaited = true,
                 Outcome::Sent => sent = true,
                 Outcome::Failed(reason) => failure = reason,
@@ -234,55 +227,48 @@ impl Observations {
         }
         match delivery.id {
             _ if awaited => {}
-            id if !sent => out.reject(id, failure),
-            Some(id) => out.ack(id, Ack::Complete),
+            id if !sent => turn.out.reject(id, failure),
+            Some(id) => turn.out.ack(id, Ack::Complete),
             None => {}
         }
         ended
     }
 
-    fn notify(
-        &mut self,
-        id: SubscriptionId,
-        delivery: &Delivery,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Outcome {
+    fn notify(&mut self, id: SubscriptionId, delivery: &Delivery, turn: &mut Turn<'_>) -> Outcome {
         let sequence = self.next_sequence();
         let Some(observation) = self.by_id.get_mut(&id) else {
             return Outcome::Failed(Reason::NoSubscription);
         };
         self.sends_blocks = delivery.message.payload.len() > self.block;
         let (reply_to, published) = (&observation.reply_to, &*delivery.message);
-        let terms = observation.seat.as_ref().map(|seat| seat.terms(now));
+        let terms = observation.seat.as_ref().map(|seat| seat.terms(turn.now));
         let removed = published.retain && published.payload.is_empty();
         if terms.is_some_and(|terms| removed || terms.is_none()) {
-            let told = endpoint.notify(reply_to, half_created(), true, now, out); // [PUBSUB 3.2.4]
+            let told = turn.notify(reply_to, half_created(), true); // [PUBSUB 3.2.4]
             return told.map_or(Outcome::Ended(Reason::QueueFull), |_| Outcome::Dismissed);
         }
         let observer_check = terms.flatten().and_then(|terms| terms.observer_check);
         let confirm_every = self.confirm_every.min(observer_check.unwrap_or(Duration::MAX)); // [PUBSUB 3.2.3]
         let confirmable = match self.notify {
-            _ if endpoint.is_reliable() => false, // [RFC8323 7.2]: it arrives all the same
+            _ if turn.endpoint.is_reliable() => false, // [RFC8323 7.2]: it arrives all the same
             Notify::Con => true,
             Notify::Qos if delivery.qos > Qos::AtMostOnce => true,
             // [RFC7641 4.5]: else nobody would notice that the observer is gone; [RFC7641 7]: or never was one
             Notify::Qos | Notify::Non => {
-                now >= observation.confirmed + confirm_every
+                turn.now >= observation.confirmed + confirm_every
                     || self.unproven >= self.confirm_after
-                    || endpoint.is_unproved()
+                    || turn.endpoint.is_unproved()
                     // It waits its turn: overtaken, the one before it would be dropped as old [RFC7641 3.4].
-                    || !endpoint.can_send()
+                    || !turn.endpoint.can_send()
             }
         };
         if !observation.preference.accepts(format(published)) {
             let text = "The topic's messages no longer have the format that was asked for.";
             let message = Message::diagnostic(Code::NOT_ACCEPTABLE, text); // [RFC7641 4.2]
-            let _ = endpoint.notify(reply_to, message, confirmable, now, out);
+            let _ = turn.notify(reply_to, message, confirmable);
             return Outcome::Ended(Reason::UnsupportedFeature);
         }
-        let mut message = representation(published, now).with_observe(sequence);
+        let mut message = representation(published, turn.now).with_observe(sequence);
         if observation.names_topic {
             let levels: Vec<&str> = published.topic.levels().collect();
             // No option can name such a topic [RFC7252 5.10.7].
@@ -293,10 +279,10 @@ impl Observations {
             message =
                 path.fold(message, |message, level| message.with_option(OptionNumber::LOCATION_PATH, level));
         }
-        match endpoint.notify(reply_to, message, confirmable, now, out) {
+        match turn.notify(reply_to, message, confirmable) {
             Ok(exchange) if confirmable => {
                 // Asked once, not for each message until it answers.
-                observation.confirmed = now;
+                observation.confirmed = turn.now;
                 self.unacknowledged.insert(
                     exchange,
                     Sent { observation: id, delivery: delivery.id, shared: observation.shared },
@@ -337,7 +323,7 @@ impl Observations {
     }
 
     /// Ends an observation here, with what of it still waits in the endpoint; returns whether there was one.
-    pub(crate) fn remove(&mut self, id: SubscriptionId, endpoint: &mut Endpoint, out: &mut Outbox) -> bool {
+    pub(crate) fn remove(&mut self, id: SubscriptionId, turn: &mut Turn<'_>) -> bool {
         let Some(observation) = self.by_id.remove(&id) else { return false };
         self.by_token.remove(&observation.reply_to.token);
         self.unconfirmed.retain(|(_, sent)| *sent != id);
@@ -345,9 +331,9 @@ impl Observations {
         let mut exchanges: Vec<ExchangeId> = self.unacknowledged.iter().filter_map(of_it).collect();
         exchanges.sort_unstable(); // what happens never hangs on the order of a table
         for exchange in exchanges {
-            endpoint.forget(exchange);
+            turn.endpoint.forget(exchange);
             if let Some(sent) = self.unacknowledged.remove(&exchange) {
-                self.settle(sent.delivery, sent.refused(Reason::NoSubscription), out);
+                self.settle(sent.delivery, sent.refused(Reason::NoSubscription), turn.out);
             }
         }
         true

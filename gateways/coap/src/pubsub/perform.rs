@@ -5,17 +5,17 @@ use bus::{
     SubscribeOptions, Subscription, SubscriptionId, Ticket, Topic, Unsubscribe,
 };
 
-use super::PubSub;
 use super::condition::Condition;
 use super::configured::half_created;
 use super::observation::representation;
 use super::operation::{Operation, Preference};
 use super::resources::Asked;
 use super::task::Task;
+use super::{PubSub, Turn};
 use crate::collection::{Reservation, TopicId};
 use crate::content::format;
 use crate::reason::refusal;
-use crate::{Code, ETag, Endpoint, Message, ReplyTo, Request};
+use crate::{Code, ETag, Message, ReplyTo, Request};
 
 /// A question to the broker, and what its answer is for.
 pub(super) enum Pending {
@@ -113,16 +113,9 @@ impl Pending {
 
 impl PubSub {
     /// Asks the broker for what a request wants.
-    pub(super) fn perform(
-        &mut self,
-        operation: Operation,
-        request: Request,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
-        if let Some((operation, request)) = self.ask_about(operation, request, out) {
-            self.carry_out(operation, request, None, endpoint, now, out);
+    pub(super) fn perform(&mut self, operation: Operation, request: Request, turn: &mut Turn<'_>) {
+        if let Some((operation, request)) = self.ask_about(operation, request, turn.out) {
+            self.carry_out(operation, request, None, turn);
         }
     }
 
@@ -132,9 +125,7 @@ impl PubSub {
         operation: Operation,
         request: Request,
         configured: Option<TopicId>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let Request { message, reply_to } = request;
         match operation {
@@ -144,24 +135,24 @@ impl PubSub {
                     let (request, topic_id) = (message, configured);
                     let conditional = Conditional { condition, publish, answer, request, topic: topic_id };
                     let pending = Pending::Condition { reply_to, conditional: Box::new(conditional) };
-                    self.ask(pending, bus::Request::Read(topic), out);
+                    self.ask(pending, bus::Request::Read(topic), turn.out);
                 }
-                None => self.publish(publish, answer, message, configured, reply_to, out),
+                None => self.publish(publish, answer, message, configured, reply_to, turn.out),
             },
             Operation::Read { topic, preference } => {
-                self.read(topic, reply_to, preference, Purpose::Get, out)
+                self.read(topic, reply_to, preference, Purpose::Get, turn.out)
             }
             Operation::Observe { filter, options, preference } => {
-                self.observe(filter, options, preference, configured, reply_to, endpoint, now, out);
+                self.observe(filter, options, preference, configured, reply_to, turn);
             }
             Operation::Cancel { filter, preference } => {
                 let ids: Vec<Unsubscribe> =
                     self.observations.find(&reply_to.token).map(Unsubscribe::Id).into_iter().collect();
                 if let Some(id) = self.observations.find(&reply_to.token) {
-                    self.observations.remove(id, endpoint, out);
+                    self.observations.remove(id, turn);
                 }
                 let pending = Pending::Unsubscribe { reply_to, last: filter.as_topic(), preference };
-                self.ask(pending, bus::Request::Unsubscribe(ids), out);
+                self.ask(pending, bus::Request::Unsubscribe(ids), turn.out);
             }
         }
     }
@@ -199,7 +190,6 @@ impl PubSub {
         self.ask(Pending::Read { reply_to, preference, purpose }, bus::Request::Read(topic), out);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
     fn observe(
         &mut self,
         filter: Filter,
@@ -207,26 +197,24 @@ impl PubSub {
         preference: Preference,
         configured: Option<TopicId>,
         reply_to: ReplyTo,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let topic = filter.as_topic();
         let known = self.observations.find(&reply_to.token).is_some();
         let seat = configured.and_then(|topic| {
             let own = self.observations.take_seat(&reply_to.token, topic);
-            own.or_else(|| self.topics.seat(topic, now))
+            own.or_else(|| self.topics.seat(topic, turn.now))
         });
         let registered = match (configured, &seat) {
             (Some(_), None) => None, // max-subscribers [PUBSUB 3.2.2]
-            _ => self.observations.register(&reply_to, &filter, preference.clone(), seat, now),
+            _ => self.observations.register(&reply_to, &filter, preference.clone(), seat, turn.now),
         };
-        self.look_again(now);
+        self.look_again(turn.now);
         let Some(id) = registered else {
             // [RFC7641 4.1]: an answer without Observe says that there will be no notifications
             return match topic {
-                Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, out),
-                None => drop(endpoint.respond(&reply_to, refusal(Reason::QuotaExceeded), now, out)),
+                Some(topic) => self.read(topic, reply_to, preference, Purpose::Get, turn.out),
+                None => drop(turn.respond(&reply_to, refusal(Reason::QuotaExceeded))),
             };
         };
         // The first answer brings the retained message of a single topic, so that it is not delivered too.
@@ -245,42 +233,35 @@ impl PubSub {
         let wish = Subscription { id, filter, options, keyed: Keyed::ById };
         self.registering += 1;
         let pending = Pending::Subscribe { reply_to, id, first, preference };
-        self.ask(pending, bus::Request::Subscribe(vec![wish]), out);
+        self.ask(pending, bus::Request::Subscribe(vec![wish]), turn.out);
     }
 
     /// Answers the peer with what the broker said.
-    pub(super) fn answer(
-        &mut self,
-        pending: Pending,
-        reply: Result<Reply, Reason>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn answer(&mut self, pending: Pending, reply: Result<Reply, Reason>, turn: &mut Turn<'_>) {
         match (pending, reply) {
             (Pending::Judge { reply_to, task }, Ok(Reply::Judged { judgements, time })) => {
-                self.judged(*task, &judgements, time, reply_to, endpoint, now, out);
+                self.judged(*task, &judgements, time, reply_to, turn);
             }
             (pending @ (Pending::Made { .. } | Pending::Unmade { .. }), reply) => {
-                self.done(pending, reply, endpoint, now, out);
+                self.done(pending, reply, turn);
             }
             (Pending::Condition { reply_to, conditional }, Ok(Reply::Read(found))) => {
                 let Conditional { condition, publish, answer, request, topic } = *conditional;
                 match condition.holds(found.as_deref()) {
-                    true => self.publish(publish, answer, request, topic, reply_to, out),
-                    false => drop(endpoint.respond(&reply_to, precondition_failed(), now, out)),
+                    true => self.publish(publish, answer, request, topic, reply_to, turn.out),
+                    false => drop(turn.respond(&reply_to, precondition_failed())),
                 }
             }
             (Pending::Publish { reply_to, answer, once, topic }, Ok(_)) => {
                 let answer = match topic {
-                    Some(topic) => self.published(topic, answer, endpoint, now, out),
+                    Some(topic) => self.published(topic, answer, turn),
                     None => answer,
                 };
                 if let Some(id) = once {
                     // The message layer keeps duplicates off, so that the id has served.
-                    out.request(Ticket::NONE, bus::Request::Release(id));
+                    turn.out.request(Ticket::NONE, bus::Request::Release(id));
                 }
-                endpoint.respond(&reply_to, answer, now, out);
+                turn.respond(&reply_to, answer);
             }
             (Pending::Subscribe { reply_to, id, first, preference }, reply) => {
                 let granted = match reply {
@@ -291,55 +272,54 @@ impl PubSub {
                     Err(reason) => Err(reason),
                 };
                 match (granted, first) {
-                    (Ok(_), Some(topic)) => self.read(topic, reply_to, preference, Purpose::First(id), out),
+                    (Ok(_), Some(topic)) => {
+                        self.read(topic, reply_to, preference, Purpose::First(id), turn.out)
+                    }
                     (Ok(_), None) => {
-                        self.answer_read(None, reply_to, &preference, Purpose::First(id), endpoint, now, out);
+                        self.answer_read(None, reply_to, &preference, Purpose::First(id), turn);
                     }
                     (Err(reason), _) => {
                         self.registering = self.registering.saturating_sub(1);
-                        self.observations.remove(id, endpoint, out);
-                        endpoint.respond(&reply_to, refusal(reason), now, out);
+                        self.observations.remove(id, turn);
+                        turn.respond(&reply_to, refusal(reason));
                     }
                 }
             }
             (Pending::Unsubscribe { reply_to, last: Some(topic), preference }, Ok(_)) => {
-                self.read(topic, reply_to, preference, Purpose::Last, out);
+                self.read(topic, reply_to, preference, Purpose::Last, turn.out);
             }
             (Pending::Unsubscribe { reply_to, last: None, .. }, Ok(_)) => {
-                endpoint.respond(&reply_to, Message::response(Code::CONTENT), now, out);
+                turn.respond(&reply_to, Message::response(Code::CONTENT));
             }
             (Pending::Read { reply_to, preference, purpose }, Ok(Reply::Read(found))) => {
-                self.answer_read(found.as_deref(), reply_to, &preference, purpose, endpoint, now, out);
+                self.answer_read(found.as_deref(), reply_to, &preference, purpose, turn);
             }
             (Pending::Directory { reply_to, asked }, reply) => {
-                self.directory_judged(reply_to, *asked, reply, endpoint, now, out);
+                self.directory_judged(reply_to, *asked, reply, turn);
             }
             // What may be subscribed to and not be read is observed from the next message on.
             (Pending::Read { reply_to, preference, purpose: purpose @ Purpose::First(_) }, Err(_)) => {
-                self.answer_read(None, reply_to, &preference, purpose, endpoint, now, out);
+                self.answer_read(None, reply_to, &preference, purpose, turn);
             }
             (pending, reply) => {
                 let reason = reply.err().unwrap_or(Reason::Internal);
                 if let Some(reply_to) = pending.reply_to() {
-                    endpoint.respond(reply_to, refusal(reason), now, out);
+                    turn.respond(reply_to, refusal(reason));
                 }
             }
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one answer")]
     fn answer_read(
         &mut self,
         found: Option<&Published>,
         reply_to: ReplyTo,
         preference: &Preference,
         purpose: Purpose,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let answer = match (found, purpose) {
-            (Some(published), purpose) => represent(published, preference, purpose, now),
+            (Some(published), purpose) => represent(published, preference, purpose, turn.now),
             (None, Purpose::Get) => {
                 Message::diagnostic(Code::NOT_FOUND, "Nothing is retained on this topic.")
             }
@@ -347,7 +327,7 @@ impl PubSub {
             (None, Purpose::First(_) | Purpose::Last) => Message::response(Code::CONTENT),
         };
         let Purpose::First(id) = purpose else {
-            endpoint.respond(&reply_to, answer, now, out);
+            turn.respond(&reply_to, answer);
             return;
         };
         self.registering = self.registering.saturating_sub(1);
@@ -356,10 +336,10 @@ impl PubSub {
             Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
             _ => answer,
         };
-        let established = answer.observe().is_some() && endpoint.fits(&reply_to, &answer);
-        let exchange = endpoint.respond(&reply_to, answer, now, out);
+        let established = answer.observe().is_some() && turn.endpoint.fits(&reply_to, &answer);
+        let exchange = turn.respond(&reply_to, answer);
         match exchange {
-            _ if !established => self.end_observation(id, endpoint, out), // [RFC7641 4.1]
+            _ if !established => self.end_observation(id, turn), // [RFC7641 4.1]
             Some(exchange) => self.observations.watch(id, exchange, reply_to.confirmable),
             None => {}
         }

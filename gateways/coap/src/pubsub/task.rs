@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use bus::{Judgement, Metadata, Outbox, Publish, Qos, Reason, Reply, Topic};
+use bus::{Judgement, Metadata, Publish, Qos, Reason, Reply, Topic};
 
-use super::PubSub;
 use super::operation::Operation;
 use super::perform::Pending;
 use super::resources::{COLLECTION, CONFIGURATION_TYPE, Link, bad, check, no_topic, tell_links, told};
+use super::{PubSub, Turn};
 use crate::collection::{Configuration, DataLocation, NotMade, Properties, Property};
 use crate::reason::refusal;
-use crate::{Code, Endpoint, Message, OptionNumber, ReplyTo};
+use crate::{Code, Message, OptionNumber, ReplyTo};
 
 /// What is to be done with the broker's judgement.
 pub(super) enum Task {
@@ -78,49 +78,36 @@ impl Change {
 
 impl PubSub {
     /// Does what was asked for, as far as the client may.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one operation")]
     pub(super) fn judged(
         &mut self,
         task: Task,
         judgements: &[Judgement],
         time: Option<SystemTime>,
         reply_to: ReplyTo,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let answer = match task {
             Task::List { found, listing } => list(&found, &listing, judgements),
             Task::Data { operation, message, configured: false } => {
-                return self.name_data(operation, message, judgements, reply_to, endpoint, now, out);
+                return self.name_data(operation, message, judgements, reply_to, turn);
             }
             Task::Data { operation, message, configured: true } => {
-                return self.use_data(operation, message, judgements, reply_to, endpoint, now, out);
+                return self.use_data(operation, message, judgements, reply_to, turn);
             }
             Task::Tell { topic, wanted } => match allowed(&topic, judgements) {
                 Ok(()) => told(Code::CONTENT, &topic, &wanted),
                 Err(answer) => answer,
             },
             Task::Create { properties, name, data } => {
-                match self.create(
-                    properties,
-                    &name,
-                    &data,
-                    judgements,
-                    time,
-                    &reply_to,
-                    endpoint.draw(),
-                    now,
-                    out,
-                ) {
+                match self.create(properties, &name, &data, judgements, time, &reply_to, turn) {
                     Ok(None) => return,
                     Ok(Some(answer)) | Err(answer) => answer,
                 }
             }
             Task::Change { topic, change, properties } => {
                 let changed = allowed(&topic, judgements)
-                    .and_then(|()| self.change(&topic, change, &properties, time, now));
-                self.look(endpoint, now, out);
+                    .and_then(|()| self.change(&topic, change, &properties, time, turn.now));
+                self.look(turn);
                 changed.unwrap_or_else(|answer| answer)
             }
             Task::Delete { topic } => match allowed(&topic, judgements) {
@@ -131,15 +118,15 @@ impl PubSub {
                             let publish =
                                 Publish::new(data, bytes::Bytes::new(), Qos::AtLeastOnce).retained();
                             let pending = Pending::Unmade { reply_to, topic: topic.id };
-                            return self.ask(pending, bus::Request::Publish(publish), out);
+                            return self.ask(pending, bus::Request::Publish(publish), turn.out);
                         }
-                        None => self.removed(topic.id, endpoint, now, out),
+                        None => self.removed(topic.id, turn),
                     }
                 }
                 Err(answer) => answer,
             },
         };
-        endpoint.respond(&reply_to, answer, now, out);
+        turn.respond(&reply_to, answer);
     }
 
     /// Makes a topic; `None` if its first value is being published.
@@ -152,9 +139,7 @@ impl PubSub {
         judgements: &[Judgement],
         time: Option<SystemTime>,
         reply_to: &ReplyTo,
-        chance: u64,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> Result<Option<Message>, Message> {
         let (Some(named), Some(stored)) = (judgements.first(), judgements.last()) else {
             return Err(refusal(Reason::Internal));
@@ -162,25 +147,26 @@ impl PubSub {
         if let Some(reason) = judgements.iter().find_map(|judgement| judgement.allowed.err()) {
             return Err(refusal(reason)); // [PUBSUB 2.4.3]
         }
-        let ends = end(&properties, time, now).map_err(bad)?;
+        let ends = end(&properties, time, turn.now).map_err(bad)?;
         let here = match data {
             DataLocation::Here(topic) => Some(topic),
             DataLocation::Elsewhere => None,
         };
-        let first = here.and_then(|topic| first_value(topic, &properties, ends, now));
+        let first = here.and_then(|topic| first_value(topic, &properties, ends, turn.now));
         let place = here.map(|_| stored.topic.clone());
-        let reserved = self.topics.reserve(chance, named.topic.clone(), place, properties, ends, now);
+        let reserved =
+            self.topics.reserve(turn.endpoint.draw(), named.topic.clone(), place, properties, ends, turn.now);
         let reservation = reserved.map_err(|why| match why {
             NotMade::NameTaken => bad(&format!("There is a topic {name} already.")), // [PUBSUB 2.4.3]
             NotMade::DataTaken => bad("The topic-data is that of another topic."),
             NotMade::Full => refusal(Reason::ServerBusy),
         })?;
         let Some(publish) = first else {
-            let made = reservation.confirm(here.is_some() && stored.retained, now);
+            let made = reservation.confirm(here.is_some() && stored.retained, turn.now);
             return Ok(Some(made.map_or_else(no_topic, |topic| created(&topic))));
         };
         let pending = Pending::Made { reply_to: reply_to.clone(), reservation };
-        self.ask(pending, bus::Request::Publish(publish), out);
+        self.ask(pending, bus::Request::Publish(publish), turn.out);
         Ok(None)
     }
 
@@ -216,42 +202,27 @@ impl PubSub {
     }
 
     /// Answers with what became of the publish that a task needed.
-    pub(super) fn done(
-        &mut self,
-        pending: Pending,
-        reply: Result<Reply, Reason>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn done(&mut self, pending: Pending, reply: Result<Reply, Reason>, turn: &mut Turn<'_>) {
         let (reply_to, answer) = match (pending, reply) {
             (Pending::Made { reply_to, reservation }, Ok(_)) => {
-                let made = reservation.confirm(true, now);
+                let made = reservation.confirm(true, turn.now);
                 (reply_to, made.map_or_else(no_topic, |topic| created(&topic)))
             }
-            (Pending::Unmade { reply_to, topic }, Ok(_)) => {
-                (reply_to, self.removed(topic, endpoint, now, out))
-            }
+            (Pending::Unmade { reply_to, topic }, Ok(_)) => (reply_to, self.removed(topic, turn)),
             (pending, reply) => {
                 let reason = reply.err().unwrap_or(Reason::Internal);
                 let Some(reply_to) = pending.reply_to().cloned() else { return };
                 (reply_to, refusal(reason))
             }
         };
-        endpoint.respond(&reply_to, answer, now, out);
+        turn.respond(&reply_to, answer);
     }
 
-    fn removed(
-        &mut self,
-        topic: crate::collection::TopicId,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Message {
-        if !self.topics.remove(topic, now) {
+    fn removed(&mut self, topic: crate::collection::TopicId, turn: &mut Turn<'_>) -> Message {
+        if !self.topics.remove(topic, turn.now) {
             return no_topic();
         }
-        self.look(endpoint, now, out);
+        self.look(turn);
         Message::response(Code::DELETED)
     }
 }

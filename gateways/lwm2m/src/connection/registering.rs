@@ -71,7 +71,7 @@ impl Lwm2mConnection {
         }
         self.registrations += 1;
         self.replace(&client_id, now, out);
-        self.pubsub.lend_session(Some(client_id.clone()), &mut self.endpoint, now, out);
+        self.pubsub.lend_session(Some(client_id.clone()), &mut turn(&mut self.endpoint, now, out));
         let connect = self.connect(client_id, identity, asker.proved(), version, &device);
         out.request(CONNECT, Request::Connect(Box::new(connect)));
         self.state = State::Connecting { device: Box::new(device), asker: asker.clone() };
@@ -89,7 +89,7 @@ impl Lwm2mConnection {
         } else {
             device.deregistered("replaced", &mut turn(&mut self.endpoint, now, out));
         }
-        self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+        self.pubsub.lend_session(None, &mut turn(&mut self.endpoint, now, out));
         let farewell = Disconnect { publish_will: false, session_expiry: None };
         out.request(Ticket::NONE, Request::Disconnect(farewell));
     }
@@ -180,7 +180,7 @@ impl Lwm2mConnection {
     }
 
     fn refuse(&mut self, asker: ReplyTo, reason: Reason, now: Instant, out: &mut Outbox) {
-        self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+        self.pubsub.lend_session(None, &mut turn(&mut self.endpoint, now, out));
         self.respond(&asker, coap::refusal(reason), now, out);
     }
 
@@ -222,7 +222,7 @@ impl Lwm2mConnection {
         if let State::Registered(mut device) = std::mem::replace(&mut self.state, State::Unregistered) {
             device.deregistered(why, &mut turn(&mut self.endpoint, now, out));
             out.disclaim(name(&device.registration.location));
-            self.pubsub.lend_session(None, &mut self.endpoint, now, out);
+            self.pubsub.lend_session(None, &mut turn(&mut self.endpoint, now, out));
             out.request(
                 Ticket::NONE,
                 Request::Disconnect(Disconnect { publish_will: false, session_expiry }),

@@ -1,10 +1,10 @@
 //! Requests to a device, their answers, and what the device notifies of.
 
 use bus::Ticket;
-use coap::{Code, Endpoint, ExchangeId, Message, SendError};
+use coap::{Code, Endpoint, ExchangeId, Message, SendError, Turn};
 use serde_json::{Map, Value as Json};
 
-use super::{Awake, Command, Device, Turn, give_back, publish};
+use super::{Awake, Command, Device, give_back, publish};
 use crate::command::{DownlinkRequest, Envelope, Operation};
 
 #[derive(Debug)]

@@ -17,6 +17,7 @@ use bus::{
 use bytes::Bytes;
 use serde_json::Value as Json;
 
+use super::Turn;
 use crate::config::CLIENT_ID;
 use crate::{Config, Endpoint, ExchangeId, Message, SendError};
 use answer::{Failure, to_json};
@@ -100,46 +101,33 @@ impl Downlink {
     }
 
     /// Takes a request.
-    pub(super) fn take(
-        &mut self,
-        delivery: &Delivery,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(super) fn take(&mut self, delivery: &Delivery, turn: &mut Turn<'_>) {
         let correlation =
             delivery.message.metadata.as_ref().and_then(|metadata| metadata.correlation.clone());
         let correlation = correlation.filter(|correlation| correlation.len() <= LONGEST_CORRELATION);
         let (id, ask) = parse(&delivery.message.payload);
         let ask = match ask {
             Ok(ask) => ask,
-            Err(error) => return self.publish(Failure::from(error).to_json(&id), correlation, out),
+            Err(error) => return self.publish(Failure::from(error).to_json(&id), correlation, turn.out),
         };
         let bytes = ask.size();
         if self.queue.len() >= self.config.requests.queue || self.queued_bytes + bytes > self.most_bytes {
-            return self.publish(Failure::Busy.to_json(&id), correlation, out);
+            return self.publish(Failure::Busy.to_json(&id), correlation, turn.out);
         }
         let timeout =
             ask.timeout.unwrap_or(self.config.requests.timeout).min(self.config.requests.timeout_max);
         self.queued_bytes += bytes;
-        self.queue.push_back(Waiting { id, correlation, ask, timeout, until: now + timeout });
-        self.send_next(endpoint, now, out);
+        self.queue.push_back(Waiting { id, correlation, ask, timeout, until: turn.now + timeout });
+        self.send_next(turn);
     }
 
     /// The client answered, or notified; `false` if it was not asked here.
-    pub(super) fn answered(
-        &mut self,
-        exchange: ExchangeId,
-        message: &Message,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    pub(super) fn answered(&mut self, exchange: ExchangeId, message: &Message, turn: &mut Turn<'_>) -> bool {
         if let Some(observed) = self.observed.get(&exchange).cloned() {
             if message.observe().is_none() || !message.code().is_success() {
                 self.observed.remove(&exchange); // [RFC7641 3.2]
             }
-            self.publish(to_json(&observed.id, message), observed.correlation, out);
+            self.publish(to_json(&observed.id, message), observed.correlation, turn.out);
             return true;
         }
         let Some((_, Waiting { id, correlation, ask, .. })) =
@@ -147,63 +135,38 @@ impl Downlink {
         else {
             return false;
         };
-        self.publish(to_json(&id, message), correlation.clone(), out);
+        self.publish(to_json(&id, message), correlation.clone(), turn.out);
         // The endpoint keeps no more observations than its own limit allows.
-        if ask.observe == Some(true) && message.observe().is_some() && endpoint.token(exchange).is_some() {
+        if ask.observe == Some(true) && message.observe().is_some() && turn.endpoint.token(exchange).is_some()
+        {
             let Ask { path, query, .. } = ask;
             self.observed.retain(|_, observed| observed.path != path || observed.query != query);
             self.observed.insert(exchange, Observed { id, correlation, path, query });
         }
-        self.send_next(endpoint, now, out);
+        self.send_next(turn);
         true
     }
 
     /// The client rejected what was asked; `false` if it was not asked here.
-    pub(super) fn reset(
-        &mut self,
-        exchange: ExchangeId,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
-        self.observed.remove(&exchange).is_some() || self.fail(exchange, &Failure::Reset, endpoint, now, out)
+    pub(super) fn reset(&mut self, exchange: ExchangeId, turn: &mut Turn<'_>) -> bool {
+        self.observed.remove(&exchange).is_some() || self.fail(exchange, &Failure::Reset, turn)
     }
 
     /// The client did not acknowledge or answer in the carrier's time; `false` if it was not asked here.
-    pub(super) fn unanswered(
-        &mut self,
-        exchange: ExchangeId,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
-        self.fail(exchange, &Failure::NotAcknowledged, endpoint, now, out)
+    pub(super) fn unanswered(&mut self, exchange: ExchangeId, turn: &mut Turn<'_>) -> bool {
+        self.fail(exchange, &Failure::NotAcknowledged, turn)
     }
 
     /// The answer cannot be had whole; `false` if it was not asked for here.
-    pub(super) fn failed(
-        &mut self,
-        exchange: ExchangeId,
-        reason: &'static str,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
-        self.fail(exchange, &Failure::BadAnswer(reason), endpoint, now, out)
+    pub(super) fn failed(&mut self, exchange: ExchangeId, reason: &'static str, turn: &mut Turn<'_>) -> bool {
+        self.fail(exchange, &Failure::BadAnswer(reason), turn)
     }
 
-    fn fail(
-        &mut self,
-        exchange: ExchangeId,
-        failure: &Failure,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> bool {
+    fn fail(&mut self, exchange: ExchangeId, failure: &Failure, turn: &mut Turn<'_>) -> bool {
         let failed = self.under_way.take_if(|(under_way, _)| *under_way == exchange);
         let Some((_, waiting)) = failed else { return false };
-        self.publish(failure.to_json(&waiting.id), waiting.correlation, out);
-        self.send_next(endpoint, now, out);
+        self.publish(failure.to_json(&waiting.id), waiting.correlation, turn.out);
+        self.send_next(turn);
         true
     }
 
@@ -214,28 +177,28 @@ impl Downlink {
     }
 
     /// Gives up what has not been answered in the application's time.
-    pub(super) fn expire(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
-        if let Some((exchange, waiting)) = self.under_way.take_if(|(_, waiting)| waiting.until <= now) {
-            endpoint.forget(exchange);
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        if let Some((exchange, waiting)) = self.under_way.take_if(|(_, waiting)| waiting.until <= turn.now) {
+            turn.endpoint.forget(exchange);
             let failure = Failure::Timeout(waiting.timeout);
-            self.publish(failure.to_json(&waiting.id), waiting.correlation, out);
+            self.publish(failure.to_json(&waiting.id), waiting.correlation, turn.out);
         }
         let (over, queue) =
-            std::mem::take(&mut self.queue).into_iter().partition(|waiting| waiting.until <= now);
+            std::mem::take(&mut self.queue).into_iter().partition(|waiting| waiting.until <= turn.now);
         self.queue = queue;
         let over: VecDeque<Waiting> = over;
         for waiting in over {
             self.queued_bytes -= waiting.ask.size();
             let failure = Failure::Timeout(waiting.timeout);
-            self.publish(failure.to_json(&waiting.id), waiting.correlation, out);
+            self.publish(failure.to_json(&waiting.id), waiting.correlation, turn.out);
         }
-        self.send_next(endpoint, now, out);
+        self.send_next(turn);
     }
 
     /// The client leaves: answers what is asked of it.
-    pub(super) fn end(&mut self, endpoint: &mut Endpoint, out: &mut Outbox) {
-        for waiting in self.forget(endpoint) {
-            self.publish(Failure::Gone.to_json(&waiting.id), waiting.correlation, out);
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>) {
+        for waiting in self.forget(turn.endpoint) {
+            self.publish(Failure::Gone.to_json(&waiting.id), waiting.correlation, turn.out);
         }
     }
 
@@ -250,27 +213,21 @@ impl Downlink {
         under_way.into_iter().chain(std::mem::take(&mut self.queue))
     }
 
-    fn send_next(&mut self, endpoint: &mut Endpoint, now: Instant, out: &mut Outbox) {
+    fn send_next(&mut self, turn: &mut Turn<'_>) {
         while self.under_way.is_none() {
             let Some(waiting) = self.queue.pop_front() else { return };
             self.queued_bytes -= waiting.ask.size();
-            match self.send(&waiting.ask, endpoint, now, out) {
+            match self.send(&waiting.ask, turn) {
                 Ok(exchange) => self.under_way = Some((exchange, waiting)),
-                Err(failure) => self.publish(failure.to_json(&waiting.id), waiting.correlation, out),
+                Err(failure) => self.publish(failure.to_json(&waiting.id), waiting.correlation, turn.out),
             }
         }
     }
 
-    fn send(
-        &mut self,
-        ask: &Ask,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Result<ExchangeId, Failure> {
+    fn send(&mut self, ask: &Ask, turn: &mut Turn<'_>) -> Result<ExchangeId, Failure> {
         let same = |observed: &Observed| observed.path == ask.path && observed.query == ask.query;
         let known = self.observed.iter().find(|(_, observed)| same(observed)).map(|(exchange, _)| *exchange);
-        let token = known.and_then(|exchange| endpoint.token(exchange));
+        let token = known.and_then(|exchange| turn.endpoint.token(exchange));
         let mut message = ask.to_message();
         match (ask.observe, token) {
             (Some(false), None) => return Err(Failure::NotObserved),
@@ -284,7 +241,7 @@ impl Downlink {
             }
             (Some(true) | None, _) => {}
         }
-        endpoint.request(message, now, out).map_err(|error| match error {
+        turn.request(message).map_err(|error| match error {
             SendError::Full => Failure::Busy,
             SendError::TooLarge => Failure::TooLarge,
             SendError::Unprotected => Failure::Unprotected,

@@ -3,20 +3,18 @@
 //! A request is parsed before a session is opened for it. Then the broker is asked what the client may do with the
 //! topics it concerns, and what they are called on the bus; only with its judgements anything is told or changed.
 
-use std::time::Instant;
-
-use bus::{ContentFormat, Limits, Outbox, Right, Topic};
+use bus::{ContentFormat, Limits, Right, Topic};
 
 use super::Link;
 use crate::collection::{
     CORE_PUBSUB, Configuration, DataLocation, LocationError, Properties, Property, PropertyError,
     PropertyFilter, TopicId, data_path, decode_keys, is_representation, parse_data, parse_name,
 };
-use crate::pubsub::PubSub;
 use crate::pubsub::operation::IDENTITY;
 use crate::pubsub::perform::Pending;
 use crate::pubsub::task::{Change, Listing, Task};
-use crate::{Code, Endpoint, Message, ReplyTo, Request};
+use crate::pubsub::{PubSub, Turn};
+use crate::{Code, Message, ReplyTo, Request};
 
 /// The first segment of the collection's path.
 pub(in crate::pubsub) const COLLECTION: &str = "pubsub";
@@ -36,58 +34,51 @@ enum Wish {
 
 impl PubSub {
     /// Does what a request asks of the collection, once there is a session.
-    pub(in crate::pubsub) fn handle_collection(
-        &mut self,
-        request: Request,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(in crate::pubsub) fn handle_collection(&mut self, request: Request, turn: &mut Turn<'_>) {
         if request.message.payload().len() > self.config.topics.largest {
             let answer = self.too_large(self.config.topics.largest); // [RFC8132 2.2]
-            endpoint.respond(&request.reply_to, answer, now, out);
+            turn.respond(&request.reply_to, answer);
             return;
         }
         match Wish::parse(&request.message, &self.limits) {
             Ok(wish) => {
-                if let Some(request) = self.admit(request, endpoint, now, out) {
-                    self.look_up(wish, request.reply_to, endpoint, now, out);
+                if let Some(request) = self.admit(request, turn) {
+                    self.look_up(wish, request.reply_to, turn);
                 }
             }
-            Err(answer) => drop(endpoint.respond(&request.reply_to, answer, now, out)),
+            Err(answer) => drop(turn.respond(&request.reply_to, answer)),
         }
     }
 
     /// Finds the topics that a wish concerns, and asks what the client may do with them.
-    fn look_up(
-        &mut self,
-        wish: Wish,
-        reply_to: ReplyTo,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    fn look_up(&mut self, wish: Wish, reply_to: ReplyTo, turn: &mut Turn<'_>) {
         let task = match wish {
-            Wish::List(listing) => Some(Task::List { found: self.topics.all(now), listing }),
+            Wish::List(listing) => Some(Task::List { found: self.topics.all(turn.now), listing }),
             Wish::Find(filter) => {
-                let mut found = self.topics.all(now);
+                let mut found = self.topics.all(turn.now);
                 found.retain(|topic| filter.matches(&topic.properties));
                 Some(Task::List { found, listing: Listing::default() })
             }
             Wish::Create { properties, name, data } => Some(Task::Create { properties, name, data }),
-            Wish::Tell { id, wanted } => self.topics.find(id, now).map(|topic| Task::Tell { topic, wanted }),
-            Wish::Change { id, change, properties } => {
-                self.topics.find(id, now).map(|topic| Task::Change { topic, change, properties })
+            Wish::Tell { id, wanted } => {
+                self.topics.find(id, turn.now).map(|topic| Task::Tell { topic, wanted })
             }
-            Wish::Delete { id } => self.topics.find(id, now).map(|topic| Task::Delete { topic }),
+            Wish::Change { id, change, properties } => {
+                self.topics.find(id, turn.now).map(|topic| Task::Change { topic, change, properties })
+            }
+            Wish::Delete { id } => self.topics.find(id, turn.now).map(|topic| Task::Delete { topic }),
         };
         let rights = task.as_ref().and_then(Task::rights);
         match (task, rights) {
             (Some(task), Some(rights)) if !rights.is_empty() => {
-                self.ask(Pending::Judge { reply_to, task: Box::new(task) }, bus::Request::Judge(rights), out);
+                self.ask(
+                    Pending::Judge { reply_to, task: Box::new(task) },
+                    bus::Request::Judge(rights),
+                    turn.out,
+                );
             }
-            (Some(Task::List { .. }), _) => drop(endpoint.respond(&reply_to, links(&[]), now, out)),
-            _ => drop(endpoint.respond(&reply_to, no_topic(), now, out)),
+            (Some(Task::List { .. }), _) => drop(turn.respond(&reply_to, links(&[]))),
+            _ => drop(turn.respond(&reply_to, no_topic())),
         }
     }
 }

@@ -1,22 +1,12 @@
 //! `mqtt/connection`: a session with a token, as EMQX has it.
 
-use std::time::Instant;
-
-use bus::Outbox;
-
-use crate::pubsub::PubSub;
 use crate::pubsub::identity::{Admission, Identity, Session};
-use crate::{Code, Endpoint, Message, Request};
+use crate::pubsub::{PubSub, Turn};
+use crate::{Code, Message, Request};
 
 impl PubSub {
     /// Connection mode: POST opens a session and gives a token, PUT keeps it, DELETE ends it.
-    pub(in crate::pubsub) fn handle_connection(
-        &mut self,
-        request: Request,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(in crate::pubsub) fn handle_connection(&mut self, request: Request, turn: &mut Turn<'_>) {
         let message = &request.message;
         let answer = match (message.code(), Identity::of(&request)) {
             (_, Err(answer)) => answer,
@@ -27,16 +17,16 @@ impl PubSub {
                 Message::diagnostic(Code::CONFLICT, "The session of this peer is that of its registration.")
             }
             (Code::POST, Ok(_)) if matches!(self.session, Session::Opening(_)) => {
-                return self.wait(request, endpoint, now, out);
+                return self.wait(request, turn);
             }
             (Code::POST, Ok(identity)) => {
-                return self.connect(identity.without_token(), Some(request.reply_to), endpoint, now, out);
+                return self.connect(identity.without_token(), Some(request.reply_to), turn);
             }
             (_, Ok(identity)) => match self.session.admit(&identity) {
-                Admission::Wait => return self.wait(request, endpoint, now, out),
+                Admission::Wait => return self.wait(request, turn),
                 Admission::Proceed if message.code() == Code::PUT => Message::response(Code::CHANGED),
                 Admission::Proceed if matches!(self.session, Session::Open(..)) => {
-                    self.leave(endpoint, now, out);
+                    self.leave(turn);
                     Message::response(Code::DELETED)
                 }
                 Admission::Proceed | Admission::Open => {
@@ -45,6 +35,6 @@ impl PubSub {
                 Admission::Refuse(why) => Message::diagnostic(Code::UNAUTHORIZED, why),
             },
         };
-        endpoint.respond(&request.reply_to, answer, now, out);
+        turn.respond(&request.reply_to, answer);
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use bus::{ContentFormat, Judgement, Outbox, Reason, Reply, Right, Topic};
+use bus::{ContentFormat, Judgement, Reason, Reply, Right, Topic};
 use directory::{Lookup, Parameters, Refusal, Requester};
 
-use crate::pubsub::PubSub;
 use crate::pubsub::operation::IDENTITY;
 use crate::pubsub::perform::Pending;
+use crate::pubsub::{PubSub, Turn};
 use crate::reason::refusal;
-use crate::{Code, ETag, Endpoint, ExchangeId, Message, OptionNumber, ReplyTo, Request};
+use crate::{Code, ETag, ExchangeId, Message, OptionNumber, ReplyTo, Request};
 
 /// What a request asks of the directory.
 #[derive(Debug)]
@@ -37,16 +37,10 @@ const MAX_AGE: u32 = 60;
 
 impl PubSub {
     /// Does what a request asks of the directory, once there is a session and its rights are known.
-    pub(in crate::pubsub) fn handle_directory(
-        &mut self,
-        request: Request,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(in crate::pubsub) fn handle_directory(&mut self, request: Request, turn: &mut Turn<'_>) {
         if !self.config.directory.enabled {
             let answer = Message::diagnostic(Code::NOT_FOUND, "There is no resource directory here.");
-            endpoint.respond(&request.reply_to, answer, now, out);
+            turn.respond(&request.reply_to, answer);
             return;
         }
         let parsed = Asked::parse(&request.message, self.limits.packet)
@@ -54,17 +48,19 @@ impl PubSub {
         let (rights, asked) = match parsed {
             Ok(parsed) => parsed,
             Err(answer) => {
-                endpoint.respond(&request.reply_to, answer, now, out);
+                turn.respond(&request.reply_to, answer);
                 return;
             }
         };
         // [RFC9176 5.1]: else anybody could have the links of whoever is at the address
-        if matches!(asked, Asked::RegisterSimply(_)) && endpoint.challenge(&request.reply_to, now, out) {
+        if matches!(asked, Asked::RegisterSimply(_))
+            && turn.endpoint.challenge(&request.reply_to, turn.now, turn.out)
+        {
             return;
         }
-        if let Some(Request { reply_to, .. }) = self.admit(request, endpoint, now, out) {
+        if let Some(Request { reply_to, .. }) = self.admit(request, turn) {
             let pending = Pending::Directory { reply_to, asked: Box::new(asked) };
-            self.ask(pending, bus::Request::Judge(rights), out);
+            self.ask(pending, bus::Request::Judge(rights), turn.out);
         }
     }
 
@@ -74,9 +70,7 @@ impl PubSub {
         reply_to: ReplyTo,
         asked: Asked,
         reply: Result<Reply, Reason>,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
         let realm = match reply {
             Ok(Reply::Judged { judgements, .. }) => realm(judgements),
@@ -86,13 +80,13 @@ impl PubSub {
         let answer = match realm {
             Ok(realm) => match asked {
                 Asked::RegisterSimply(parameters) => {
-                    return self.register_simply(reply_to, parameters, realm, endpoint, now, out);
+                    return self.register_simply(reply_to, parameters, realm, turn);
                 }
-                asked => self.answer_directory(asked, &realm, endpoint.draw(), now),
+                asked => self.answer_directory(asked, &realm, turn.endpoint.draw(), turn.now),
             },
             Err(reason) => refusal(reason),
         };
-        endpoint.respond(&reply_to, answer, now, out);
+        turn.respond(&reply_to, answer);
     }
 
     fn answer_directory(&self, asked: Asked, realm: &Topic, chance: u64, now: Instant) -> Message {
@@ -128,12 +122,10 @@ impl PubSub {
         reply_to: ReplyTo,
         parameters: Parameters,
         realm: Topic,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) {
-        let (names, chance) = (self.names(), endpoint.draw());
-        let from = self.requester(&names, &realm, now);
+        let (names, chance) = (self.names(), turn.endpoint.draw());
+        let from = self.requester(&names, &realm, turn.now);
         let begun = self.shared.with_directory(&self.config.directory, chance, |directory| {
             directory.begin_simply(&parameters, &from)
         });
@@ -151,7 +143,7 @@ impl PubSub {
                 let get = Message::request(Code::GET)
                     .with_path([".well-known", "core"])
                     .with_accept(ContentFormat::LINK_FORMAT);
-                match endpoint.request(get, now, out) {
+                match turn.request(get) {
                     Ok(exchange) => {
                         self.fetch = Some(Box::new(Fetch { exchange, reply_to, parameters, realm }));
                         return;
@@ -161,7 +153,7 @@ impl PubSub {
             }
             Err(refused) => refuse(&refused),
         };
-        endpoint.respond(&reply_to, answer, now, out);
+        turn.respond(&reply_to, answer);
     }
 
     /// Handles the links that an endpoint tells of itself; `false` if they were not asked for here.
@@ -169,9 +161,7 @@ impl PubSub {
         &mut self,
         exchange: ExchangeId,
         message: &Message,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let Some(fetch) = self.fetch.take_if(|fetch| fetch.exchange == exchange) else { return false };
         let Fetch { reply_to, parameters, realm, .. } = *fetch;
@@ -181,8 +171,8 @@ impl PubSub {
             Some(links) => {
                 let fresh = message.uint(OptionNumber::MAX_AGE).unwrap_or(MAX_AGE);
                 let fresh = Duration::from_secs(fresh.into());
-                let (names, chance) = (self.names(), endpoint.draw());
-                let from = self.requester(&names, &realm, now);
+                let (names, chance) = (self.names(), turn.endpoint.draw());
+                let from = self.requester(&names, &realm, turn.now);
                 let done = self.shared.with_directory(&self.config.directory, chance, |directory| {
                     directory.register_simply(parameters, links, fresh, &from)
                 });
@@ -193,7 +183,7 @@ impl PubSub {
                 Message::diagnostic(Code::BAD_GATEWAY, &text)
             }
         };
-        endpoint.respond(&reply_to, answer, now, out);
+        turn.respond(&reply_to, answer);
         true
     }
 
@@ -202,27 +192,19 @@ impl PubSub {
         &mut self,
         exchange: ExchangeId,
         code: Code,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
+        turn: &mut Turn<'_>,
     ) -> bool {
         let Some(fetch) = self.fetch.take_if(|fetch| fetch.exchange == exchange) else { return false };
         let answer = Message::diagnostic(code, "Your .well-known/core was asked for, and did not answer.");
-        endpoint.respond(&fetch.reply_to, answer, now, out);
+        turn.respond(&fetch.reply_to, answer);
         true
     }
 
     /// Gives up the simple registration that is under way.
-    pub(in crate::pubsub) fn end_fetch(
-        &mut self,
-        reason: Reason,
-        endpoint: &mut Endpoint,
-        now: Instant,
-        out: &mut Outbox,
-    ) {
+    pub(in crate::pubsub) fn end_fetch(&mut self, reason: Reason, turn: &mut Turn<'_>) {
         if let Some(fetch) = self.fetch.take() {
-            endpoint.forget(fetch.exchange);
-            endpoint.respond(&fetch.reply_to, refusal(reason), now, out);
+            turn.endpoint.forget(fetch.exchange);
+            turn.respond(&fetch.reply_to, refusal(reason));
         }
     }
 
