@@ -1,6 +1,7 @@
 //! `mqtt/connection`: a session with a token, as EMQX has it.
 
-use crate::pubsub::identity::{Admission, Identity, Session};
+use crate::pubsub::identity::Identity;
+use crate::pubsub::session::{Admission, Session};
 use crate::pubsub::{PubSub, Turn};
 use crate::{Code, Message, Request};
 
