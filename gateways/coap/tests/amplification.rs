@@ -4,20 +4,14 @@ mod common;
 
 use std::sync::Arc;
 
-use bus::{Carrier, Limits, Link, Qos, Reply, Secured, Transport};
+use bus::{Carrier, Limits, Link, Qos, Transport};
 use coap::{Coap, Code, Config, Kind, Message, OptionNumber};
 use common::*;
-use harness::{Bench, delivery, message};
+use harness::{Bench, delivery};
 
 /// A peer on UDP, whose address may be forged.
 fn stranger() -> Bench {
-    stranger_with(Config::default(), None)
-}
-
-fn stranger_with(config: Config, secured: Option<Arc<Secured>>) -> Bench {
-    let link = Link { carrier: Carrier::Udp, secured };
-    let address = ([203, 0, 113, 7], 5_683).into();
-    Bench::with_peer_at(address, &Coap::new(unasked(config), Limits::default()), Transport::Datagram, link)
+    far_away(unasked(Config::default()), None)
 }
 
 /// A GET of `ps/a`; 10 bytes.
@@ -28,11 +22,8 @@ fn get(id: u16) -> Message {
 /// The answer to a GET of a topic that has so many bytes.
 fn read(bench: &mut Bench, get: &Message, bytes: usize) -> Message {
     bench.receive(&get.encode());
-    if matches!(bench.requests.front(), Some((_, bus::Request::Connect(_)))) {
-        accept(bench);
-    }
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(message("a", &"x".repeat(bytes), Qos::AtMostOnce, bench.now))));
+    let_in(bench);
+    found_text(bench, &"x".repeat(bytes));
     let answer = sent(bench);
     let proves = get.option(OptionNumber::ECHO).is_some();
     assert!(answer.encode().len() <= 3 * get.encode().len() || proves || is_proved(bench), "{answer:?}");
@@ -42,8 +33,7 @@ fn read(bench: &mut Bench, get: &Message, bytes: usize) -> Message {
 /// Asks for something long; only a peer that is known gets it.
 fn is_proved(bench: &mut Bench) -> bool {
     bench.receive(&con(Code::GET, 0x7777, b"p", "ps/b"));
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(message("b", &"x".repeat(500), Qos::AtMostOnce, bench.now))));
+    found_text(bench, &"x".repeat(500));
     sent(bench).payload().len() == 500
 }
 
@@ -192,8 +182,8 @@ fn a_reset_and_guessed_acknowledgements_prove_nothing() {
 
 #[test]
 fn a_secured_peer_has_proved_its_address_and_nobody_need_where_that_is_configured() {
-    let secured = stranger_with(Config::default(), Some(Arc::default()));
-    let lenient = stranger_with(Config { prove_address: false, ..Config::default() }, None);
+    let secured = far_away(unasked(Config::default()), Some(Arc::default()));
+    let lenient = far_away(unasked(Config { prove_address: false, ..Config::default() }), None);
     for mut bench in [secured, lenient] {
         assert_eq!(read(&mut bench, &get(1), 1_000).payload().len(), 1_000);
     }
@@ -224,8 +214,7 @@ fn refusals_of_tokens_that_are_too_long_count_among_what_an_address_is_sent() {
     came += read_later.encode().len();
     accept(&mut bench);
     bench.advance(std::time::Duration::from_secs(10));
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(message("a", &"x".repeat(3_000), Qos::AtMostOnce, bench.now))));
+    found_text(&mut bench, &"x".repeat(3_000));
     bench.advance(std::time::Duration::from_secs(100));
     went += std::iter::from_fn(|| bench.sent.pop_front()).map(|(_, sent)| sent.len()).sum::<usize>();
     assert!(went <= 3 * came, "{went} bytes for {came}");

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use bus::{Limits, Qos, Reply, Request, Transport};
+use bus::{Limits, Qos, Reply, Transport};
 use coap::{Block, Coap, Code, Config, Kind, Message, OptionNumber};
 use common::*;
 use harness::{Bench, delivery, message};
@@ -37,14 +37,9 @@ fn code_and_block1(answer: &Message) -> (Code, Option<u32>) {
 
 /// Answers the GET that the broker was asked for.
 fn read(bench: &mut Bench, payload: &[u8]) -> Message {
-    if matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
-        accept(bench);
-    }
-    let (ticket, asked) = bench.request();
-    assert!(matches!(asked, Request::Read(_)), "{asked:?}");
-    let found = Arc::into_inner(message("a", "", Qos::AtMostOnce, bench.now)).unwrap();
-    let found = bus::Message { payload: payload.to_vec().into(), ..found };
-    bench.reply(ticket, Reply::Read(Some(Arc::new(found))));
+    let_in(bench);
+    let message = Arc::into_inner(message("a", "", Qos::AtMostOnce, bench.now)).unwrap();
+    found(bench, Arc::new(bus::Message { payload: payload.to_vec().into(), ..message }));
     sent(bench)
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use bus::{ContentFormat, Metadata, Qos, Reply};
+use bus::{ContentFormat, Metadata, Qos};
 use coap::{Code, Kind, Message, OptionNumber};
 use common::*;
 use harness::{Bench, delivery};
@@ -32,12 +32,9 @@ fn notified(metadata: Option<Box<Metadata>>) -> Message {
 /// The answer to a GET, for a message with this metadata.
 fn read(bench: &mut Bench, get: &Message, metadata: Option<Box<Metadata>>) -> Message {
     bench.receive(&get.encode());
-    if matches!(bench.requests.front(), Some((_, bus::Request::Connect(_)))) {
-        accept(bench);
-    }
-    let (ticket, _) = bench.request();
+    let_in(bench);
     let message = Arc::into_inner(harness::message("a", "21", Qos::AtLeastOnce, bench.now)).unwrap();
-    bench.reply(ticket, Reply::Read(Some(Arc::new(bus::Message { metadata, ..message }))));
+    found(bench, Arc::new(bus::Message { metadata, ..message }));
     sent(bench)
 }
 

@@ -15,25 +15,10 @@ fn register(id: u16, uri: &str, links: &str) -> Vec<u8> {
     message.with_content_format(ContentFormat::LINK_FORMAT).with_payload(links).encode()
 }
 
-/// Answers the question what the client may do; returns what was asked.
-fn judge(bench: &mut Bench, allowed: Result<(), Reason>) -> Vec<Right> {
-    let (ticket, asked) = bench.request();
-    let Request::Judge(rights) = asked else { panic!("expected a question, found {asked:?}") };
-    let judgement = |right: &Right| {
-        let (Right::Publish(topic) | Right::Read(topic) | Right::Name(topic)) = right;
-        Judgement { topic: topic.clone(), allowed, retained: false }
-    };
-    let judgements = rights.iter().map(judgement).collect();
-    bench.reply(ticket, Reply::Judged { judgements, time: None });
-    rights
-}
-
 /// Sends a request to which the client has the right, and returns the answer.
 fn ask(bench: &mut Bench, datagram: &[u8]) -> Message {
     bench.receive(datagram);
-    if matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
-        accept(bench);
-    }
+    let_in(bench);
     if matches!(bench.requests.front(), Some((_, Request::Judge(_)))) {
         judge(bench, Ok(()));
     }
@@ -221,9 +206,7 @@ fn it_can_be_left_out() {
 /// Begins a simple registration; returns what the endpoint is asked.
 fn begin_simply(bench: &mut Bench, id: u16) -> Message {
     bench.receive(&con(Code::POST, id, b"post", ".well-known/rd?ep=node1&lt=6000"));
-    if matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
-        accept(bench);
-    }
+    let_in(bench);
     judge(bench, Ok(()));
     let get = sent(bench);
     assert_eq!(
@@ -234,12 +217,6 @@ fn begin_simply(bench: &mut Bench, id: u16) -> Message {
     get
 }
 
-/// The endpoint's answer to that.
-fn tell(bench: &mut Bench, get: &Message, answer: Message) {
-    let answer = numbered(answer.with_token(get.token()), Kind::Acknowledgement, get.id());
-    bench.receive(&answer.encode());
-}
-
 #[test]
 fn a_simple_registration_is_answered_once_the_links_were_fetched() {
     let mut bench = bench();
@@ -248,7 +225,7 @@ fn a_simple_registration_is_answered_once_the_links_were_fetched() {
         .with_content_format(ContentFormat::LINK_FORMAT)
         .with_uint(OptionNumber::MAX_AGE, 100)
         .with_payload("</sen/temp>");
-    tell(&mut bench, &get, links);
+    answer(&mut bench, &get, links);
     let answer = sent(&mut bench);
     assert_eq!((answer.kind(), answer.code()), (Kind::Acknowledgement, Code::CHANGED));
     assert_eq!(answer.token().as_slice(), b"post");
@@ -264,10 +241,7 @@ fn a_simple_registration_is_answered_once_the_links_were_fetched() {
 /// [RFC9176 5.1]: whoever writes another's address into its datagrams must not have that other's links told.
 #[test]
 fn a_simple_registration_takes_a_proof_of_the_address() {
-    let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
-    let address = ([203, 0, 113, 7], 5_683).into();
-    let coap = Coap::new(unasked(Config::default()), Limits::default());
-    let mut bench = Bench::with_peer_at(address, &coap, Transport::Datagram, link);
+    let mut bench = far_away(unasked(Config::default()), None);
     let post = |id| request(Kind::Confirmable, Code::POST, id, b"post", ".well-known/rd?ep=node1&lt=6000");
     for id in [1, 2] {
         bench.receive(&post(id).encode());
@@ -294,10 +268,10 @@ fn a_simple_registration_fails_with_what_the_endpoint_answers() {
             Code::BAD_GATEWAY,
         ),
     ];
-    for (answer, expected) in cases {
+    for (links, expected) in cases {
         let mut bench = bench();
         let get = begin_simply(&mut bench, 1);
-        tell(&mut bench, &get, answer);
+        answer(&mut bench, &get, links);
         assert_eq!(sent(&mut bench).code(), expected);
         assert_eq!(lookup(&mut bench, 2, "directory-lookup/ep"), "");
     }

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use bus::{Ack, ContentFormat, DeliveryId, Judgement, Metadata, Qos, Reason, Reply, Request, Right};
+use bus::{Ack, ContentFormat, DeliveryId, Metadata, Qos, Reason, Reply, Request, Right};
 use coap::{Code, Config, Kind, Message, OptionNumber, RequestsConfig};
 use common::*;
 use harness::{Bench, delivery};
@@ -30,27 +30,9 @@ fn client_with(config: Config) -> Bench {
     bench
 }
 
-fn judge(bench: &mut Bench, allowed: Result<(), Reason>) -> Vec<Right> {
-    let (ticket, asked) = bench.request();
-    let Request::Judge(rights) = asked else { panic!("expected a question, found {asked:?}") };
-    let judgement = |right: &Right| {
-        let (Right::Publish(topic) | Right::Read(topic) | Right::Name(topic)) = right;
-        Judgement { topic: topic.clone(), allowed, retained: false }
-    };
-    let judgements = rights.iter().map(judgement).collect();
-    bench.reply(ticket, Reply::Judged { judgements, time: None });
-    rights
-}
-
 /// The application publishes a request.
 fn ask(bench: &mut Bench, json: &str) {
     bench.deliver(delivery(7, REQUESTS, "coap/lamp/request", json, Qos::AtLeastOnce, bench.now));
-}
-
-/// The client answers what it was asked.
-fn answer(bench: &mut Bench, to: &Message, answer: Message) {
-    let answer = numbered(answer.with_token(to.token()), Kind::Acknowledgement, to.id());
-    bench.receive(&answer.encode());
 }
 
 /// What the application is told.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use bus::{ContentFormat, Limits, Qos, Reason, Reply, Request, Transport};
+use bus::{ContentFormat, Limits, Qos, Reason, Request, Transport};
 use coap::{Coap, Code, Config, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
@@ -199,9 +199,7 @@ fn what_a_peer_without_a_session_makes_the_server_keep_is_bounded() {
 /// IoTivity sent many times what it had got to any address that a request named as its source.
 #[test]
 fn cve_2019_9750_what_a_forged_address_brings_upon_its_owner_is_three_times_what_was_sent() {
-    let coap = Coap::new(Config::default(), Limits::default());
-    let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
-    let mut bench = Bench::with_peer_at(([192, 0, 2, 7], 5_683).into(), &coap, Transport::Datagram, link);
+    let mut bench = far_away(Config::default(), None);
     let uris = [
         ".well-known/core",
         "ps/a",
@@ -224,21 +222,7 @@ fn cve_2019_9750_what_a_forged_address_brings_upon_its_owner_is_three_times_what
             let datagram = message.encode();
             received += datagram.len();
             bench.receive(&datagram);
-            while let Some((ticket, asked)) = bench.requests.pop_front() {
-                match asked {
-                    Request::Connect(_) => {
-                        bench.requests.push_front((ticket, asked));
-                        accept(&mut bench);
-                    }
-                    Request::Read(_) => bench.reply(ticket, Reply::Read(Some(retained.clone()))),
-                    Request::Publish(_) => bench.reply(ticket, Reply::Published { matched: 1 }),
-                    Request::Subscribe(wishes) => {
-                        subscription = Some(wishes[0].id.0);
-                        bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce)]));
-                    }
-                    _ => {}
-                }
-            }
+            subscription = serve(&mut bench, Some(&retained)).or(subscription);
             if let Some(id) = subscription.filter(|_| bench.connection.room() > 0) {
                 bench.deliver(harness::delivery(0, id, "a", &"x".repeat(500), Qos::AtMostOnce, bench.now));
             }

@@ -1,69 +1,15 @@
 //! The message layer: duplicates, acknowledgements, retransmission, resets, pings.
 
 mod common;
+#[path = "common/device.rs"]
+mod device;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bus::{Limits, Outbox, Reply, Transport};
-use coap::{Code, Endpoint, ExchangeId, Incoming, Kind, Message, SendError, Token, Transmission};
+use bus::{Limits, Reply};
+use coap::{Code, Incoming, Kind, Message, SendError, Token};
 use common::*;
-
-/// An endpoint that we use as a client, its clock, and what it sent.
-struct Device {
-    endpoint: Endpoint,
-    now: Instant,
-    sent: Vec<Vec<u8>>,
-}
-
-impl Device {
-    fn new() -> Self {
-        Self::with(Limits::default())
-    }
-
-    fn with(limits: Limits) -> Self {
-        let endpoint = Endpoint::new(7, Transmission::default(), &limits, 1_152);
-        Self { endpoint, now: common::bench().now, sent: Vec::new() }
-    }
-
-    fn act<T>(&mut self, act: impl FnOnce(&mut Endpoint, Instant, &mut Outbox) -> T) -> T {
-        let mut out = Outbox::new(Transport::Datagram);
-        let result = act(&mut self.endpoint, self.now, &mut out);
-        self.sent.extend(out.chunks().map(|chunk| chunk.bytes.to_vec()));
-        result
-    }
-
-    fn receive(&mut self, datagram: &[u8]) -> Option<Incoming> {
-        self.act(|endpoint, now, out| endpoint.receive(datagram, now, out))
-    }
-
-    fn request(&mut self, message: Message) -> ExchangeId {
-        self.act(|endpoint, now, out| endpoint.request(message, now, out)).unwrap()
-    }
-
-    /// Turns the clock to each deadline within the span; returns when something was sent, in ms, and what failed.
-    fn advance(&mut self, span: Duration) -> (Vec<u64>, Vec<ExchangeId>) {
-        let (start, end) = (self.now, self.now + span);
-        let (mut times, mut failed) = (Vec::new(), Vec::new());
-        while let Some(deadline) = self.endpoint.deadline().filter(|deadline| *deadline <= end) {
-            self.now = deadline;
-            let before = self.sent.len();
-            failed.extend(self.act(|endpoint, now, out| endpoint.expire(now, out)));
-            times.extend(self.sent.iter().skip(before).map(|_| (deadline - start).as_millis() as u64));
-        }
-        self.now = end;
-        (times, failed)
-    }
-
-    fn take(&mut self) -> Message {
-        assert_eq!(self.sent.len(), 1, "one datagram");
-        Message::decode(&self.sent.pop().unwrap()).unwrap()
-    }
-
-    fn answer(&mut self, to: &Message, kind: Kind, code: Code) -> Vec<u8> {
-        let id = if kind == Kind::Acknowledgement { to.id() } else { to.id() ^ 0x5555 };
-        numbered(Message::response(code).with_token(to.token()), kind, id).encode()
-    }
-}
+use device::{Device, answer};
 
 #[test]
 fn a_duplicate_is_answered_from_the_exchange_cache_and_not_published_again() {
@@ -71,8 +17,7 @@ fn a_duplicate_is_answered_from_the_exchange_cache_and_not_published_again() {
     let put = con(Code::PUT, 1, b"t", "ps/a");
     bench.receive(&put);
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     let answer = bench.take_sent();
     bench.advance(200 * SECOND);
     bench.receive(&put);
@@ -200,7 +145,7 @@ fn an_answer_in_the_acknowledgement_ends_the_exchange() {
     assert_eq!((request.kind(), request.token().as_slice().len()), (Kind::Confirmable, 8));
     let wrong = numbered(Message::response(Code::CONTENT), Kind::Acknowledgement, request.id());
     assert!(device.receive(&wrong.encode()).is_none(), "another token");
-    let answer = device.answer(&request, Kind::Acknowledgement, Code::CONTENT);
+    let answer = answer(&request, Kind::Acknowledgement, Code::CONTENT);
     let Some(Incoming::Response { exchange: answered, .. }) = device.receive(&answer) else { panic!() };
     assert_eq!(answered, exchange);
     assert!(device.receive(&answer).is_none());
@@ -215,7 +160,7 @@ fn a_separate_answer_is_acknowledged_and_its_duplicate_too() {
     let acknowledged = device.receive(&acknowledgement(request.id()));
     assert!(matches!(acknowledged, Some(Incoming::Acknowledged { exchange: known }) if known == exchange));
     assert!(device.endpoint.can_send(), "an acknowledged request leaves the way free");
-    let answer = device.answer(&request, Kind::Confirmable, Code::CONTENT);
+    let answer = answer(&request, Kind::Confirmable, Code::CONTENT);
     assert!(matches!(device.receive(&answer), Some(Incoming::Response { .. })));
     let expected = acknowledgement(request.id() ^ 0x5555);
     assert_eq!(device.sent, std::slice::from_ref(&expected));
@@ -229,7 +174,7 @@ fn a_separate_answer_whose_acknowledgement_was_lost_stops_the_retransmission() {
         let mut device = Device::new();
         device.request(Message::request(Code::GET));
         let request = device.take();
-        let answer = device.answer(&request, kind, Code::CONTENT);
+        let answer = answer(&request, kind, Code::CONTENT);
         assert!(matches!(device.receive(&answer), Some(Incoming::Response { .. })));
         assert_eq!(device.endpoint.deadline(), None);
     }
@@ -284,7 +229,7 @@ fn one_confirmable_message_is_on_its_way_at_a_time() {
     let refused = device.act(|endpoint, now, out| endpoint.request(Message::request(Code::GET), now, out));
     assert_eq!(refused, Err(SendError::Full));
     let first = device.take();
-    let answer = device.answer(&first, Kind::Acknowledgement, Code::CONTENT);
+    let answer = answer(&first, Kind::Acknowledgement, Code::CONTENT);
     device.receive(&answer);
     assert_eq!(device.take().code(), Code::PUT);
 }
@@ -423,13 +368,11 @@ fn a_duplicate_behind_thousands_of_messages_is_still_one() {
     let put = con(Code::PUT, 0, b"t", "ps/a");
     bench.receive(&put);
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     let answer = bench.take_sent();
     for id in 1..=7_000 {
         bench.receive(&con(Code::PUT, id, b"t", "ps/a"));
-        let (ticket, _) = published(&mut bench);
-        bench.reply(ticket, Reply::Published { matched: 0 });
+        done(&mut bench);
         bench.take_sent();
     }
     bench.receive(&put);

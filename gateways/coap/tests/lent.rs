@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Action, Address, ClientId, Limits, Outbox, Peer, Request, Ticket, Transport};
+use bus::{Action, ClientId, Limits, Outbox, Request, Ticket, Transport};
 use coap::{Code, Config, Endpoint, Incoming, Message, PubSub, Transmission, Turn};
 use common::*;
 
@@ -22,14 +22,7 @@ impl Shared {
         let config = Arc::new(Config::default());
         let links = PubSub::links(&config).into();
         let shared = Arc::new(coap::Shared::new(&config));
-        let peer = Peer {
-            address: Address::Internal,
-            listener: "bench".into(),
-            transport: Transport::Datagram,
-            seed: 1,
-            link: bus::Link::default(),
-        };
-        let pubsub = PubSub::new(&peer, config, limits, links, shared);
+        let pubsub = PubSub::new(&internal_peer(), config, limits, links, shared);
         Self { endpoint, pubsub, now: bench().now }
     }
 

@@ -27,8 +27,7 @@ fn an_observer_gets_the_retained_value_first_and_then_every_message() {
     let id = wish.id.0;
     bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce)]));
     assert_eq!(bench.connection.room(), 0, "no notification may overtake the first answer");
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(harness::message("a", "old", Qos::AtMostOnce, bench.now))));
+    found_text(&mut bench, "old");
     let first = sent(&mut bench);
     assert_eq!((first.kind(), first.observe(), text(&first)), (Kind::Acknowledgement, Some(1), "old"));
 
@@ -45,8 +44,7 @@ fn nothing_retained_is_an_empty_first_answer() {
     bench.receive(&observe(1, b"t", "ps/a"));
     accept(&mut bench);
     granted(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     // ACK 2.05, id 1, token, Observe 1
     assert_eq!(bench.take_sent(), b"\x61\x45\x00\x01t\x61\x01");
 }
@@ -119,8 +117,7 @@ fn observe_1_ends_the_observation() {
         matches!(asked, Request::Unsubscribe(wishes) if wishes == [bus::Unsubscribe::Id(SubscriptionId(id))])
     );
     bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())]));
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     let answer = sent(&mut bench);
     assert_eq!((answer.code(), answer.observe()), (Code::CONTENT, None));
     bench.deliver(delivery(7, id, "a", "late", Qos::AtLeastOnce, bench.now));
@@ -184,8 +181,7 @@ fn too_many_observations_are_answered_without_observe() {
     let mut bench = harness::Bench::new(&coap, bus::Transport::Datagram);
     observing(&mut bench, 1, b"1", "ps/a");
     bench.receive(&observe(2, b"2", "ps/a"));
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(harness::message("a", "x", Qos::AtMostOnce, bench.now))));
+    found_text(&mut bench, "x");
     let answer = sent(&mut bench);
     assert_eq!((answer.code(), answer.observe(), text(&answer)), (Code::CONTENT, None, "x"));
     bench.receive(&observe(3, b"3", "ps/#"));
@@ -237,8 +233,7 @@ fn a_message_of_another_format_than_accepted_ends_the_observation() {
     bench.receive(&get.with_accept(ContentFormat::JSON).encode());
     accept(&mut bench);
     let id = granted(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     assert_eq!(sent(&mut bench).code(), Code::CONTENT);
     bench.deliver(delivery(0, id, "a", "no format is known of this", Qos::AtMostOnce, bench.now));
     assert_eq!(sent(&mut bench).code(), Code::CONTENT);
@@ -379,8 +374,7 @@ fn observing_again_with_the_same_token_goes_on_counting() {
     let before = sent(&mut bench).observe();
     bench.receive(&observe(2, b"t", "ps/a"));
     granted(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     assert!(sent(&mut bench).observe() > before, "[RFC7641 4.4]");
 }
 
@@ -411,8 +405,7 @@ fn observe_means_nothing_but_in_a_get() {
         if id == 1 {
             accept(&mut bench);
         }
-        let (ticket, _) = published(&mut bench);
-        bench.reply(ticket, Reply::Published { matched: 0 });
+        done(&mut bench);
         assert_eq!(sent(&mut bench).observe(), None);
     }
     let get = request(Kind::Confirmable, Code::GET, 4, b"t", ".well-known/core").with_observe(0);
@@ -481,8 +474,7 @@ fn who_cancels_is_sent_nothing_more_of_what_was_on_its_way() {
     bench.receive(&cancel.encode());
     let (ticket, _) = bench.request();
     bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())]));
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     assert_eq!(sent(&mut bench).observe(), None);
     bench.advance(200 * SECOND);
     assert!(bench.sent.is_empty() && bench.closed.is_none());

@@ -59,8 +59,7 @@ fn a_retransmission_is_answered_again_and_published_once() {
     let (datagram, mut pending) = protect(&device(1), put(7, "ps/a"));
     bench.receive(&datagram);
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     let first = sent(&mut bench);
     bench.receive(&datagram);
     assert_eq!((sent(&mut bench), bench.requests.len()), (first.clone(), 0));
@@ -73,8 +72,7 @@ fn what_was_recorded_is_refused_when_it_comes_again_as_another_message() {
     let (datagram, _) = protect(&device(1), put(7, "ps/a"));
     bench.receive(&datagram);
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     sent(&mut bench);
     bench.receive(&numbered(Message::decode(&datagram).unwrap(), Kind::Confirmable, 8).encode());
     let answer = sent(&mut bench);
@@ -131,8 +129,7 @@ fn an_observer_gets_protected_notifications_each_with_a_partial_iv_of_its_own() 
     bench.receive(&datagram);
     accept(&mut bench);
     let id = granted(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     let first = sent(&mut bench);
     assert_eq!((first.code(), first.option(OptionNumber::OSCORE)), (Code::CONTENT, Some(&[1, 0][..])));
     assert_eq!(open(&mut pending, &first).observe(), Some(1));
@@ -158,16 +155,14 @@ fn an_observation_ends_by_a_protected_request_with_another_partial_iv() {
     bench.receive(&datagram);
     accept(&mut bench);
     let id = granted(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     sent(&mut bench);
     bench.receive(&get(8, "ps/a").with_observe(1).encode());
     assert_eq!(sent(&mut bench).code(), Code::UNAUTHORIZED);
     let (datagram, mut pending) = protect(&device, get(9, "ps/a").with_observe(1));
     bench.receive(&datagram);
     assert_eq!(unsubscribed_first(&mut bench), id);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     let answer = opened(&mut bench, &mut pending);
     assert_eq!((answer.code(), answer.observe()), (Code::CONTENT, None));
 }
@@ -198,8 +193,7 @@ fn after_a_restart_the_first_request_is_challenged_and_the_echo_is_answered() {
     let (datagram, mut pending) = protect(&device, put(8, "ps/a").with_option(ECHO, echo));
     bench.receive(&datagram);
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     assert_eq!(opened(&mut bench, &mut pending).code(), Code::CHANGED);
 }
 
@@ -297,8 +291,7 @@ fn a_context_that_is_taken_away_is_known_no_more() {
     bench.receive(&datagram);
     accept(&mut bench);
     let id = granted(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(None));
+    found_nothing(&mut bench);
     sent(&mut bench);
     in_force.replace(Contexts::default());
     deliver(&mut bench, id, "secret");
@@ -325,9 +318,7 @@ fn a_read_brings_the_retained_message_protected() {
     let (datagram, mut pending) = protect(&device(1), get(7, "ps/a"));
     bench.receive(&datagram);
     accept(&mut bench);
-    let (ticket, _) = bench.request();
-    let kept = harness::message("a", "kept", Qos::AtMostOnce, bench.now);
-    bench.reply(ticket, Reply::Read(Some(kept)));
+    found_text(&mut bench, "kept");
     let answer = opened(&mut bench, &mut pending);
     assert_eq!((answer.code(), answer.payload()), (Code::CONTENT, &b"kept"[..]));
 }

@@ -88,16 +88,14 @@ fn a_get_reads_the_retained_message_with_format_age_and_tag() {
     let again =
         request(Kind::Confirmable, Code::GET, 2, b"t", "ps/a").with_option(OptionNumber::ETAG, tag.clone());
     bench.receive(&again.encode());
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(message.clone())));
+    found(&mut bench, message.clone());
     let answer = sent(&mut bench);
     assert_eq!((answer.code(), answer.payload().len()), (Code::VALID, 0));
     assert_eq!(answer.option(OptionNumber::ETAG), Some(&tag[..]));
 
     let cbor = request(Kind::Confirmable, Code::GET, 3, b"t", "ps/a").with_accept(ContentFormat::CBOR);
     bench.receive(&cbor.encode());
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(message)));
+    found(&mut bench, message);
     assert_eq!(sent(&mut bench).code(), Code::NOT_ACCEPTABLE);
 }
 
@@ -214,17 +212,12 @@ fn a_body_in_one_block_is_taken_and_a_small_answer_serves_who_asks_for_a_block()
     let message = request(Kind::Confirmable, Code::PUT, 1, b"t", "ps/a").with_uint(OptionNumber::BLOCK1, 6);
     bench.receive(&message.with_payload("x").encode());
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     let answer = sent(&mut bench);
     assert_eq!((answer.code(), answer.uint(OptionNumber::BLOCK1)), (Code::CHANGED, Some(6)));
     let get = request(Kind::Confirmable, Code::GET, 2, b"t", "ps/a").with_uint(OptionNumber::BLOCK2, 0);
     bench.receive(&get.encode());
-    let (ticket, _) = bench.request();
-    bench.reply(
-        ticket,
-        Reply::Read(Some(harness::message("a", "16 bytes of body", Qos::AtMostOnce, bench.now))),
-    );
+    found_text(&mut bench, "16 bytes of body");
     let answer = sent(&mut bench);
     assert_eq!((answer.code(), answer.uint(OptionNumber::BLOCK2)), (Code::CONTENT, Some(0)));
     assert_eq!(answer.payload(), b"16 bytes of body");
@@ -235,9 +228,7 @@ fn an_answer_that_fits_no_datagram_says_so() {
     let mut bench = bench_with(Config { largest_message: 36, ..Config::default() });
     bench.receive(&con(Code::GET, 1, b"t", "ps/a"));
     accept(&mut bench);
-    let (ticket, _) = bench.request();
-    let message = harness::message("a", &"x".repeat(100), Qos::AtMostOnce, bench.now);
-    bench.reply(ticket, Reply::Read(Some(message)));
+    found_text(&mut bench, &"x".repeat(100));
     assert_eq!(sent(&mut bench).code(), Code::INTERNAL_SERVER_ERROR);
 }
 
@@ -378,8 +369,7 @@ fn a_get_on_condition_is_refused_if_something_else_is_retained() {
         if id == 1 {
             accept(&mut bench);
         }
-        let (ticket, _) = bench.request();
-        bench.reply(ticket, Reply::Read(Some(harness::message("a", "x", Qos::AtMostOnce, bench.now))));
+        found_text(&mut bench, "x");
         assert_eq!(sent(&mut bench).code(), code);
     }
 }

@@ -34,8 +34,7 @@ fn a_post_that_makes_no_resource_is_changed() {
     let mut bench = bench();
     bench.receive(&con(Code::POST, 1, b"t", "ps/a"));
     accept(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     assert_eq!(bench.take_sent(), b"\x61\x44\x00\x01t"); // ACK 2.04
 }
 
@@ -114,21 +113,7 @@ fn what_is_sent_has_no_option_twice_that_may_not_be_and_none_that_is_unknown() {
             let plain = plain.with_option(OptionNumber::REQUEST_TAG, "tag");
             let message = observe.map_or(plain.clone(), |value| plain.with_observe(value));
             bench.receive(&message.encode());
-            while let Some((ticket, asked)) = bench.requests.pop_front() {
-                match asked {
-                    Request::Connect(_) => {
-                        bench.requests.push_front((ticket, asked));
-                        accept(&mut bench);
-                    }
-                    Request::Read(_) => bench.reply(ticket, Reply::Read(Some(retained.clone()))),
-                    Request::Subscribe(_) => {
-                        bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce)]))
-                    }
-                    Request::Publish(_) => bench.reply(ticket, Reply::Published { matched: 1 }),
-                    Request::Unsubscribe(_) => bench.reply(ticket, Reply::Unsubscribed(vec![Ok(())])),
-                    _ => {}
-                }
-            }
+            serve(&mut bench, Some(&retained));
             for (_, datagram) in bench.sent.drain(..) {
                 answers += 1;
                 let answer = Message::decode(&datagram).unwrap();
@@ -168,8 +153,7 @@ fn what_is_about_to_expire_has_a_max_age_of_zero() {
     retained.expires = Some(bench.now + Duration::from_millis(400));
     bench.receive(&con(Code::GET, 1, b"t", "ps/a"));
     accept(&mut bench);
-    let (ticket, _) = bench.request();
-    bench.reply(ticket, Reply::Read(Some(Arc::new(retained))));
+    found(&mut bench, Arc::new(retained));
     assert_eq!(sent(&mut bench).uint(OptionNumber::MAX_AGE), Some(0)); // [RFC7252 5.6.1]
 }
 

@@ -87,8 +87,7 @@ fn a_session_that_took_a_password_is_not_for_who_comes_without() {
     let mut bench = bench();
     bench.receive(&con(Code::PUT, 1, b"t", "ps/a?c=dev1&p=secret"));
     connect(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     bench.take_sent();
     bench.receive(&con(Code::PUT, 2, b"t", "ps/a"));
     assert_eq!(sent(&mut bench).code(), Code::UNAUTHORIZED);
@@ -156,8 +155,7 @@ fn a_second_login_ends_the_first_connection_and_its_token() {
         let first = logged_in(&mut bench, 1, "clientid=dev1");
         bench.receive(&observe(2, b"o", &format!("ps/a?clientid=dev1&token={first}")));
         granted(&mut bench);
-        let (ticket, _) = bench.request();
-        bench.reply(ticket, Reply::Read(None));
+        found_nothing(&mut bench);
         bench.take_sent();
         let second = logged_in(&mut bench, 3, &format!("clientid={client_id}"));
         assert_ne!(first, second);
@@ -250,8 +248,7 @@ fn who_observes_nothing_may_be_silent_for_the_idle_time() {
     let mut bench = bench();
     bench.receive(&con(Code::PUT, 1, b"t", "ps/a"));
     connect(&mut bench);
-    let (ticket, _) = published(&mut bench);
-    bench.reply(ticket, Reply::Published { matched: 0 });
+    done(&mut bench);
     bench.advance(299 * SECOND);
     bench.receive(&con(Code::PUT, 2, b"t", "ps/a"));
     bench.advance(299 * SECOND);

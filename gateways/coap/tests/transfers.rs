@@ -27,9 +27,7 @@ fn get(id: u16, number: u32, exponent: u8) -> Message {
 /// Sends it, lets a session be opened, and takes the one answer if there is one.
 fn ask(bench: &mut Bench, message: &Message) -> Option<Message> {
     bench.receive(&message.encode());
-    if matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
-        accept(bench);
-    }
+    let_in(bench);
     assert!(bench.sent.len() <= 1, "{} answers", bench.sent.len());
     bench.sent.pop_front().map(|(_, datagram)| Message::decode(&datagram).unwrap())
 }
@@ -41,10 +39,7 @@ fn code(bench: &mut Bench, message: &Message) -> Code {
 
 /// Answers what was asked to read.
 fn tell(bench: &mut Bench, payload: &str) -> Message {
-    let (ticket, asked) = bench.request();
-    assert!(matches!(asked, Request::Read(_)), "{asked:?}");
-    let message = harness::message("a", payload, Qos::AtLeastOnce, bench.now);
-    bench.reply(ticket, Reply::Read(Some(message)));
+    found_text(bench, payload);
     sent(bench)
 }
 
@@ -58,9 +53,7 @@ fn a_body_is_published_when_its_last_block_is_there_and_not_before() {
     let mut bench = bench();
     // CON PUT, id 1, token "t", Uri-Path "ps" "a", Block1 0/more/16
     bench.receive(b"\x41\x03\x00\x01t\xB2ps\x01a\xD1\x03\x08\xFF0123456789abcdef");
-    if matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
-        accept(&mut bench);
-    }
+    let_in(&mut bench);
     // ACK 2.31, id 1, token "t", Block1 0/more/16, and nothing else
     assert_eq!(bench.take_sent(), b"\x61\x5F\x00\x01t\xD1\x0E\x08");
     assert_eq!(code(&mut bench, &put(2, 1, true, SIXTEEN)), Code::CONTINUE);
@@ -241,8 +234,7 @@ fn every_block_of_an_answer_tells_the_format_of_the_whole() {
     let retained = Arc::new(bus::Message { metadata: metadata.boxed(), ..Arc::into_inner(message).unwrap() });
     for number in 0..2 {
         let answer = ask(&mut bench, &get(number as u16 + 1, number, 0)).unwrap_or_else(|| {
-            let (ticket, _) = bench.request();
-            bench.reply(ticket, Reply::Read(Some(retained.clone())));
+            found(&mut bench, retained.clone());
             sent(&mut bench)
         });
         assert_eq!(answer.content_format(), Some(ContentFormat::JSON), "block {number}");

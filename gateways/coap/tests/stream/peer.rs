@@ -4,6 +4,8 @@ use bus::{Carrier, Limits, Link, Transport};
 use coap::{Coap, Code, Config, Frame, Framing, Message, Token};
 use harness::Bench;
 
+use super::common::{done, let_in};
+
 /// The first CSM of the server: Max-Message-Size 65,536, Block-Wise-Transfer, Extended-Token-Length 64.
 pub(crate) const OURS: &[u8] = b"\x70\xE1\x23\x01\x00\x00\x20\x21\x40";
 
@@ -45,11 +47,8 @@ pub(crate) fn in_session() -> Bench {
 /// Lets the peer publish, which opens its session if there is none.
 pub(crate) fn publish(bench: &mut Bench, token: &[u8]) {
     bench.receive(&tcp(Code::PUT, token, "ps/a", "x"));
-    if matches!(bench.requests.front(), Some((_, bus::Request::Connect(_)))) {
-        bench.accept_connect(false);
-    }
-    let (ticket, _) = super::common::published(bench);
-    bench.reply(ticket, bus::Reply::Published { matched: 1 });
+    let_in(bench);
+    done(bench);
     let answers = answers(bench);
     let answer = answers.last().expect("an answer");
     assert_eq!((answer.code(), answer.token()), (Code::CHANGED, Token::new(token)));
