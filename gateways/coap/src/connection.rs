@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
+use bus::{Address, Connection, Event, Limits, Outbox, Peer, PeerName, Protocol, ProtocolError, Reason};
 
 use crate::{Config, Endpoint, Incoming, Link, PubSub, Shared, Silence, Turn, answer_group, peer_name};
 
@@ -107,6 +107,15 @@ impl CoapConnection {
 impl Connection for CoapConnection {
     fn begin(&mut self, now: Instant, out: &mut Outbox) {
         self.endpoint.begin(now, out);
+    }
+
+    fn moved(&mut self, address: Address) {
+        self.endpoint.moved(address);
+        self.pubsub.moved(address);
+    }
+
+    fn is_reached(&self) -> bool {
+        !self.endpoint.is_unproved()
     }
 
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::Arc;
 
-use bus::{Carrier, Limits, Link, Qos, Transport};
+use bus::{Address, Carrier, Limits, Link, Qos, Transport};
 use coap::{Coap, Code, Config, Kind, Message, OptionNumber};
 use common::*;
 use harness::{Bench, delivery};
@@ -218,4 +218,49 @@ fn refusals_of_tokens_that_are_too_long_count_among_what_an_address_is_sent() {
     bench.advance(std::time::Duration::from_secs(100));
     went += std::iter::from_fn(|| bench.sent.pop_front()).map(|(_, sent)| sent.len()).sum::<usize>();
     assert!(went <= 3 * came, "{went} bytes for {came}");
+}
+
+/// A secured peer whose datagrams come from another address now.
+fn moved(bench: &mut Bench) {
+    bench.connection.moved(Address::Socket(([198, 51, 100, 9], 9).into()));
+    assert!(!bench.connection.is_reached());
+}
+
+#[test]
+fn whoever_has_moved_shows_anew_that_it_is_there() {
+    let mut bench = far_away(unasked(Config::default()), Some(Arc::default()));
+    assert_eq!(read(&mut bench, &get(1), 1_500).payload().len(), 1_024);
+    moved(&mut bench);
+    let challenge = read(&mut bench, &get(2), 1_500);
+    let echo = echo_of(&challenge);
+    let again = get(3).with_option(OptionNumber::ECHO, echo.clone());
+    assert_eq!(read(&mut bench, &again, 1_500).payload().len(), 1_024);
+    assert!(bench.connection.is_reached());
+    // That of one address is nothing at the next.
+    moved(&mut bench);
+    let stale = get(4).with_option(OptionNumber::ECHO, echo.clone());
+    bench.receive(&stale.encode());
+    found_text(&mut bench, &"x".repeat(1_500));
+    assert_ne!(echo_of(&sent(&mut bench)), echo);
+    // A way from this machine is not forged.
+    bench.connection.moved(Address::Socket(([127, 0, 0, 1], 9).into()));
+    assert!(bench.connection.is_reached());
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_sent_elsewhere_does_not_show_where_a_peer_is() {
+    let mut bench = far_away(unasked(Config::default()), Some(Arc::default()));
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    bench.deliver(delivery(0, id, "a", "x", Qos::AtLeastOnce, bench.now));
+    let first = sent(&mut bench);
+    assert_eq!(first.kind(), Kind::Confirmable);
+    moved(&mut bench);
+    bench.receive(&acknowledgement(first.id()));
+    assert!(!bench.connection.is_reached());
+    read(&mut bench, &get(2), 1);
+    bench.deliver(delivery(0, id, "a", "y", Qos::AtMostOnce, bench.now));
+    let second = sent(&mut bench);
+    assert_eq!(second.kind(), Kind::Confirmable);
+    bench.receive(&acknowledgement(second.id()));
+    assert!(bench.connection.is_reached());
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Ack, Connection, Event, Outbox, Peer, ProtocolError, Reason, SubscriptionId, Ticket};
+use bus::{Ack, Address, Connection, Event, Outbox, Peer, ProtocolError, Reason, SubscriptionId, Ticket};
 use coap::{Endpoint, Incoming, PubSub, ReplyTo, Silence, Turn};
 
 use crate::Shared;
@@ -151,6 +151,15 @@ impl Lwm2mConnection {
 impl Connection for Lwm2mConnection {
     fn begin(&mut self, now: Instant, out: &mut Outbox) {
         self.endpoint.begin(now, out);
+    }
+
+    fn moved(&mut self, address: Address) {
+        self.endpoint.moved(address);
+        self.pubsub.moved(address);
+    }
+
+    fn is_reached(&self) -> bool {
+        !self.endpoint.is_unproved()
     }
 
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {

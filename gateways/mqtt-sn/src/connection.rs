@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Connection, Event, Outbox, Peer, ProtocolError, Reason};
+use bus::{Address, Connection, Event, Outbox, Peer, ProtocolError, Reason};
 
 use crate::state::State;
 use crate::turn::{Node, Shared, Turn};
@@ -16,12 +16,14 @@ pub(crate) struct MqttSnConnection {
     node: Option<Node>,
     tickets: u64,
     state: State,
+    /// While it is not known whether the device hears what is sent to where it has moved: how often it was asked.
+    asked: Option<u8>,
 }
 
 impl MqttSnConnection {
     pub(crate) fn new(shared: Arc<Shared>, peer: Peer) -> Self {
         let state = State::new(&shared.config);
-        Self { shared, peer, node: None, tickets: 0, state }
+        Self { shared, peer, node: None, tickets: 0, state, asked: None }
     }
 
     /// Runs one step of the state machine.
@@ -44,6 +46,22 @@ impl MqttSnConnection {
         let (state, result) = step(state, &mut turn);
         self.state = state;
         result
+    }
+
+    /// Asks a device that has moved whether it hears what is sent there. [5.4.20]
+    fn look_for_it(&mut self, answered: bool, now: Instant, out: &mut Outbox) {
+        let listens = matches!(&self.state, State::Connected(session) if !session.sleeps());
+        match self.asked {
+            Some(1..) if answered => self.asked = None,
+            Some(asked) if listens && asked < self.shared.config.retries.max(1) => {
+                self.asked = Some(asked + 1);
+                self.turn(now, out, |state, turn| {
+                    turn.send(&Packet::PingReq { client_id: None });
+                    (state, ())
+                });
+            }
+            _ => {}
+        }
     }
 
     /// Takes the node of the first datagram; whether this one comes from the same.
@@ -93,7 +111,18 @@ impl Connection for MqttSnConnection {
             Ok(state) => (state, Ok(())),
             Err((state, error)) => (state, Err(error)),
         });
+        self.look_for_it(packet == Packet::PingResp, now, out);
         result.map(|()| input.len()).map_err(|error| self.fail(error, now, out))
+    }
+
+    fn moved(&mut self, address: Address) {
+        self.peer.address = address;
+        // Where nothing is secured nobody waits for the answer.
+        self.asked = self.peer.link.secured.is_some().then_some(0);
+    }
+
+    fn is_reached(&self) -> bool {
+        self.asked.is_none()
     }
 
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use crate::{Delivery, DeliveryId, Lane, Outbox, Peer, PeerName, Reason, Reply, Ticket};
+use crate::{Address, Delivery, DeliveryId, Lane, Outbox, Peer, PeerName, Reason, Reply, Ticket};
 
 /// A wire protocol offered on a listener: makes one [`Connection`] per peer.
 pub trait Protocol: Send + Sync + 'static {
@@ -51,6 +51,16 @@ pub trait Connection: Send {
     ///
     /// An error ends the connection after what was written to `out` has been sent.
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError>;
+
+    /// The peer's datagrams come from another address, beginning with the next; what is sent goes there. Nothing shows yet
+    /// that the peer hears it there.
+    fn moved(&mut self, _address: Address) {}
+
+    /// Whether the peer has shown, since it has moved, that it hears what is sent. Until then DTLS sends it at most three
+    /// times the bytes that came from there [RFC9146 6].
+    fn is_reached(&self) -> bool {
+        false
+    }
 
     /// Handles what the broker says.
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox);

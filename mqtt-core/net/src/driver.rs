@@ -243,9 +243,17 @@ impl Driver {
         self.perform(now, out, names, cx);
     }
 
-    /// The peer sends from another address now.
-    pub(crate) fn moved(&mut self, address: SocketAddr) {
+    /// The peer sends from another address now, and may be known to hear what is sent there.
+    pub(crate) fn moved(&mut self, address: SocketAddr, is_reached: bool) {
         Arc::make_mut(&mut self.peer).address = Address::Socket(address);
+        if !is_reached {
+            self.connection.moved(Address::Socket(address));
+        }
+    }
+
+    /// Whether the peer has shown that it hears what is sent to where it is.
+    pub(crate) fn is_reached(&self) -> bool {
+        self.connection.is_reached()
     }
 
     /// When [`Driver::turn`] must be called at the latest.

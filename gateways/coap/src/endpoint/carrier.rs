@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bus::{Outbox, ProtocolError, Reason};
+use bus::{Address, Outbox, ProtocolError, Reason};
 
 use super::Turn;
 use super::datagram::Datagram;
@@ -69,6 +69,22 @@ impl Carrier {
         match self {
             Self::Datagram(datagram) => datagram.prove(),
             Self::Stream(_) => {}
+        }
+    }
+
+    /// The peer's datagrams come from another address; exchanges from `since` on begin there.
+    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId) {
+        match self {
+            Self::Datagram(datagram) => datagram.moved(address, since),
+            Self::Stream(_) => {}
+        }
+    }
+
+    /// Whether the peer is not known to be where its datagrams say, and was elsewhere before.
+    pub(crate) fn has_moved(&self) -> bool {
+        match self {
+            Self::Datagram(datagram) => datagram.has_moved(),
+            Self::Stream(_) => false,
         }
     }
 

@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use bus::{Limits, Outbox};
+use bus::{Address, Limits, Outbox};
 
 use super::Turn;
 use super::received::{PER_MESSAGE, Received, State};
@@ -39,6 +39,8 @@ pub(crate) struct Datagram {
     largest: usize,
     /// What the peer may be sent until it is known to be where its datagrams say.
     credit: Option<Credit>,
+    /// Whether it is asked to show that.
+    prove_address: bool,
 }
 
 /// The bytes that may be sent to an address which somebody may have forged.
@@ -47,6 +49,8 @@ struct Credit {
     bytes: usize,
     /// How many acknowledgements came of nothing: somebody may be guessing.
     strays: u8,
+    /// The first exchange that began when it was there: what answers an earlier one may have been heard elsewhere.
+    since: Option<ExchangeId>,
 }
 
 /// An address that has not proved itself is sent no more than so many times what came from it [RFC9175 2.4].
@@ -101,6 +105,7 @@ impl Datagram {
             longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
             largest: largest.min(LARGEST_DATAGRAM),
             credit: (!is_proved).then(Credit::default),
+            prove_address: config.prove_address,
         }
     }
 
@@ -422,7 +427,7 @@ impl Datagram {
         let state = State::Done(confirmable.then(|| reply.into()));
         self.received.insert(id, digest, now + lifetime, state, now);
         let exchange = exchange?;
-        self.prove(); // nobody else knows the token
+        self.proved_by(exchange); // nobody else knows the token
         if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.message.request.as_ref() == Some(&token))
         {
             self.in_flight = None; // the answer says that the request came [RFC7252 5.2.2]
@@ -442,7 +447,7 @@ impl Datagram {
         }
         let exchange = expected.exchange;
         self.in_flight = None;
-        self.prove(); // nobody else knows the token
+        self.proved_by(exchange); // nobody else knows the token
         self.send_next(turn);
         if message.unknown_critical_option().is_some() {
             self.give_up(exchange, turn); // [RFC7252 5.4.1]
@@ -459,7 +464,9 @@ impl Datagram {
             }
             return None;
         };
-        self.credit.take_if(|credit| credit.strays < MOST_STRAYS); // nobody else knows the id
+        if self.credit.as_ref().is_some_and(|credit| credit.strays < MOST_STRAYS) {
+            self.proved_by(message.exchange); // nobody else knows the id
+        }
         turn.matching.acknowledged(message.exchange, turn.now + self.transmission.response_timeout);
         self.send_next(turn);
         Some(Incoming::Acknowledged { exchange: message.exchange })
@@ -485,6 +492,23 @@ impl Datagram {
     /// The peer is where its datagrams say.
     pub(crate) fn prove(&mut self) {
         self.credit = None;
+    }
+
+    /// The same, if what was answered or acknowledged was sent to where it is.
+    fn proved_by(&mut self, exchange: ExchangeId) {
+        self.credit.take_if(|credit| credit.since.is_none_or(|since| exchange >= since));
+    }
+
+    /// The peer's datagrams come from another address; exchanges from `since` on begin there [RFC9175 2.4].
+    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId) {
+        // Nothing is gained by forging a local one.
+        let is_asked = self.prove_address && !address.is_local();
+        self.credit = is_asked.then(|| Credit { since: Some(since), ..Credit::default() });
+    }
+
+    /// Whether the peer is not known to be where its datagrams say, and was elsewhere before.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.credit.as_ref().is_some_and(|credit| credit.since.is_some())
     }
 
     /// A request is done without an answer: an acknowledgement that is due is all that is sent [RFC7967 2].

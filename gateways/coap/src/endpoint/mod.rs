@@ -10,7 +10,7 @@ mod stream;
 
 use std::time::Instant;
 
-use bus::{Carrier as Way, Chance, Limits, Outbox, Peer, ProtocolError, Reason, Transport};
+use bus::{Address, Carrier as Way, Chance, Limits, Outbox, Peer, ProtocolError, Reason, Transport};
 
 use crate::stream::Framing;
 use crate::{Code, Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token, Transmission};
@@ -22,7 +22,7 @@ use matching::Matching;
 pub(crate) use stations::Passed;
 use stations::Stations;
 use stations::blocks::{Room, Step, Upward};
-use stations::echo;
+use stations::echo::{self, Echo};
 use stream::Stream;
 
 /// One peer's exchanges, in both directions: whoever uses it sees whole requests and whole answers.
@@ -144,8 +144,9 @@ impl Endpoint {
     }
 
     fn admit(&mut self, request: Request, now: Instant, out: &mut Outbox) -> Option<Incoming> {
-        // Nobody else can protect a request, nor repeat one that was.
-        if self.stations.echo.is_in(&request.message) || request.reply_to.passed.protection.is_some() {
+        // Nobody else can protect a request, nor repeat one that was; but its way can be another.
+        let is_protected = request.reply_to.passed.protection.is_some() && !self.carrier.has_moved();
+        if self.stations.echo.is_in(&request.message) || is_protected {
             self.carrier.prove();
         }
         match self.stations.admit(request, self.carrier.room(), now) {
@@ -327,6 +328,14 @@ impl Endpoint {
     /// Whether the peer is not known to be where its datagrams say: what it acknowledges shows that it is.
     pub fn is_unproved(&self) -> bool {
         self.carrier.allowance(None).is_some()
+    }
+
+    /// The peer's datagrams come from another address: what has shown that it was at the last one shows nothing of
+    /// this one, and little is sent until something does [RFC9175 2.4].
+    pub fn moved(&mut self, address: Address) {
+        let since = self.matching.number();
+        self.carrier.moved(address, since);
+        self.stations.echo = Echo::default();
     }
 
     /// Asks whether the peer is there; [`Incoming::Reset`] says that it is.

@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{
-    Ack, ClientId, Delivery, Limits, Outbox, Peer, Reason, Reply, Right, SubscriptionId, Ticket, Unsubscribe,
+    Ack, Address, ClientId, Delivery, Limits, Outbox, Peer, Reason, Reply, Right, SubscriptionId, Ticket,
+    Unsubscribe,
 };
 
 use crate::{Code, Config, Endpoint, ExchangeId, Message, OptionNumber, Request, Shared, Topics};
@@ -141,6 +142,11 @@ impl PubSub {
             true => BURST,
             false => 0,
         }
+    }
+
+    /// The peer's datagrams come from another address.
+    pub fn moved(&mut self, address: Address) {
+        self.visitor.moved(address);
     }
 
     /// Answers a request, now or when the broker has spoken. Unknown paths are answered too.

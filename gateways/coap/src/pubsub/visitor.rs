@@ -26,11 +26,20 @@ impl Visitor {
             (Transport::Stream, _, true) => ("coaps+tcp", 5_684),
         };
         let proved = secured.map(proved_names).unwrap_or_default();
-        let address = match peer.address {
-            Address::Socket(address) => Some(address),
-            Address::Unix | Address::Internal => None,
-        };
+        let address = socket(peer.address);
         Self { address, scheme, is_reachable: peer.transport == Transport::Datagram, proved }
+    }
+
+    /// It is somewhere else now.
+    pub(crate) fn moved(&mut self, address: Address) {
+        self.address = socket(address);
+    }
+}
+
+fn socket(address: Address) -> Option<SocketAddr> {
+    match address {
+        Address::Socket(address) => Some(address),
+        Address::Unix | Address::Internal => None,
     }
 }
 

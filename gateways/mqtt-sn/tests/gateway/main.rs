@@ -3,6 +3,7 @@
 mod config;
 mod connect;
 mod delivery;
+mod moved;
 mod publish;
 mod robustness;
 mod sleep;

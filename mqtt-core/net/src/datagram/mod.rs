@@ -123,6 +123,11 @@ impl<W: Way> Datagrams<W> {
         let Some(remote) = self.peers.get_mut(key) else { return };
         if remote.source != source {
             let before = std::mem::replace(&mut remote.source, source);
+            if let Some((address, link)) = self.way.peer(source) {
+                // A handshake has shown where a session's peer is.
+                let is_reached = link.secured.is_some() && !self.way.is_unreached(source);
+                remote.driver.moved(address, is_reached);
+            }
             self.index.leave(before, key);
             self.way.joined(source, key);
             self.way.left(before, key, None, &mut self.outlet, now);
@@ -154,13 +159,16 @@ impl<W: Way> Datagrams<W> {
     }
 
     fn begin(&mut self, source: W::Source, now: Instant) -> Option<usize> {
-        let (address, link) = self.way.peer(source)?;
-        let address = Address::Socket(address);
+        let (socket, link) = self.way.peer(source)?;
+        let address = Address::Socket(socket);
         let place = self.shared.place(address, now).ok()?;
         let entry = self.peers.vacant_entry();
         let key = entry.key();
         let peer = self.shared.peer(address, Transport::Datagram, link);
-        let driver = self.shared.driver(peer, now, &mut self.out);
+        let mut driver = self.shared.driver(peer, now, &mut self.out);
+        if self.way.is_unreached(source) {
+            driver.moved(socket, false);
+        }
         entry.insert(Remote {
             driver,
             source,
@@ -197,6 +205,9 @@ impl<W: Way> Datagrams<W> {
             let silent = !remote.driver.has_session()
                 && now.saturating_duration_since(remote.stranger) >= self.shared.limits.handshake;
             let source = remote.source;
+            if self.way.is_unreached(source) && remote.driver.is_reached() {
+                self.way.reached(source);
+            }
             self.way.send(source, &self.out, &mut self.outlet, now);
             self.out.clear_sent();
             match flow {

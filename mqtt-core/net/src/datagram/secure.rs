@@ -142,7 +142,8 @@ impl Datagrams<Secure> {
                 self.opened(session, address, &identity, now)
             }
             SessionEvent::Received { session, plaintext } => {
-                if self.way.sessions.find(session).is_some() {
+                if let Some(open) = self.way.sessions.find_mut(session) {
+                    open.earn(plaintext.len());
                     self.take(&plaintext, session, now);
                 }
             }
@@ -171,21 +172,23 @@ impl Datagrams<Secure> {
             return;
         };
         let secured = Arc::new(secured);
-        let session = Session { address, secured, connections: Vec::new(), spoke: false };
+        let session = Session { address, secured, connections: Vec::new(), spoke: false, credit: None };
         self.way.sessions.open(id, session, now + self.shared.limits.handshake);
     }
 
     /// The peer has another address: its connections go on, unless nobody may come from there.
     fn moved(&mut self, id: SessionId, address: SocketAddr, now: Instant) {
         let Some(session) = self.way.sessions.find_mut(id) else { return };
-        session.address = address;
+        session.move_to(address);
         let banned = !self.shared.broker.admits(Address::Socket(address));
         for key in session.connections.clone() {
             match banned {
                 true => self.end(key, Reason::Banned, now),
-                false => {
-                    self.peers.get_mut(key).map(|remote| remote.driver.moved(address)).unwrap_or_default()
-                }
+                false => self
+                    .peers
+                    .get_mut(key)
+                    .map(|remote| remote.driver.moved(address, false))
+                    .unwrap_or_default(),
             }
         }
         if banned {
@@ -261,9 +264,25 @@ impl Way for Secure {
 
     fn send(&mut self, source: SessionId, out: &Outbox, outlet: &mut Outlet, now: Instant) {
         for chunk in out.chunks() {
+            let before = self.effects.datagrams.len();
             self.engine.send(source, chunk.bytes, now, &mut self.effects);
+            let made = self.effects.datagrams.iter().skip(before);
+            let bytes = made.map(|(_, datagram)| datagram.len()).sum();
+            if self.sessions.find_mut(source).is_some_and(|session| !session.covers(bytes)) {
+                self.effects.datagrams.truncate(before);
+            }
         }
         self.send_datagrams(outlet);
+    }
+
+    fn is_unreached(&self, source: SessionId) -> bool {
+        self.sessions.find(source).is_some_and(|session| session.credit.is_some())
+    }
+
+    fn reached(&mut self, source: SessionId) {
+        if let Some(session) = self.sessions.find_mut(source) {
+            session.credit = None;
+        }
     }
 
     fn joined(&mut self, source: SessionId, key: usize) {

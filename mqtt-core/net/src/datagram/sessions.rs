@@ -22,7 +22,18 @@ pub(crate) struct Session {
     pub(crate) connections: Vec<usize>,
     /// Whether it has ever carried one.
     pub(crate) spoke: bool,
+    /// How many bytes may be sent to where it has moved, until its peer has shown that it hears them.
+    pub(crate) credit: Option<usize>,
 }
+
+/// So many times what came from an address is sent there before its peer has shown that it hears it. [RFC9146 6]
+const AMPLIFICATION: usize = 3;
+
+/// So much of what may be sent is saved up.
+const MOST_CREDIT: usize = 64 << 10;
+
+/// What a record adds to its plaintext at least: a header, an explicit nonce and a short tag. [RFC6655 3]
+const RECORD: usize = 13 + 8 + 8;
 
 /// Where a name counts.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -39,6 +50,27 @@ impl Session {
     /// Whether its peer has proved who it is.
     pub(crate) fn is_proved(&self) -> bool {
         self.secured.psk_identity.is_some() || self.secured.certificate.is_some()
+    }
+
+    /// Its peer has another address: little is sent there before it is known to hear it.
+    pub(crate) fn move_to(&mut self, address: SocketAddr) {
+        self.address = address;
+        self.credit = Some(0);
+    }
+
+    /// A record has come with so much plaintext.
+    pub(crate) fn earn(&mut self, plaintext: usize) {
+        if let Some(credit) = &mut self.credit {
+            *credit = MOST_CREDIT.min(*credit + AMPLIFICATION * (plaintext + RECORD));
+        }
+    }
+
+    /// Whether so many bytes may be sent; they are counted if so.
+    pub(crate) fn covers(&mut self, bytes: usize) -> bool {
+        let Some(credit) = &mut self.credit else { return true };
+        let left = credit.checked_sub(bytes);
+        *credit = left.unwrap_or(*credit);
+        left.is_some()
     }
 }
 

@@ -26,6 +26,14 @@ pub(crate) trait Way: Sized + Unpin {
     /// Where the peer is now, and what is known of how its datagrams come; `None` if it is gone.
     fn peer(&self, source: Self::Source) -> Option<(SocketAddr, Link)>;
 
+    /// Whether little is sent to the peer, since it has moved and nothing shows that it hears what is sent there.
+    fn is_unreached(&self, _source: Self::Source) -> bool {
+        false
+    }
+
+    /// The peer hears what is sent to where it is.
+    fn reached(&mut self, _source: Self::Source) {}
+
     /// Sends all datagrams of the outbox.
     fn send(&mut self, source: Self::Source, out: &Outbox, outlet: &mut Outlet, now: Instant);
 

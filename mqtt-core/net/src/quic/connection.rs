@@ -187,7 +187,7 @@ impl Conversation {
             debug!(from = %self.address, to = %address, "A QUIC client has moved.");
             self.address = address;
             if let Some(driver) = &mut self.driver {
-                driver.moved(address);
+                driver.moved(address, true);
             }
         }
     }

@@ -4,6 +4,7 @@ mod clogged;
 mod draining;
 mod keyed;
 mod messages;
+mod moved;
 mod proxy;
 mod secured;
 mod server;

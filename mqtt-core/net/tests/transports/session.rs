@@ -150,8 +150,8 @@ impl Engine for Fake {
 
 pub(crate) const ANN_AND_BOB: Names = Names(&[("ann", 1), ("bob", 2)]);
 
-struct Secured {
-    server: Server,
+pub(crate) struct Secured {
+    pub(crate) server: Server,
     offers: watch::Sender<Arc<Offer>>,
 }
 
@@ -165,7 +165,7 @@ impl Secured {
         Self { server: Server::on(bound, Arc::new(protocol), config, limits), offers }
     }
 
-    async fn peer(&self) -> UdpSocket {
+    pub(crate) async fn peer(&self) -> UdpSocket {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         socket.connect(self.server.address).await.unwrap();
         socket
@@ -176,16 +176,16 @@ fn offer(keys: Names) -> Arc<Offer> {
     Arc::new(Offer::new(Settings::default(), Some(Arc::new(keys))))
 }
 
-fn plain() -> Secured {
+pub(crate) fn plain() -> Secured {
     Secured::new(ANN_AND_BOB, ListenerConfig::default(), Vec::new())
 }
 
-async fn exchange(socket: &UdpSocket, datagram: &[u8]) -> Vec<u8> {
+pub(crate) async fn exchange(socket: &UdpSocket, datagram: &[u8]) -> Vec<u8> {
     socket.send(datagram).await.unwrap();
     receive(socket).await
 }
 
-async fn receive(socket: &UdpSocket) -> Vec<u8> {
+pub(crate) async fn receive(socket: &UdpSocket) -> Vec<u8> {
     let mut bytes = vec![0; 1_500];
     let length = timeout(PATIENCE, socket.recv(&mut bytes)).await.expect("an answer in time").unwrap();
     bytes.truncate(length);
@@ -193,10 +193,10 @@ async fn receive(socket: &UdpSocket) -> Vec<u8> {
 }
 
 /// CONNECT of MQTT-SN in session 1: clean session, keep alive 60 s, client id `c`.
-const CONNECT: &[u8] = b"D\x01\x07\x04\x04\x01\0\x3cc";
-const CONNACK: &[u8] = b"D\x01\x03\x05\0";
-const PINGREQ: &[u8] = b"D\x01\x02\x16";
-const PINGRESP: &[u8] = b"D\x01\x02\x17";
+pub(crate) const CONNECT: &[u8] = b"D\x01\x07\x04\x04\x01\0\x3cc";
+pub(crate) const CONNACK: &[u8] = b"D\x01\x03\x05\0";
+pub(crate) const PINGREQ: &[u8] = b"D\x01\x02\x16";
+pub(crate) const PINGRESP: &[u8] = b"D\x01\x02\x17";
 
 #[tokio::test]
 async fn a_session_stays_with_its_connection_wherever_its_datagrams_come_from() {
