@@ -160,6 +160,16 @@ class LibCoap(Client):
                 confirmed.set()
 
 
+async def answered(context, message, expected: str):
+    """The answer to a request of aiocoap, which must have this code, as "2.05"."""
+    response = await context.request(message).response
+    dotted = f"{response.code.class_}.{int(response.code) & 31:02}"
+    if dotted != expected:
+        asked = f"{message.code.name} {message.get_request_uri()}"
+        raise AssertionError(f"{asked}: {dotted} {response.payload!r} instead of {expected}")
+    return response
+
+
 def uri(port: int, topic: str, retain: bool = False, scheme: str = "coap") -> str:
     """Where a topic is published and observed."""
     return f"{scheme}://127.0.0.1:{port}/ps/{quote(topic)}{'?retain=true' if retain else ''}"

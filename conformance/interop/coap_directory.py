@@ -10,6 +10,7 @@ from aiocoap.resourcedirectory.client.register import Registerer
 from aiocoap.util.linkformat import parse
 
 from .client import TIMEOUT, unique
+from .coap import answered
 from .mqtt import PahoConnection
 
 
@@ -56,11 +57,7 @@ class Device:
     async def ask(self, code, path, expected, payload=b"", **options):
         """One request, whose answer must have the expected code."""
         message = aiocoap.Message(code=code, uri=f"{self.base}/{path}", payload=payload, **options)
-        response = await self.context.request(message).response
-        dotted = f"{response.code.class_}.{int(response.code) & 31:02}"
-        if dotted != expected:
-            raise AssertionError(f"{code.name} {path}: {dotted} {response.payload!r} instead of {expected}")
-        return response
+        return await answered(self.context, message, expected)
 
     async def links(self, path):
         response = await self.ask(aiocoap.GET, path, "2.05")

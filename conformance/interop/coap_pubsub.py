@@ -5,6 +5,7 @@ import asyncio
 import aiocoap
 
 from .client import TIMEOUT, unique
+from .coap import answered
 from .mqtt import PahoConnection
 
 CORE_PUBSUB, CBOR, LINKS, JSON = 606, 60, 40, 50
@@ -61,11 +62,7 @@ class _Peer:
         message = aiocoap.Message(code=code, uri=f"{self.base}/{path.lstrip('/')}", payload=payload or b"", **options)
         if content_format is not None:
             message.opt.content_format = content_format
-        response = await self.context.request(message).response
-        dotted = f"{response.code.class_}.{int(response.code) & 31:02}"
-        if dotted != expected:
-            raise AssertionError(f"{code.name} {path}: {dotted} {response.payload!r} instead of {expected}")
-        return response
+        return await answered(self.context, message, expected)
 
     async def create(self, name, **more):
         """Makes a topic; returns its path and properties."""

@@ -4,18 +4,21 @@ import os
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 from .client import TIMEOUT, Silence, unique
+from .coap import uri
 from .mqtt import PahoConnection
 from .pki import Authority
-from .server import Watersmeet
+from .server import Watersmeet, arranged
 
 CLIENTS = ("coap-client-openssl", "coap-client-gnutls")
 
 KEY = "30313233343536373839616263646566"
 """The key of dev1: clients of libcoap take it as text, those of OpenSSL and Mosquitto in hexadecimal."""
+
+KEYED_LISTENERS = {"coaps": "coaps", "coaps+tcp": "coap-keyed"}
+"""Where keys are taken: DTLS, and TLS."""
 
 KEYED_SUITES = (
     "PSK-AES128-CCM8",
@@ -84,21 +87,23 @@ bind = "127.0.0.1:0"
 protocol = "mqtt"
 transport = "tls-psk"
 bind = "127.0.0.1:0"
+[listeners.coap-keyed]
+protocol = "coap"
+transport = "tls-psk"
+bind = "127.0.0.1:0"
 """
 
 
-@contextmanager
 def world(binary):
-    with tempfile.TemporaryDirectory(prefix="dtls-") as folder:
-        made = World(Path(folder), binary)
-        with Watersmeet(binary, more=made.configuration()) as server:
-            yield made, server
+    return arranged(binary, lambda folder: World(folder, binary))
 
 
 def checks(board, binary):
     board.section("DTLS and pre-shared keys")
     for client in CLIENTS:
-        board.check(f"{client} publishes with the right key, and with no other", keyed, binary, client)
+        for scheme in KEYED_LISTENERS:
+            title = f"{client} publishes by {scheme} with the right key, and with no other"
+            board.check(title, keyed, binary, client, scheme)
         board.check(f"{client} trusts the server's CA, and no other", trusts, binary, client)
         board.check(f"{client} is let in with a good certificate, and with no other", admits, binary, client)
     board.check("openssl s_client speaks every suite", suites, binary)
@@ -107,14 +112,15 @@ def checks(board, binary):
     board.check("a session goes on after a restart", restarts, binary)
 
 
-def keyed(binary, client):
+def keyed(binary, client, scheme):
     with world(binary) as (_, server), PahoConnection(server.ports["mqtt"], 5) as watcher:
         topic = unique("interop/dtls/")
         watcher.subscribe(topic)
         attempts = (("dev1", "0123456789abcdef", True), ("dev1", "other", False), ("dev2", "x", False))
         for identity, key, is_good in attempts:
             payload = unique("payload ")
-            coap(client, server.ports["coaps"], topic, payload, "-u", identity, "-k", key)
+            port = server.ports[KEYED_LISTENERS[scheme]]
+            coap(client, port, topic, payload, "-u", identity, "-k", key, scheme=scheme)
             if is_good:
                 watcher.subscription.expect(payload.encode())
         nothing(watcher.subscription)
@@ -246,9 +252,9 @@ def asks(port, *words):
             raise Silence(f"openssl s_client {' '.join(words)}: {silence}") from None
 
 
-def coap(client, port, topic, payload, *words):
+def coap(client, port, topic, payload, *words, scheme="coaps"):
     """PUTs a payload; whether it arrived is for others to see, since the client says nothing."""
-    command = [client, *words, "-B", "5", "-m", "put", "-e", payload, f"coaps://127.0.0.1:{port}/ps/{topic}"]
+    command = [client, *words, "-B", "5", "-m", "put", "-e", payload, uri(port, topic, scheme=scheme)]
     subprocess.run(command, capture_output=True, timeout=3 * TIMEOUT, check=False)
 
 

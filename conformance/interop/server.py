@@ -6,6 +6,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from .client import Silence
@@ -69,6 +70,15 @@ class Watersmeet:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return ends_in_time(self.process)
+
+
+@contextmanager
+def arranged(binary: str, make):
+    """What `make` puts into a folder, and a server with its configuration."""
+    with tempfile.TemporaryDirectory(prefix="arranged-") as folder:
+        made = make(Path(folder))
+        with Watersmeet(binary, more=made.configuration()) as server:
+            yield made, server
 
 
 class Broker:

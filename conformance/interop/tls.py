@@ -4,14 +4,13 @@ import os
 import socket
 import ssl
 import subprocess
-import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from .client import TIMEOUT, Silence, unique
 from .pki import DAY, Authority
-from .server import Watersmeet
+from .server import arranged
 
 CONNACK = b"\x20\x02\x00\x00"
 
@@ -64,12 +63,8 @@ tls = "strict"
 """
 
 
-@contextmanager
 def world(binary):
-    with tempfile.TemporaryDirectory(prefix="tls-") as folder:
-        made = World(Path(folder))
-        with Watersmeet(binary, more=made.configuration()) as server:
-            yield made, server
+    return arranged(binary, World)
 
 
 def checks(board, binary):
