@@ -1,6 +1,6 @@
 //! A listener that is found at a multicast group, on the loopback interface.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,11 +29,12 @@ impl Protocol for Found {
     }
 }
 
-#[tokio::test]
-async fn who_asks_a_group_is_answered_from_the_listeners_own_address() {
-    let bound = bind((Ipv4Addr::LOCALHOST, 0).into(), Transport::Datagram).unwrap();
+/// What a client on the loopback interface is sent when it asks the group, and from where; `None` if this machine has no
+/// multicast there.
+async fn found(bind_to: Ipv4Addr) -> Option<(Vec<u8>, SocketAddr, SocketAddr)> {
+    let bound = bind((bind_to, 0).into(), Transport::Datagram).unwrap();
     let address = bound.address;
-    let Ok(bound) = bound.join(&[GROUP.into()]) else { return }; // this machine has no multicast
+    let bound = bound.join(&[GROUP.into()]).ok()?;
     let (broker, stop) = (Broker::new(Config::default(), Hooks::open(), Vec::new()), Stop::new());
     let config = ListenerConfig { leisure: Duration::ZERO, ..ListenerConfig::default() };
     let _running = bound.serve("test".into(), Arc::new(Found), broker, config, Limits::default(), &stop);
@@ -41,16 +42,40 @@ async fn who_asks_a_group_is_answered_from_the_listeners_own_address() {
     let client = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     socket2::SockRef::from(&client).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
     let group = SocketAddr::from((GROUP, address.port()));
-    let mut input = [0; 100];
     for question in [&b"nonsense"[..], b"who"] {
-        if client.send_to(question, group).await.is_err() {
-            return; // this machine has no multicast
-        }
+        client.send_to(question, group).await.ok()?;
     }
+    let mut input = [0; 100];
     let received = timeout(Duration::from_secs(20), client.recv_from(&mut input)).await;
     let (length, from) = received.expect("an answer in time").unwrap();
-    assert_eq!((&input[..length], from), (&b"me"[..], address));
     stop.stop();
+    Some((input[..length].to_vec(), from, address))
+}
+
+#[tokio::test]
+async fn who_asks_a_group_is_answered_from_the_listeners_own_address() {
+    let Some((answer, from, address)) = found(Ipv4Addr::LOCALHOST).await else { return };
+    assert_eq!((&answer[..], from), (&b"me"[..], address));
+}
+
+/// What went wrong: the group was joined on one interface, that of the default route, and not at all without one.
+#[tokio::test]
+async fn a_group_is_heard_on_every_interface() {
+    let Some((answer, from, address)) = found(Ipv4Addr::UNSPECIFIED).await else { return };
+    assert_eq!((&answer[..], from), (&b"me"[..], (Ipv4Addr::LOCALHOST, address.port()).into()));
+}
+
+/// What went wrong: the address of a group of a link was used without its interface, which the system refuses.
+#[tokio::test]
+async fn groups_of_a_link_and_of_a_site_are_joined() {
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await.is_err() {
+        return; // this machine has no IPv6
+    }
+    for bind_to in [Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED] {
+        let bound = bind((bind_to, 0).into(), Transport::Datagram).unwrap();
+        let groups = ["ff02::fd", "ff05::fd"].map(|group| group.parse().unwrap());
+        assert_eq!(bound.join(&groups).err().map(|(group, error)| (group, error.kind())), None);
+    }
 }
 
 #[test]
