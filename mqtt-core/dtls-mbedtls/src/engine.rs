@@ -7,21 +7,17 @@ use dtls::{
     Counts, Effects, Ending, Engine, EngineError, Proof, Refusal, SavedSession, SessionEvent, SessionId,
     Settings,
 };
-use ring::digest::{SHA256, digest};
-use zeroize::Zeroizing;
 
 use crate::cookie::Cookies;
 use crate::ffi::{Carrier, Config, Context, Failure, LONGEST_IN, LONGEST_OUT, Read, Step};
 use crate::handshake::{Handshake, Handshakes};
+use crate::kept::{self, Kept};
 use crate::outcome;
 use crate::random;
 use crate::record::{HANDSHAKE, Record};
 use crate::resumption::Resumption;
-use crate::session::{Due, Known, Sessions};
+use crate::session::{Cause, Due, Known, Sessions};
 use crate::settings;
-
-/// The length of what shows that a saved session is whole.
-const DIGEST: usize = 32;
 
 /// The sessions of one datagram socket.
 pub(crate) struct MbedEngine {
@@ -198,7 +194,11 @@ impl MbedEngine {
         now: Instant,
         effects: &mut Effects,
     ) -> bool {
-        let Some(context) = self.sessions.context(session, &self.config, now) else {
+        if !self.sessions.may_wake(session, record) {
+            self.counts.bad_records += 1;
+            return false;
+        }
+        let Some(context) = self.sessions.context(session, Cause::Input, &self.config, now) else {
             self.end(session, Ending::Failed, effects);
             return false;
         };
@@ -231,7 +231,7 @@ impl MbedEngine {
             Read::Failed(failure) => {
                 // A good-bye is answered with one. [RFC5246 7.2.1]
                 if failure == Failure::CLOSED
-                    && let Some(context) = self.sessions.context(session, &self.config, now)
+                    && let Some(context) = self.sessions.context(session, Cause::Output, &self.config, now)
                 {
                     context.close(now, &mut self.output);
                 }
@@ -245,6 +245,22 @@ impl MbedEngine {
         }
         self.flush(address, effects);
         true
+    }
+
+    /// Ends the sessions that make room for others; their peers are told, so that they come back.
+    fn end_crowded(&mut self, now: Instant, effects: &mut Effects) {
+        while let Some(session) = self.sessions.crowded() {
+            self.say_good_bye(session, now, effects);
+            self.end(session, Ending::Crowded, effects);
+        }
+    }
+
+    fn say_good_bye(&mut self, session: SessionId, now: Instant, effects: &mut Effects) {
+        let Some(address) = self.sessions.get(session).map(|session| session.address) else { return };
+        if let Some(context) = self.sessions.context(session, Cause::Output, &self.config, now) {
+            context.close(now, &mut self.output);
+        }
+        self.flush(address, effects);
     }
 
     fn end(&mut self, session: SessionId, ending: Ending, effects: &mut Effects) {
@@ -269,6 +285,7 @@ impl Engine for MbedEngine {
             rest = after;
             self.take(&record, from, now, effects);
         }
+        self.end_crowded(now, effects);
     }
 
     fn send(&mut self, session: SessionId, plaintext: &[u8], now: Instant, effects: &mut Effects) {
@@ -277,20 +294,17 @@ impl Engine for MbedEngine {
         if plaintext.is_empty() || plaintext.len() > usize::from(entry.room) {
             return;
         }
-        let context = self.sessions.context(session, &self.config, now);
+        let context = self.sessions.context(session, Cause::Output, &self.config, now);
         let written = context.map(|context| context.write(plaintext, now, &mut self.output));
         self.flush(address, effects);
         if !matches!(written, Some(Ok(()))) {
             self.end(session, Ending::Failed, effects);
         }
+        self.end_crowded(now, effects);
     }
 
     fn close(&mut self, session: SessionId, now: Instant, effects: &mut Effects) {
-        let Some(address) = self.sessions.get(session).map(|session| session.address) else { return };
-        if let Some(context) = self.sessions.context(session, &self.config, now) {
-            context.close(now, &mut self.output);
-        }
-        self.flush(address, effects);
+        self.say_good_bye(session, now, effects);
         self.sessions.remove(session);
     }
 
@@ -342,39 +356,25 @@ impl Engine for MbedEngine {
 
     fn save(&mut self) -> Vec<SavedSession> {
         self.handshakes.clear();
-        let saved = self.sessions.drain().filter_map(|(session, entry)| {
-            let (Known { address, connection, identity, room }, context) = entry.into_saved()?;
-            let connection = connection.unwrap_or_default();
-            let mut state = Zeroizing::new(Vec::with_capacity(3 + connection.len() + context.len() + DIGEST));
-            state.extend(room.to_be_bytes());
-            state.push(u8::try_from(connection.len()).ok()?);
-            state.extend(&connection);
-            state.extend(context.iter());
-            let digest = digest(&SHA256, &state);
-            state.extend(digest.as_ref());
-            Some(SavedSession { session, address, identity, state })
+        let sessions = self.sessions.drain().into_iter();
+        let saved = sessions.filter_map(|(session, entry)| {
+            let (known, context) = entry.into_saved()?;
+            let state = kept::encode(&known, &context)?;
+            Some(SavedSession { session, address: known.address, identity: known.identity, state })
         });
         saved.collect()
     }
 
     fn restore(&mut self, saved: Vec<SavedSession>, now: Instant, effects: &mut Effects) {
         for SavedSession { session, address, identity, state } in saved {
-            // Mbed TLS trusts what it has saved, so that a file that was damaged must not reach it.
-            let Some((state, sum)) = state.split_last_chunk::<DIGEST>() else { continue };
-            if digest(&SHA256, state).as_ref() != sum {
-                continue;
-            }
-            let Some(([high, low, length], rest)) = state.split_first_chunk() else { continue };
-            let Some((connection, context)) = rest.split_at_checked(usize::from(*length)) else { continue };
+            let Some(Kept { room, connection, context }) = kept::decode(&state) else { continue };
             // Ids of another length would not be found.
-            let is_found = connection.is_empty() || connection.len() == self.config.connection_id_length();
+            let length = self.config.connection_id_length();
+            let is_found = connection.as_ref().is_none_or(|connection| connection.len() == length);
             if !is_found || self.sessions.get(session).is_some() {
                 continue;
             }
-            let connection = (!connection.is_empty()).then(|| Box::from(connection));
-            let context = Zeroizing::new(context.to_vec());
             self.next = self.next.max(session.0.saturating_add(1));
-            let room = u16::from_be_bytes([*high, *low]);
             let known = Known { address, connection, identity: identity.clone(), room };
             self.sessions.restore(session, context, known, now);
             effects.events.push(SessionEvent::Opened { session, address, identity });

@@ -24,6 +24,8 @@ mod engine;
 mod factory;
 mod ffi;
 mod handshake;
+mod kept;
+mod live;
 mod outcome;
 mod random;
 mod record;

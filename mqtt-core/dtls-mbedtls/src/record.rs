@@ -1,5 +1,7 @@
 //! What can be seen of a datagram without keys. [RFC6347 4.1, RFC9146 4]
 
+use dtls::Input;
+
 /// One record of a datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Record<'a> {
@@ -74,27 +76,14 @@ impl<'a> Record<'a> {
         Some(Hello { version, random, cookie })
     }
 
+    /// The sequence number.
+    pub(crate) fn number(&self) -> u64 {
+        self.sequence.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
+
     /// Whether it begins with a ClientHello, readable or not.
     pub(crate) fn begins_handshake(&self) -> bool {
         self.content == HANDSHAKE && self.epoch == 0 && self.payload.first() == Some(&CLIENT_HELLO)
-    }
-}
-
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
     }
 }
 
@@ -118,7 +107,7 @@ mod tests {
         assert_eq!(first.bytes, &datagram[..15]);
         let (second, rest) = Record::split(rest, 2).unwrap();
         assert_eq!((second.content, second.connection, second.payload), (25, Some(&[7, 8][..]), &[0xCC][..]));
-        assert_eq!(second.sequence, [0, 0, 0, 0, 0, 10]);
+        assert_eq!((second.sequence, second.number()), ([0, 0, 0, 0, 0, 10], 10));
         assert_eq!(Record::split(rest, 2), None);
         assert_eq!(Record::split(&datagram[15..], 0), None);
         assert_eq!(Record::split(&[23, 3, 3, 0, 1, 0, 0, 0, 0, 0, 9, 0, 0], 2), None);

@@ -5,6 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dtls::Input;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
@@ -154,19 +155,18 @@ impl Resumable {
     }
 
     fn decode(bytes: &[u8]) -> Option<(u64, Self)> {
-        let (made, rest) = bytes.split_first_chunk()?;
-        let (has_key, rest) = rest.split_first()?;
-        let (key, session) = match has_key {
-            0 => (None, rest),
+        let mut input = Input(bytes);
+        let made = u64::from_be_bytes(input.array()?);
+        let key = match input.byte()? {
+            0 => None,
             _ => {
-                let (digest, rest) = rest.split_first_chunk::<32>()?;
-                let (length, rest) = rest.split_first_chunk::<2>()?;
-                let (identity, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-                (Some((std::str::from_utf8(identity).ok()?.into(), *digest)), rest)
+                let digest = input.array()?;
+                let length = u16::from_be_bytes(input.array()?);
+                let identity = input.take(usize::from(length))?;
+                Some((std::str::from_utf8(identity).ok()?.into(), digest))
             }
         };
-        let session = Zeroizing::new(session.to_vec());
-        Some((u64::from_be_bytes(*made), Self { key, session }))
+        Some((made, Self { key, session: Zeroizing::new(input.0.to_vec()) }))
     }
 }
 

@@ -10,6 +10,8 @@ use dtls::{Identity, SessionId};
 use zeroize::Zeroizing;
 
 use crate::ffi::{Config, Context};
+use crate::live::{List, Live};
+use crate::record::Record;
 
 /// The open sessions.
 pub(crate) struct Sessions {
@@ -17,21 +19,29 @@ pub(crate) struct Sessions {
     idle_timeout: Option<Duration>,
     live_limit: usize,
     sessions: HashMap<SessionId, Session>,
+    /// A session that has an id is found by that, and here as long as none without an id is at its address.
     by_address: HashMap<SocketAddr, SessionId>,
     by_connection: HashMap<Box<[u8]>, SessionId>,
     parked: usize,
-    /// When each live session may be parked, and when each is forgotten, at the earliest: what was heard since is looked
-    /// at then.
-    parking: BTreeSet<(Instant, SessionId)>,
+    live: Live,
+    /// When each is forgotten, at the earliest: what was heard since is looked at then.
     idling: BTreeSet<(Instant, SessionId)>,
+    /// Those that make room for others, and cannot be parked.
+    crowded: Vec<SessionId>,
 }
 
 /// One open session.
 pub(crate) struct Session {
     known: Known,
+    /// When its peer was last heard: a record that decrypts.
     heard: Instant,
+    /// The same, or when it was last woken to send something.
+    used: Instant,
+    /// The number of the newest record when it was parked.
+    newest: u64,
     state: State,
-    park_at: Option<Instant>,
+    /// The list on which it is, and its place there.
+    listed: Option<(List, Instant)>,
     idle_at: Option<Instant>,
 }
 
@@ -54,14 +64,32 @@ enum State {
     Gone,
 }
 
+/// What a session's context is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// A record, which may be anybody's.
+    Input,
+    /// What is sent.
+    Output,
+}
+
 /// What is due.
 pub(crate) enum Due {
     Parking(SessionId),
     Idle(SessionId),
 }
 
-/// How many sessions are looked at for one that can be parked early.
+/// How many sessions are looked at for one that can make room.
 const LOOKS: usize = 16;
+
+/// For how long a session is awake at least that a record has woken which does not decrypt.
+const DOUBT: Duration = Duration::from_secs(1);
+
+/// How many such sessions there may be: as many are woken in vain in a second at most.
+const MOST_DOUBTED: usize = 1_000;
+
+/// How many record numbers below the newest may still come. [RFC6347 4.1.2.6]
+const WINDOW: u64 = 64;
 
 impl Sessions {
     pub(crate) fn new(
@@ -77,8 +105,9 @@ impl Sessions {
             by_address: HashMap::new(),
             by_connection: HashMap::new(),
             parked: 0,
-            parking: BTreeSet::new(),
+            live: Live::default(),
             idling: BTreeSet::new(),
+            crowded: Vec::new(),
         }
     }
 
@@ -114,10 +143,11 @@ impl Sessions {
     /// Takes in a session whose handshake is done.
     pub(crate) fn open(&mut self, session: SessionId, context: Box<Context>, known: Known, now: Instant) {
         self.insert(session, State::Live(context), known, now);
-        self.keep_live_few(session);
+        self.list(session, List::Silent, now);
+        self.make_room(session);
     }
 
-    /// Takes in a session that was saved.
+    /// Takes in a session that was saved. Those that were heard later are taken in later.
     pub(crate) fn restore(
         &mut self,
         session: SessionId,
@@ -133,16 +163,36 @@ impl Sessions {
         if let Some(connection) = &known.connection {
             self.by_connection.insert(connection.clone(), session);
         }
-        self.by_address.insert(known.address, session);
-        let entry = Session { known, heard: now, state, park_at: None, idle_at: None };
+        let (address, has_id) = (known.address, known.connection.is_some());
+        let entry = Session { known, heard: now, used: now, newest: 0, state, listed: None, idle_at: None };
         self.sessions.insert(session, entry);
-        self.schedule(session);
+        self.take_address(address, session, has_id);
+        self.await_silence(session);
+    }
+
+    /// Finds a session by this address from now on, unless only by it another is found that is not found otherwise.
+    fn take_address(&mut self, address: SocketAddr, session: SessionId, has_id: bool) {
+        let holder = self.by_address.get(&address).and_then(|holder| self.sessions.get(holder));
+        if !has_id || holder.is_none_or(|holder| holder.known.connection.is_some()) {
+            self.by_address.insert(address, session);
+        }
+    }
+
+    /// Whether a record may wake a session, as far as that can be told without its keys; one that is awake needs no
+    /// leave.
+    pub(crate) fn may_wake(&self, session: SessionId, record: &Record<'_>) -> bool {
+        let parked = self.sessions.get(&session).filter(|entry| matches!(entry.state, State::Parked(_)));
+        parked.is_none_or(|entry| {
+            let is_new = record.number().saturating_add(WINDOW) > entry.newest;
+            record.epoch == 1 && is_new && self.live.count(List::Doubted) < MOST_DOUBTED
+        })
     }
 
     /// The context of a session, loaded if it was parked. The session is over if there is none.
     pub(crate) fn context(
         &mut self,
         session: SessionId,
+        cause: Cause,
         config: &Rc<Config>,
         now: Instant,
     ) -> Option<&mut Context> {
@@ -150,12 +200,17 @@ impl Sessions {
         if let State::Parked(_) = entry.state {
             let State::Parked(state) = std::mem::replace(&mut entry.state, State::Gone) else { return None };
             self.parked -= 1;
-            entry.heard = now;
             if let Ok(context) = Context::load(config, &state, now) {
                 entry.state = State::Live(Box::new(context));
             }
-            self.schedule(session);
-            self.keep_live_few(session);
+            match cause {
+                Cause::Input => self.list(session, List::Doubted, now),
+                Cause::Output => {
+                    entry.used = now;
+                    self.list(session, List::Silent, now);
+                    self.make_room(session);
+                }
+            }
         }
         match &mut self.sessions.get_mut(&session)?.state {
             State::Live(context) => Some(context),
@@ -165,23 +220,24 @@ impl Sessions {
 
     /// Notes that something came of a session's peer.
     pub(crate) fn hear(&mut self, session: SessionId, now: Instant) {
-        if let Some(entry) = self.sessions.get_mut(&session) {
-            entry.heard = now;
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
+        (entry.heard, entry.used) = (now, now);
+        if entry.listed.is_none_or(|(list, _)| list != List::Silent) {
+            self.list(session, List::Silent, now);
+            self.make_room(session);
         }
-        self.schedule(session);
+        self.await_silence(session);
     }
 
     /// Notes that a session's peer has another address. What has no id keeps the address it is found by.
     pub(crate) fn move_to(&mut self, session: SessionId, address: SocketAddr) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
+        let has_id = entry.known.connection.is_some();
         let old = std::mem::replace(&mut entry.known.address, address);
         if self.by_address.get(&old) == Some(&session) {
             self.by_address.remove(&old);
         }
-        let holder = self.by_address.get(&address).and_then(|holder| self.sessions.get(holder));
-        if holder.is_none_or(|holder| holder.known.connection.is_some()) {
-            self.by_address.insert(address, session);
-        }
+        self.take_address(address, session, has_id);
     }
 
     /// Takes a session out.
@@ -195,26 +251,32 @@ impl Sessions {
         {
             self.by_connection.remove(connection);
         }
-        entry.park_at.map(|at| self.parking.remove(&(at, session)));
+        if let Some(listed) = entry.listed {
+            self.live.remove(listed, session);
+        }
         entry.idle_at.map(|at| self.idling.remove(&(at, session)));
         self.parked -= usize::from(matches!(entry.state, State::Parked(_)));
         Some(entry)
     }
 
-    /// Takes every session out.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (SessionId, Session)> + use<> {
+    /// Takes every session out, those first that were heard of first.
+    pub(crate) fn drain(&mut self) -> Vec<(SessionId, Session)> {
         self.by_address.clear();
         self.by_connection.clear();
-        self.parking.clear();
+        self.live = Live::default();
         self.idling.clear();
         self.parked = 0;
-        std::mem::take(&mut self.sessions).into_iter()
+        let mut sessions: Vec<_> = self.sessions.drain().collect();
+        sessions.sort_by_key(|(session, entry)| (entry.heard, *session));
+        sessions
     }
 
     /// When something is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let first = |set: &BTreeSet<(Instant, SessionId)>| set.first().map(|(at, _)| *at);
-        first(&self.parking).into_iter().chain(first(&self.idling)).min()
+        let idling = self.idling.first().map(|(at, _)| *at);
+        let silent = self.park_after.and_then(|time| Some(self.live.first(List::Silent)?.0 + time));
+        let doubted = self.live.first(List::Doubted).map(|(since, _)| since + DOUBT);
+        [idling, silent, doubted].into_iter().flatten().min()
     }
 
     /// Something that is due, taken off the list. What was heard of since is put on it again.
@@ -227,66 +289,97 @@ impl Sessions {
                 Some(timeout) if now.saturating_duration_since(entry.heard) >= timeout => {
                     return Some(Due::Idle(session));
                 }
-                _ => self.schedule(session),
+                _ => self.await_silence(session),
             }
         }
-        while let Some((_, session)) = self.parking.first().copied().filter(|(at, _)| *at <= now) {
-            self.parking.pop_first();
-            let Some(entry) = self.sessions.get_mut(&session) else { continue };
-            entry.park_at = None;
-            match self.park_after {
-                Some(time) if now.saturating_duration_since(entry.heard) >= time => {
-                    return Some(Due::Parking(session));
-                }
-                _ => self.schedule(session),
+        let is_over = |(since, _): &(Instant, SessionId), time| now.saturating_duration_since(*since) >= time;
+        let doubted = self.live.first(List::Doubted).filter(|first| is_over(first, DOUBT));
+        if let Some((_, session)) = doubted {
+            return Some(Due::Parking(session));
+        }
+        let time = self.park_after?;
+        while let Some((since, session)) = self.live.first(List::Silent).filter(|first| is_over(first, time))
+        {
+            match self.sessions.get(&session).map(|entry| entry.used) {
+                Some(used) if used > since => self.list(session, List::Silent, used),
+                _ => return Some(Due::Parking(session)),
             }
         }
         None
     }
 
-    /// Parks a session, if it can be parked; else it stays as it is until it is heard of again.
+    /// Parks a session, if it can be parked; else it stays as it is until it is heard of again, or makes room.
     pub(crate) fn park(&mut self, session: SessionId) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
-        entry.park_at.take().map(|at| self.parking.remove(&(at, session)));
+        if let Some(listed) = entry.listed.take() {
+            self.live.remove(listed, session);
+        }
         match std::mem::replace(&mut entry.state, State::Gone) {
-            State::Live(context) => match context.save() {
-                Ok(state) => {
-                    entry.state = State::Parked(state);
-                    self.parked += 1;
+            State::Live(context) => {
+                entry.newest = context.newest();
+                match context.save() {
+                    Ok(state) => {
+                        entry.state = State::Parked(state);
+                        self.parked += 1;
+                    }
+                    Err(context) => {
+                        entry.state = State::Live(context);
+                        let used = entry.used;
+                        self.list(session, List::Lasting, used);
+                    }
                 }
-                Err(context) => entry.state = State::Live(context),
-            },
+            }
             other => entry.state = other,
         }
     }
 
-    /// Puts a session on the lists on which it belongs and is not.
-    fn schedule(&mut self, session: SessionId) {
+    /// One that was live, could not be parked and must make room.
+    pub(crate) fn crowded(&mut self) -> Option<SessionId> {
+        self.crowded.pop()
+    }
+
+    /// Puts a live session on a list, and on no other.
+    fn list(&mut self, session: SessionId, list: List, since: Instant) {
         let Some(entry) = self.sessions.get_mut(&session) else { return };
-        if let (Some(time), State::Live(_), None) = (self.park_after, &entry.state, entry.park_at) {
-            entry.park_at = Some(entry.heard + time);
-            self.parking.insert((entry.heard + time, session));
+        if let Some(listed) = entry.listed.replace((list, since)) {
+            self.live.remove(listed, session);
         }
+        self.live.insert((list, since), session);
+    }
+
+    /// Has a session forgotten once nothing is heard of it for long.
+    fn await_silence(&mut self, session: SessionId) {
+        let Some(entry) = self.sessions.get_mut(&session) else { return };
         if let (Some(time), None) = (self.idle_timeout, entry.idle_at) {
             entry.idle_at = Some(entry.heard + time);
             self.idling.insert((entry.heard + time, session));
         }
     }
 
-    /// Parks sessions early while there are too many live ones, but for the one that is worked on.
-    fn keep_live_few(&mut self, but: SessionId) {
-        let Some(time) = self.park_after else { return };
+    /// While there are too many live sessions, those that are silent for longest are parked early, or else end; but not
+    /// the one that is worked on.
+    fn make_room(&mut self, but: SessionId) {
+        if self.park_after.is_none() {
+            return;
+        }
         for _ in 0..LOOKS {
-            if self.sessions.len() - self.parked <= self.live_limit {
+            if self.live.count(List::Silent) + self.live.count(List::Lasting) <= self.live_limit {
                 return;
             }
-            let Some((at, session)) = self.parking.pop_first() else { return };
-            let Some(entry) = self.sessions.get_mut(&session) else { continue };
-            entry.park_at = None;
-            if session != but && entry.heard + time <= at {
-                self.park(session);
-            } else {
-                self.schedule(session);
+            let firsts = [List::Silent, List::Lasting].map(|list| Some((self.live.first(list)?, list)));
+            let Some(((since, session), list)) = firsts.into_iter().flatten().min() else { return };
+            let used = self.sessions.get(&session).map_or(since, |entry| entry.used);
+            match list {
+                _ if session == but || used > since => self.list(session, list, used),
+                List::Lasting => {
+                    if let Some(listed) =
+                        self.sessions.get_mut(&session).and_then(|entry| entry.listed.take())
+                    {
+                        self.live.remove(listed, session);
+                        self.crowded.push(session);
+                    }
+                }
+                List::Silent | List::Doubted => self.park(session),
             }
         }
     }

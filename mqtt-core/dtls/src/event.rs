@@ -68,6 +68,8 @@ pub enum Ending {
     Replaced,
     /// Nothing was heard for as long as a session may be silent.
     Idle,
+    /// It could not be parked, and was silent for longest when there were more live sessions than there may be.
+    Crowded,
     /// The session could not go on, such as when its record numbers are used up.
     Failed,
 }
@@ -117,6 +119,7 @@ impl Ending {
             Self::Alert(_) => Reason::ConnectionReset,
             Self::Replaced => Reason::TakenOver,
             Self::Idle => Reason::IdleTimeout,
+            Self::Crowded => Reason::ServerBusy,
             Self::Failed => Reason::TlsFailed,
         }
     }

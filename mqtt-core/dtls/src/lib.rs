@@ -7,6 +7,7 @@
 mod engine;
 mod event;
 mod identity;
+mod input;
 mod key;
 mod saved;
 mod settings;
@@ -15,6 +16,7 @@ mod stream;
 pub use engine::{Counts, Engine, EngineError, EngineFactory, SessionId};
 pub use event::{Effects, Ending, Refusal, SessionEvent};
 pub use identity::{Identity, Proof};
+pub use input::Input;
 pub use key::{Key, Keys};
 pub use saved::SavedSession;
 pub use settings::{Certificate, ClientCertificate, Retransmission, Settings};

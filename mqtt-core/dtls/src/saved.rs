@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::{Identity, Proof, SessionId};
+use crate::{Identity, Input, Proof, SessionId};
 
 /// A session outside its engine. It holds the session's keys: whoever reads it reads the traffic.
 #[derive(Clone, PartialEq, Eq)]
@@ -65,45 +65,28 @@ impl SavedSession {
         let port = u16::from_be_bytes(input.array()?);
         let ip = if is_v4 { IpAddr::V4(ip.to_ipv4_mapped()?) } else { IpAddr::V6(ip) };
         let (kind, named) = (input.byte()?, input.byte()? == 1);
-        let (version, cipher, name) = (input.text()?, input.text()?, input.text()?);
+        let (version, cipher, name) = (text(&mut input)?, text(&mut input)?, text(&mut input)?);
         let proof = match kind {
-            0 => input.part()?.is_empty().then_some(Proof::Nothing)?,
-            1 => Proof::Key(input.text()?),
-            2 => Proof::Certificate(input.part()?.into()),
+            0 => part(&mut input)?.is_empty().then_some(Proof::Nothing)?,
+            1 => Proof::Key(text(&mut input)?),
+            2 => Proof::Certificate(part(&mut input)?.into()),
             _ => return None,
         };
-        let state = Zeroizing::new(input.part()?.to_vec());
+        let state = Zeroizing::new(part(&mut input)?.to_vec());
         input.0.is_empty().then_some(())?;
         let identity = Identity { version, cipher, server_name: named.then_some(name), proof };
         Some(Self { session, address: SocketAddr::new(ip, port), identity: Arc::new(identity), state })
     }
 }
 
-struct Input<'a>(&'a [u8]);
+/// Bytes behind their length.
+fn part<'a>(input: &mut Input<'a>) -> Option<&'a [u8]> {
+    let length = u32::from_be_bytes(input.array()?);
+    input.take(usize::try_from(length).ok()?)
+}
 
-impl<'a> Input<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn part(&mut self) -> Option<&'a [u8]> {
-        let length = u32::from_be_bytes(self.array()?);
-        self.take(usize::try_from(length).ok()?)
-    }
-
-    fn text(&mut self) -> Option<Arc<str>> {
-        std::str::from_utf8(self.part()?).ok().map(Arc::from)
-    }
+fn text(input: &mut Input<'_>) -> Option<Arc<str>> {
+    std::str::from_utf8(part(input)?).ok().map(Arc::from)
 }
 
 #[cfg(test)]

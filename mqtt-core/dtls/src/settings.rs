@@ -24,8 +24,8 @@ pub struct Settings {
     pub connection_id_length: usize,
     /// How many sessions there may be.
     pub sessions: usize,
-    /// How many sessions may be unparked at once; beyond it those are parked early that are silent for longest. It means
-    /// nothing where none is ever parked.
+    /// How many sessions may be unparked at once; beyond it those are parked early that are silent for longest, and end if
+    /// they cannot be parked. It means nothing where none is ever parked.
     pub live_sessions: usize,
     /// How many handshakes may be under way at once.
     pub half_open: usize,

@@ -166,6 +166,7 @@ impl Context {
 
     /// Puts the session away as bytes that [`Context::load`] takes; gives it back if it cannot be put away.
     pub(crate) fn save(self: Box<Self>) -> Result<Zeroizing<Vec<u8>>, Box<Self>> {
+        self.forget_handshake();
         let mut length = 0;
         // SAFETY: the context lives; without a buffer only the length is told, and nothing changes.
         let code = unsafe { sys::mbedtls_ssl_context_save(self.ssl, ptr::null_mut(), 0, &mut length) };
@@ -180,6 +181,20 @@ impl Context {
             return Err(self);
         }
         Ok(state)
+    }
+
+    /// Gives up the last flight of a handshake that is done, which is kept, and sent again, until the peer says something
+    /// that shows that it has come.
+    fn forget_handshake(&self) {
+        // SAFETY: the context lives, and nothing else uses it now. The function is the one by which C forgets the
+        // handshake when data has come; it wants a handshake that is there, and done.
+        unsafe {
+            let (state, handshake) = ((*self.ssl).private_state, (*self.ssl).private_handshake);
+            let over = sys::mbedtls_ssl_states_MBEDTLS_SSL_HANDSHAKE_OVER;
+            if u32::try_from(state).is_ok_and(|state| state >= over) && !handshake.is_null() {
+                mbedtls_ssl_handshake_wrapup_free_hs_transform(self.ssl);
+            }
+        }
     }
 
     /// The number of the newest record that was decrypted. [RFC6347 4.1.2.6]
@@ -292,4 +307,9 @@ impl Drop for Context {
             drop(Box::from_raw(self.ssl));
         }
     }
+}
+
+unsafe extern "C" {
+    /// Frees what only the handshake needed; the bindings leave it out. [mbedtls/library/ssl_misc.h]
+    fn mbedtls_ssl_handshake_wrapup_free_hs_transform(ssl: *mut sys::mbedtls_ssl_context);
 }

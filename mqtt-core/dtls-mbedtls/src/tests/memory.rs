@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use dtls::{Engine, Settings};
 
-use super::world::{Authority, World, dev1};
+use super::world::{Authority, TestKeys, World, dev1};
+use crate::engine::MbedEngine;
 use crate::ffi::testing::{Wishes, held, held_by_c};
 
 /// How many sessions are made.
@@ -77,4 +78,22 @@ fn what_the_engine_spends_is_told() {
         }
         println!("{suite}: a handshake {handshake:?}, a record of 100 bytes {shortest:?}");
     }
+    // A record that was forged wakes its session in vain.
+    world.engine =
+        MbedEngine::new(&Settings { psk: Some(TestKeys::with(&["dev1"])), ..Settings::default() }, world.now)
+            .unwrap();
+    let (mut peer, _) = world.open("10.9.0.0:1", &dev1());
+    let mut shortest = Duration::MAX;
+    for _ in 0..200 {
+        world.wait(Duration::from_secs(61));
+        let mut record = peer.encrypt(&[7; 100], world.now);
+        *record.last_mut().unwrap() ^= 1;
+        world.spent = Duration::ZERO;
+        world.deliver(&record, peer.address);
+        world.now += Duration::from_secs(1);
+        let began = Instant::now();
+        world.wait(Duration::ZERO);
+        shortest = shortest.min(world.spent + began.elapsed());
+    }
+    println!("a session that is woken in vain and parked again: {shortest:?}");
 }

@@ -5,5 +5,6 @@ mod certificates;
 mod handshakes;
 mod lifetimes;
 mod memory;
+mod parking;
 mod streams;
 mod world;
