@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from .client import Impossible
+
 WORKERS = 4
 """How many cells of a table run at once."""
 
@@ -13,7 +15,7 @@ class Board:
     """The results of every check so far."""
 
     def __init__(self, only: str | None = None):
-        self.passed, self.failures = 0, []
+        self.passed, self.failures, self.impossible = 0, [], []
         self._only, self._section = only, None
 
     def wants(self, title: str) -> bool:
@@ -66,6 +68,9 @@ class Board:
         began = time.perf_counter()
         try:
             seconds = check(*arguments)
+        except Impossible as error:
+            self.impossible.append((name, str(error)))
+            return "not here"
         except Exception as error:  # a client may raise whatever it likes; it is the finding
             self.failures.append((name, f"{type(error).__name__}: {error}"))
             return "FAIL"
@@ -78,3 +83,6 @@ class Board:
         for name, reason in self.failures:
             if name.startswith(title):
                 print(f"  FAIL {name}\n       {reason}", flush=True)
+        for name, reason in self.impossible:
+            if name.startswith(title):
+                print(f"  NOT POSSIBLE HERE {name}\n       {reason}", flush=True)

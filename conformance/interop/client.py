@@ -21,6 +21,10 @@ class Silence(Exception):
     """What was awaited did not come in time."""
 
 
+class Impossible(Exception):
+    """This machine lacks what a check takes."""
+
+
 @dataclass
 class Message:
     """What a subscriber was given."""

@@ -34,8 +34,9 @@ LISTENERS = {
 class Watersmeet:
     """One run of our server; `folder` holds its data and outlives it."""
 
-    def __init__(self, binary: str, folder: Path | None = None, ports: dict | None = None, more: str = ""):
-        """Starts it on these ports, or on any that are free; `more` is added to its configuration."""
+    def __init__(self, binary: str, folder: Path | None = None, ports: dict | None = None, more: str = "", within=()):
+        """Starts it on these ports, or on any that are free; `more` is added to its configuration, `within` put before
+        its command."""
         self._temporary = None
         if folder is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="watersmeet-")
@@ -50,7 +51,7 @@ class Watersmeet:
         self.ca = folder / "tls" / "ca.pem"
         self.log = folder / "log.txt"
         with self.log.open("ab") as log:
-            command = [binary, "serve", "--config", str(config), "--ready-file", str(ready)]
+            command = [*within, binary, "serve", "--config", str(config), "--ready-file", str(ready)]
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
         _await(lambda: _whole_json(ready), self.process, f"no {ready.name}", self.log)
         listeners = json.loads(ready.read_text())["listeners"]
