@@ -21,7 +21,8 @@ impl Ticket {
 #[derive(Debug)]
 pub enum Request {
     /// Opens the session; the first request of a connection, answered [`Reply::Connected`] or
-    /// [`Reply::Challenge`].
+    /// [`Reply::Challenge`]. Where there is one already, another is opened beside it and takes its place as soon as it
+    /// is left; a refusal leaves it alone.
     Connect(Box<Connect>),
     /// The next step of an enhanced authentication, or the first step of a re-authentication; answered
     /// [`Reply::Challenge`], [`Reply::Connected`] or [`Reply::Authenticated`].

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use broker::{Answer, Broker, Course, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
 use bus::{
-    Ack, Action, Address, Connection, DeliveryId, EnhancedAuthentication, Event, Lane, Outbox, Peer,
-    PeerName, Protocol, Publish, Reason, Reply, Request, Ticket,
+    Ack, Action, Address, Connection, DeliveryId, Disconnect, EnhancedAuthentication, Event, Lane, Outbox,
+    Peer, PeerName, Protocol, Publish, Reason, Reply, Request, Ticket,
 };
 use tracing::debug;
 
@@ -40,6 +40,8 @@ pub struct Driver {
 #[derive(Default)]
 struct Rare {
     authentication: Option<Authentication>,
+    /// The session that takes the place of the one there is, once that is left.
+    beside: Option<Box<Session>>,
     /// What the peer may send in a second, if that is limited.
     quota: Option<Box<Quota>>,
     /// Until when no input is taken, because the peer has sent more than it may.
@@ -312,6 +314,9 @@ impl Driver {
         self.broker.count_close(self.protocol, reason);
         debug!(peer = %self.peer.address, protocol = self.protocol, reason = reason.name(), "A connection ended.");
         self.meter.flush(&self.broker);
+        if let Some(beside) = self.take_beside() {
+            beside.close(reason, now);
+        }
         let session = self.session.take();
         match session {
             Some(mut session) => {
@@ -499,15 +504,12 @@ impl Driver {
     fn request(&mut self, request: Request, now: Instant) -> Answer<Settle> {
         self.meter.asked(&request);
         match request {
+            // A session that there is stays until it is left, whatever comes of this.
             Request::Connect(connect) => {
-                if let Some(mut session) = self.session.take() {
-                    session.tell(self.course());
-                    session.close(Reason::Disconnected, now);
-                }
                 self.broker.connect(*connect, self.peer.clone(), now).map(Settle::Opened)
             }
             Request::Authenticate(step) => self.authenticate(step, now),
-            Request::Disconnect(_) if self.session.is_some() => self.leave(request, now),
+            Request::Disconnect(disconnect) => Answer::Now(Settle::Reply(self.leave(disconnect, now))),
             request => match &mut self.session {
                 Some(session) => on_session(session, request, now).map(Settle::Reply),
                 None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
@@ -515,15 +517,17 @@ impl Driver {
         }
     }
 
-    fn leave(&mut self, request: Request, now: Instant) -> Answer<Settle> {
-        let course = self.course();
-        match &mut self.session {
-            Some(session) => {
-                session.tell(course);
-                on_session(session, request, now).map(Settle::Reply)
-            }
-            None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
-        }
+    fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
+        let mut session = self.session.take().ok_or(Reason::NotConnected)?;
+        session.tell(self.course());
+        let left = session.leave(disconnect, now);
+        session.close(Reason::TakenOver, now); // if it could not be left, it is another connection's
+        self.session = self.take_beside();
+        left
+    }
+
+    fn take_beside(&mut self) -> Option<Box<Session>> {
+        self.rare.as_mut()?.beside.take()
     }
 
     fn authenticate(&mut self, step: EnhancedAuthentication, now: Instant) -> Answer<Settle> {
@@ -540,14 +544,15 @@ impl Driver {
 
     fn conclude(&mut self, ticket: Ticket, settle: Settle, now: Instant, out: &mut Outbox) {
         let result = match settle {
-            Settle::Reply(result) => {
-                if matches!(result, Ok(Reply::Disconnected)) {
-                    self.session = None;
-                }
-                result
-            }
+            Settle::Reply(result) => result,
             Settle::Opened(Ok(Opened::Session(session, connected))) => {
-                self.session = Some(session);
+                match &self.session {
+                    None => self.session = Some(session),
+                    Some(_) => {
+                        let before = self.rare.get_or_insert_default().beside.replace(session);
+                        before.into_iter().for_each(|session| session.close(Reason::Disconnected, now));
+                    }
+                }
                 self.told = true;
                 Ok(Reply::Connected(connected))
             }
@@ -592,7 +597,8 @@ fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<R
         Request::Read(topic) => session.read(topic, now),
         Request::Judge(rights) => session.judge(rights, now),
         Request::SetWill(will) => session.set_will(will.map(|will| *will)),
-        Request::Disconnect(disconnect) => Answer::Now(session.leave(disconnect, now)),
-        Request::Connect(_) | Request::Authenticate(_) => Answer::Now(Err(Reason::ProtocolViolation)),
+        Request::Connect(_) | Request::Authenticate(_) | Request::Disconnect(_) => {
+            Answer::Now(Err(Reason::ProtocolViolation))
+        }
     }
 }

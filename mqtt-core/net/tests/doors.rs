@@ -62,6 +62,28 @@ impl Authenticator for Closed {
     }
 }
 
+/// Lets in who has this client id.
+struct Known(&'static [&'static str]);
+
+impl Authenticator for Known {
+    fn authenticate(&self, attempt: &Attempt) -> Answer<Authentication> {
+        let known = attempt.client_id.as_ref().is_some_and(|id| self.0.contains(&id.as_str()));
+        Answer::Now(match known {
+            true => Authentication::Accept(Identity::default()),
+            false => Authentication::Refuse(Reason::BadCredentials),
+        })
+    }
+}
+
+/// Allows everything to one client.
+struct Only(&'static str);
+
+impl Authorizer for Only {
+    fn authorize(&self, client: &Client, _: Access<'_>) -> Answer<Permission> {
+        Answer::Now(if client.id.as_str() == self.0 { Permission::Allow } else { Permission::Deny })
+    }
+}
+
 /// Allows nothing.
 struct Nothing;
 
@@ -217,4 +239,37 @@ fn who_may_do_nothing_publishes_subscribes_and_reads_nothing() {
     assert_eq!(results, expected);
     let stats = broker.stats();
     assert_eq!((stats.received, stats.retained, stats.subscriptions), ([0; 3], 0, 0));
+}
+
+#[test]
+fn a_session_stays_when_another_is_refused_and_gives_way_once_it_is_left() {
+    let broker = broker(Known(&["a", "b"]), Only("b"));
+    let connect = |id: &str| Request::Connect(Box::new(harness::connect(id)));
+    let publish = || Request::Publish(harness::publish("t", "x", Qos::AtMostOnce));
+    let leave = || Request::Disconnect(Disconnect { publish_will: false, session_expiry: None });
+    let requests = vec![
+        connect("a"),
+        connect("c"),
+        publish(),
+        connect("b"),
+        publish(),
+        leave(),
+        publish(),
+        leave(),
+        publish(),
+    ];
+    let expected = [
+        Ok("connected"),
+        Err(Reason::BadCredentials),
+        Err(Reason::NotAuthorized), // of a, which is there still
+        Ok("connected"),
+        Err(Reason::NotAuthorized),
+        Ok("disconnected"),
+        Ok("published"), // of b
+        Ok("disconnected"),
+        Err(Reason::NotConnected),
+    ];
+    assert_eq!(ask(&broker, requests), expected);
+    assert_eq!(ask(&broker, vec![connect("a"), connect("b")]), [Ok("connected"); 2]);
+    assert_eq!(broker.stats().connections, 0, "both ended with the connection");
 }
