@@ -261,6 +261,8 @@ fn an_acknowledgement_of_what_was_sent_elsewhere_does_not_show_where_a_peer_is()
     bench.deliver(delivery(0, id, "a", "y", Qos::AtMostOnce, bench.now));
     let second = sent(&mut bench);
     assert_eq!(second.kind(), Kind::Confirmable);
+    let ahead = second.id().wrapping_sub(first.id());
+    assert!(ahead > 64, "who heard the first id would guess this one: {ahead} further");
     bench.receive(&acknowledgement(second.id()));
     assert!(bench.connection.is_reached());
 }

@@ -72,10 +72,10 @@ impl Carrier {
         }
     }
 
-    /// The peer's datagrams come from another address; exchanges from `since` on begin there.
-    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId) {
+    /// The peer's datagrams come from another address; exchanges from `since` on begin there, with this message id.
+    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) {
         match self {
-            Self::Datagram(datagram) => datagram.moved(address, since),
+            Self::Datagram(datagram) => datagram.moved(address, since, next_id),
             Self::Stream(_) => {}
         }
     }

@@ -500,7 +500,8 @@ impl Datagram {
     }
 
     /// The peer's datagrams come from another address; exchanges from `since` on begin there [RFC9175 2.4].
-    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId) {
+    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) {
+        self.next_id = next_id; // whoever heard the ids of the last address does not know those of this one
         // Nothing is gained by forging a local one.
         let is_asked = self.prove_address && !address.is_local();
         self.credit = is_asked.then(|| Credit { since: Some(since), ..Credit::default() });
