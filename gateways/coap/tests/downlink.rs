@@ -263,6 +263,7 @@ fn an_application_is_told_that_the_client_left() {
     bench.receive(&acknowledgement(first.id()));
     ask(&mut bench, r#"{"id": 2}"#);
     bench.receive(&con(Code::POST, 2, b"t", "mqtt/connection?c=other"));
+    accept(&mut bench);
     assert_eq!(told(&mut bench), r#"{"error":"gone","id":1,"reason":"the client left"}"#);
     assert!(told(&mut bench).contains(r#""id":2"#));
     assert!(matches!(bench.request(), (_, Request::Disconnect(_))));

@@ -4,7 +4,7 @@ mod common;
 #[path = "common/protected.rs"]
 mod protected;
 
-use bus::{Qos, Reply, Request};
+use bus::{Qos, Reply, Request, Ticket};
 use coap::{Code, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
@@ -271,15 +271,16 @@ fn a_context_without_a_client_id_lets_the_request_name_one() {
 #[test]
 fn another_context_at_the_same_address_gets_a_session_of_its_own() {
     let (mut bench, _) = server(false, None);
-    for (number, name) in [(1, "sensor"), (2, "other")] {
+    for (number, name, leaves) in [(1, "sensor", false), (2, "other", true)] {
         let (datagram, _) = protect(&device(number), put(u16::from(number), "ps/a"));
         bench.receive(&datagram);
-        while !matches!(bench.requests.front(), Some((_, Request::Connect(_)))) {
-            bench.request();
-        }
         assert_eq!(asked(&mut bench).1.as_deref(), Some(name));
         accept(&mut bench);
-        published(&mut bench);
+        if leaves {
+            assert!(matches!(bench.request(), (Ticket::NONE, Request::Disconnect(_))));
+        }
+        let (ticket, _) = published(&mut bench);
+        bench.reply(ticket, Reply::Published { matched: 0 });
     }
 }
 

@@ -32,6 +32,7 @@ impl World {
         let (datagram, _) = protect(&world.device, hello);
         let Some(Incoming::Request(request)) = world.ours.receive(&datagram) else { panic!("no request") };
         world.ours.act(|endpoint, now, out| {
+            endpoint.let_in(&request.reply_to, out);
             endpoint.respond(&request.reply_to, Message::response(Code::CONTENT), now, out)
         });
         world.ours.sent.clear();

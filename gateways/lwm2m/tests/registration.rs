@@ -277,6 +277,37 @@ fn registering_again_replaces_the_registration() {
 }
 
 #[test]
+fn another_device_at_an_address_that_may_be_forged_shows_that_it_is_there_first() {
+    let stranger = || {
+        let protocol = Lwm2m::new(Config::default(), coap::Config::default(), Default::default());
+        let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
+        let address = ([203, 0, 113, 7], 5_683).into();
+        harness::Bench::with_peer_at(address, &protocol, bus::Transport::Datagram, link)
+    };
+    let mut bench = stranger();
+    let location = registered(&mut bench);
+    let other = |id| Message::decode(&register(id, "ep=other&lwm2m=1.0", "</3/0>")).unwrap();
+    bench.receive(&other(8).encode());
+    let challenge = sent(&mut bench);
+    assert_eq!((challenge.code(), bench.requests.len()), (Code::UNAUTHORIZED, 0));
+    bench.receive(&con(Code::POST, 9, &location).encode());
+    assert_eq!(sent(&mut bench).code(), Code::CHANGED, "the registration is there as before");
+    let echo = challenge.option(coap::OptionNumber::ECHO).expect("an Echo").to_vec();
+    bench.requests.clear();
+    bench.receive(&other(10).with_option(coap::OptionNumber::ECHO, echo).encode());
+    let (_, topic, event) = published(&mut bench);
+    assert_eq!((topic.as_str(), &event["data"]["reason"]), ("lwm2m/dev/up/resp", &json!("replaced")));
+
+    let mut bench = stranger();
+    let first = registered(&mut bench);
+    assert_ne!(
+        registered_with(&mut bench, "ep=dev&lwm2m=1.0"),
+        first,
+        "the same device begins anew without it"
+    );
+}
+
+#[test]
 fn a_datagram_that_names_its_registration_finds_it_from_any_address() {
     let protocol = Lwm2m::new(Config::default(), coap::Config::default(), Default::default());
     let name = |message: Message| protocol.name(&message.encode()).map(|name| name.0);

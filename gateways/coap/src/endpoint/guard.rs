@@ -28,8 +28,10 @@ pub(crate) struct Guard {
     carrier: Carrier,
     contexts: Shared,
     required: bool,
-    /// The context of the peer's latest protected request; requests to it are protected with the same.
+    /// The context of whoever was let in; requests to it are protected with the same.
     peer: Option<Arc<SecurityContext>>,
+    /// Whether a request was protected, so that answers must leave room for that.
+    protects: bool,
     /// Our protected requests that are unanswered or observe.
     asked: HashMap<ExchangeId, Asked>,
 }
@@ -51,7 +53,7 @@ pub(crate) struct Protection {
 impl Guard {
     pub(crate) fn new(carrier: Carrier, config: &Oscore) -> Self {
         let (contexts, required) = (config.in_force.clone(), config.required);
-        Self { carrier, contexts, required, peer: None, asked: HashMap::new() }
+        Self { carrier, contexts, required, peer: None, protects: false, asked: HashMap::new() }
     }
 
     pub(crate) fn take(
@@ -155,10 +157,16 @@ impl Guard {
     /// How large a message may be before it is protected.
     pub(crate) fn room(&self) -> Room {
         let room = self.carrier.room();
-        match self.peer {
-            Some(_) => Room { bytes: room.bytes.min(LONGEST).saturating_sub(OVERHEAD), ..room },
-            None => room,
+        match self.protects {
+            true => Room { bytes: room.bytes.min(LONGEST).saturating_sub(OVERHEAD), ..room },
+            false => room,
         }
+    }
+
+    /// Whoever has sent a request was let in. Anybody with a key can protect one under the peer's address, so that
+    /// nothing less binds the peer to a context.
+    pub(crate) fn bind(&mut self, asker: &ReplyTo) {
+        self.peer = asker.protection().map(|protection| protection.context().clone());
     }
 
     /// Reads a protected request; one that cannot be taken is answered here [RFC8613 8.2].
@@ -174,7 +182,7 @@ impl Guard {
         let answer = match self.contexts.current().open(&plain(&message)) {
             Ok(Opened::Request(inner, binding)) => {
                 let opened = restored(&message, inner);
-                self.peer = Some(binding.context().clone());
+                self.protects = true;
                 reply_to.passed.protection = Some(Protection::new(binding));
                 let Some(option) = opened.unknown_critical_option() else {
                     return Some(Request { message: opened, reply_to });

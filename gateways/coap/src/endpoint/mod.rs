@@ -22,7 +22,7 @@ use matching::Matching;
 pub(crate) use stations::Passed;
 use stations::Stations;
 use stations::blocks::{Room, Step, Upward};
-use stations::echo::{self, Echo};
+use stations::echo;
 use stream::Stream;
 
 /// One peer's exchanges, in both directions: whoever uses it sees whole requests and whole answers.
@@ -35,6 +35,8 @@ pub struct Endpoint {
     matching: Matching,
     stations: Stations,
     chance: Chance,
+    /// Whether nobody else can send from where the peer is, or nobody cares.
+    is_assured: bool,
 }
 
 /// What is lent to the carrier for one call.
@@ -54,7 +56,13 @@ impl Endpoint {
                 _ => Framing::Tcp,
             };
             let stream = Stream::new(framing, config, limits);
-            return Self::over(Carrier::Stream(Box::new(stream)), Chance::new(peer.seed), config, limits);
+            return Self::over(
+                Carrier::Stream(Box::new(stream)),
+                true,
+                Chance::new(peer.seed),
+                config,
+                limits,
+            );
         }
         // A handshake has proved the address of what is secured, and nothing is gained by forging a local one.
         let is_proved = !config.prove_address
@@ -81,15 +89,16 @@ impl Endpoint {
     fn over_datagrams(seed: u64, largest: usize, is_proved: bool, config: &Config, limits: &Limits) -> Self {
         let mut chance = Chance::new(seed);
         let datagram = Datagram::new(chance.next() as u16, largest, is_proved, config, limits);
-        Self::over(Carrier::Datagram(Box::new(datagram)), chance, config, limits)
+        Self::over(Carrier::Datagram(Box::new(datagram)), is_proved, chance, config, limits)
     }
 
-    fn over(carrier: Carrier, chance: Chance, config: &Config, limits: &Limits) -> Self {
+    fn over(carrier: Carrier, is_assured: bool, chance: Chance, config: &Config, limits: &Limits) -> Self {
         Self {
             carrier: Guard::new(carrier, &config.oscore),
             matching: Matching::new(usize::from(limits.send_window.max(1)), limits.subscriptions),
             stations: Stations::new(config, limits),
             chance,
+            is_assured,
         }
     }
 
@@ -143,10 +152,12 @@ impl Endpoint {
         }
     }
 
-    fn admit(&mut self, request: Request, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+    fn admit(&mut self, mut request: Request, now: Instant, out: &mut Outbox) -> Option<Incoming> {
+        let passed = &mut request.reply_to.passed;
+        passed.echoed = self.stations.echo.is_in(&request.message);
         // Nobody else can protect a request, nor repeat one that was; but its way can be another.
-        let is_protected = request.reply_to.passed.protection.is_some() && !self.carrier.has_moved();
-        if self.stations.echo.is_in(&request.message) || is_protected {
+        let is_protected = passed.protection.is_some() && !self.carrier.has_moved();
+        if passed.echoed || is_protected {
             self.carrier.prove();
         }
         match self.stations.admit(request, self.carrier.room(), now) {
@@ -256,13 +267,27 @@ impl Endpoint {
     /// Has a peer that is not known to be at its address send a request again, with an Echo that shows it; `false`
     /// if it is known [RFC9175 2.3].
     pub(crate) fn challenge(&mut self, to: &ReplyTo, now: Instant, out: &mut Outbox) -> bool {
-        if !self.is_unproved() {
-            return false;
+        let asks = self.is_unproved();
+        if asks {
+            self.ask_for_echo(to, Message::response(Code::UNAUTHORIZED), now, out);
         }
-        let challenge = self.stations.echo.offer(Message::response(Code::UNAUTHORIZED), &mut self.chance);
+        asks
+    }
+
+    /// The same for a request that anybody may have sent under the peer's address, whatever was shown before.
+    pub(crate) fn doubt(&mut self, to: &ReplyTo, now: Instant, out: &mut Outbox) -> bool {
+        let asks = !self.is_assured && !to.passed.echoed;
+        if asks {
+            let text = "Another session is open here; repeat the request with this Echo to leave it.";
+            self.ask_for_echo(to, Message::diagnostic(Code::UNAUTHORIZED, text), now, out);
+        }
+        asks
+    }
+
+    fn ask_for_echo(&mut self, to: &ReplyTo, answer: Message, now: Instant, out: &mut Outbox) {
+        let challenge = self.stations.echo.offer(answer, &mut self.chance);
         let (carrier, mut turn) = self.turn(now, out);
         carrier.respond(to, challenge, &mut turn);
-        true
     }
 
     /// Sends a request of ours: confirmable unless it was made [`Message::non_confirmable`]. It gets a token
@@ -310,9 +335,12 @@ impl Endpoint {
         carrier.notify(to, message, confirmable, &mut turn)
     }
 
-    /// The broker has let the peer in, so that it may send larger messages than a stranger where the carrier has a say.
-    pub fn let_in(&mut self, out: &mut Outbox) {
+    /// The broker has let in who sent a request: it may send larger messages than a stranger where the carrier has a
+    /// say, and is spoken to as it speaks.
+    pub fn let_in(&mut self, asker: &ReplyTo, out: &mut Outbox) {
+        self.carrier.bind(asker);
         self.carrier.let_in(out);
+        self.stations.echo.renew(); // what has served to come in serves nobody again
     }
 
     /// Tells the peer why the connection is about to be closed, where the carrier can; nothing is sent behind it.
@@ -334,8 +362,9 @@ impl Endpoint {
     /// this one, and little is sent until something does [RFC9175 2.4].
     pub fn moved(&mut self, address: Address) {
         let since = self.matching.number();
-        self.carrier.moved(address, since);
-        self.stations.echo = Echo::default();
+        let next_id = self.draw() as u16;
+        self.carrier.moved(address, since, next_id);
+        self.stations.echo.renew();
     }
 
     /// Asks whether the peer is there; [`Incoming::Reset`] says that it is.

@@ -26,6 +26,7 @@ use crate::{Code, Config, Endpoint, ExchangeId, Message, OptionNumber, Request, 
 use configured::Rate;
 pub use downlink::json_publication;
 use downlink::{Downlink, REQUESTS};
+use identity::Identity;
 pub use identity::peer_name;
 use observation::Observations;
 use perform::Pending;
@@ -55,7 +56,9 @@ pub struct PubSub {
     shared: Arc<Shared>,
     visitor: Visitor,
     session: Session,
-    /// Requests that came while the session was being opened, and their bytes.
+    /// Who asks for a session that takes the place of this one.
+    successor: Option<Box<Identity>>,
+    /// Requests that wait until it is settled whose session they are worked in, and their bytes.
     waiting: Vec<Request>,
     waiting_bytes: usize,
     observations: Observations,
@@ -93,6 +96,7 @@ impl PubSub {
             links,
             visitor: Visitor::of(peer),
             session: Session::Closed,
+            successor: None,
             waiting: Vec::new(),
             waiting_bytes: 0,
             pending: VecDeque::new(),
@@ -126,7 +130,7 @@ impl PubSub {
     /// Whether a stream's peer is not listened to now: what it asks next hangs on the session that is being opened.
     /// A datagram cannot wait.
     pub fn holds_back(&self, endpoint: &Endpoint) -> bool {
-        endpoint.is_reliable() && matches!(self.session, Session::Opening(_))
+        endpoint.is_reliable() && self.is_settling()
     }
 
     /// Whether the peer observes anything.
@@ -200,11 +204,12 @@ impl PubSub {
     ) -> bool {
         let position = self.pending.iter().position(|(asked, _)| *asked == ticket.0);
         match position.and_then(|at| self.pending.remove(at)).map(|(_, pending)| pending) {
-            Some(Pending::Connect { login }) => self.connected(reply, login, turn),
+            Some(Pending::Connect { asker, login }) => self.connected(reply, &asker, login, turn),
             Some(Pending::MayBeAsked) => self.may_be_asked(reply, turn.out),
             Some(pending) => self.answer(pending, reply, turn),
             None => {} // of a session that was left meanwhile
         }
+        self.resume(turn);
         Self::owns(ticket)
     }
 

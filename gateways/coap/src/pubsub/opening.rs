@@ -40,15 +40,15 @@ impl PubSub {
             _ => false,
         };
         if let Some(identity) = Identity::of(head).ok().filter(|_| is_sound)
+            && matches!(self.session, Session::Closed)
             && self.session.admit(&identity) == Admission::Open
         {
-            self.connect(identity, None, turn);
+            self.connect(identity, &head.reply_to, false, turn);
         }
     }
 
-    /// Opens a session, in place of the one there may be.
-    pub(super) fn connect(&mut self, identity: Identity, login: Option<ReplyTo>, turn: &mut Turn<'_>) {
-        self.leave(turn);
+    /// Opens a session; one that there is stays until the broker has let in who asks for another.
+    pub(super) fn connect(&mut self, identity: Identity, asker: &ReplyTo, login: bool, turn: &mut Turn<'_>) {
         let connect = Connect {
             client_id: identity.client_id.clone(),
             credentials: identity.credentials(),
@@ -66,18 +66,24 @@ impl PubSub {
             user_properties: Vec::new(),
             protocol: "CoAP",
         };
-        self.session = Session::Opening(identity);
-        turn.endpoint.session_opening();
-        self.ask(Pending::Connect { login }, bus::Request::Connect(Box::new(connect)), turn.out);
+        if self.has_session() {
+            self.successor = Some(Box::new(identity));
+        } else {
+            self.session = Session::Opening(identity);
+            turn.endpoint.session_opening();
+        }
+        let pending = Pending::Connect { asker: asker.clone(), login };
+        self.ask(pending, bus::Request::Connect(Box::new(connect)), turn.out);
     }
 
     pub(super) fn wait(&mut self, request: Request, turn: &mut Turn<'_>) {
         let bytes = request.message.size();
-        if self.waiting_bytes + bytes > self.limits.packet_before_connect {
-            let answer = match bytes > self.limits.packet_before_connect {
-                true => self.too_large(self.limits.packet_before_connect),
-                false => refusal(Reason::ServerBusy),
-            };
+        let most = match self.session {
+            Session::Open(..) => self.limits.packet,
+            _ => self.limits.packet_before_connect,
+        };
+        if self.waiting_bytes + bytes > most {
+            let answer = if bytes > most { self.too_large(most) } else { refusal(Reason::ServerBusy) };
             turn.respond(&request.reply_to, answer);
             return;
         }
@@ -88,15 +94,17 @@ impl PubSub {
     /// Gives a request back whose session is open; one that is not waits for it, or is refused.
     pub(super) fn admit(&mut self, request: Request, turn: &mut Turn<'_>) -> Option<Request> {
         let answer = match Identity::of(&request) {
+            Ok(_) if self.is_settling() => {
+                self.wait(request, turn);
+                return None;
+            }
             Ok(identity) => match self.session.admit(&identity) {
                 Admission::Proceed => return Some(request),
-                Admission::Wait => {
-                    self.wait(request, turn);
-                    return None;
-                }
                 Admission::Open => {
-                    self.connect(identity, None, turn);
-                    self.wait(request, turn);
+                    if let Some(request) = self.may_leave(&identity, request, turn) {
+                        self.connect(identity, &request.reply_to, false, turn);
+                        self.wait(request, turn);
+                    }
                     return None;
                 }
                 Admission::Refuse(why) => Message::diagnostic(Code::UNAUTHORIZED, why),
@@ -107,39 +115,87 @@ impl PubSub {
         None
     }
 
+    /// Gives a request back for which the session there is may be left, if there is one. Whoever may have sent it from
+    /// elsewhere is asked for an Echo first; and what the broker was asked is answered first, since it is done.
+    pub(super) fn may_leave(
+        &mut self,
+        identity: &Identity,
+        request: Request,
+        turn: &mut Turn<'_>,
+    ) -> Option<Request> {
+        let client_id = identity.client_id.as_ref();
+        if !self.session.is_shown(identity) && self.is_defended(client_id, &request.reply_to, turn) {
+            return None;
+        }
+        if self.is_asking() {
+            self.wait(request, turn);
+            return None;
+        }
+        Some(request)
+    }
+
+    /// Whether the session is not left for one of this client that a request asks for, since its address may be forged;
+    /// the peer is asked for an Echo then [RFC9175 2.3].
+    pub fn is_defended(&self, client_id: Option<&ClientId>, asker: &ReplyTo, turn: &mut Turn<'_>) -> bool {
+        let is_asked = self.downlink.as_ref().is_some_and(|downlink| downlink.is_busy());
+        let loses = match &self.session {
+            // A device that begins anew knows no Echo.
+            Session::Lent(own) => Some(own) != client_id,
+            session => session.has_secret() || self.has_observers() || self.fetch.is_some() || is_asked,
+        };
+        loses && turn.endpoint.doubt(asker, turn.now, turn.out)
+    }
+
+    /// Whether the broker has yet to answer what a request of the peer hangs on.
+    pub fn is_asking(&self) -> bool {
+        self.pending.iter().any(|(_, pending)| pending.reply_to().is_some())
+    }
+
+    /// Whether it is not settled whose session the next request is worked in.
+    pub(super) fn is_settling(&self) -> bool {
+        let opening = matches!(self.session, Session::Opening(_));
+        opening || self.successor.is_some() || !self.waiting.is_empty()
+    }
+
     pub(super) fn connected(
         &mut self,
         reply: Result<Reply, Reason>,
-        login: Option<ReplyTo>,
+        asker: &ReplyTo,
+        login: bool,
         turn: &mut Turn<'_>,
     ) {
-        let Session::Opening(identity) = std::mem::replace(&mut self.session, Session::Closed) else {
-            return;
+        let opening = match &self.session {
+            Session::Opening(identity) => Some(identity.clone()),
+            _ => None,
         };
-        let mut waiting = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        let mut client_id = None;
+        let successor = self.successor.take().map(|identity| *identity);
+        let Some(identity) = successor.or(opening) else { return };
+        let (mut waiting, mut client_id) = (self.take_waiting(), None);
         let refused = match reply {
             Ok(Reply::Connected(connected)) => {
-                client_id = Some(connected.client_id);
-                let token = login.as_ref().map(|_| Box::from(draw_token(turn.endpoint)));
-                if let (Some(reply_to), Some(token)) = (&login, token.as_deref()) {
+                if matches!(self.session, Session::Open(..)) {
+                    self.leave(turn);
+                }
+                let token = login.then(|| Box::from(draw_token(turn.endpoint)));
+                if let Some(token) = token.as_deref() {
                     turn.out.claim(identity.name(token));
-                    turn.respond(reply_to, Message::response(Code::CREATED).with_payload(token));
+                    turn.respond(asker, Message::response(Code::CREATED).with_payload(token));
                 }
                 self.session = Session::Open(identity.clone(), token);
-                turn.endpoint.let_in(turn.out);
+                turn.endpoint.let_in(asker, turn.out);
                 waiting.extend(turn.endpoint.session_opened(turn.now, turn.out));
+                client_id = Some(connected.client_id);
                 None
             }
             Ok(_) => Some(Reason::BadAuthenticationMethod), // CoAP has no further steps
             Err(reason) => Some(reason),
         };
-        if refused.is_some() {
+        if refused.is_some() && matches!(self.session, Session::Opening(_)) {
+            self.session = Session::Closed;
             turn.endpoint.session_closed(turn.now, turn.out);
         }
-        if let (Some(reason), Some(reply_to)) = (refused, login) {
-            turn.respond(&reply_to, refusal(reason));
+        if let Some(reason) = refused.filter(|_| login) {
+            turn.respond(asker, refusal(reason));
         }
         for request in waiting {
             let same = || Identity::of(&request).is_ok_and(|wanted| wanted == identity);
@@ -153,13 +209,29 @@ impl PubSub {
         }
     }
 
+    /// Goes on with the requests that waited until what was asked before them was answered.
+    pub(super) fn resume(&mut self, turn: &mut Turn<'_>) {
+        let settled = matches!(self.session, Session::Open(..)) && self.successor.is_none();
+        if !settled || self.waiting.is_empty() || self.is_asking() {
+            return;
+        }
+        for request in self.take_waiting() {
+            self.handle_request(request, turn);
+        }
+    }
+
+    fn take_waiting(&mut self) -> Vec<Request> {
+        self.waiting_bytes = 0;
+        std::mem::take(&mut self.waiting)
+    }
+
     /// The session ends: answers what waits and tells the observers why.
     pub fn close(&mut self, reason: Reason, turn: &mut Turn<'_>) {
         self.end_fetch(reason, turn);
         if let Some(mut downlink) = self.downlink.take() {
             drop(downlink.forget(turn.endpoint));
         }
-        for request in std::mem::take(&mut self.waiting) {
+        for request in self.take_waiting() {
             turn.respond(&request.reply_to, refusal(reason));
         }
         for (_, pending) in std::mem::take(&mut self.pending) {
@@ -173,13 +245,14 @@ impl PubSub {
             }
             self.observations.remove(id, turn);
         }
-        (self.waiting_bytes, self.registering, self.session) = (0, 0, Session::Closed);
+        (self.registering, self.session, self.successor) = (0, Session::Closed, None);
         turn.endpoint.session_closed(turn.now, turn.out);
     }
 
     /// Leaves the session, if there is one.
     pub(super) fn leave(&mut self, turn: &mut Turn<'_>) {
         let own = matches!(self.session, Session::Open(..) | Session::Opening(_));
+        let sessions = usize::from(own) + usize::from(self.successor.is_some());
         if let Session::Open(identity, Some(token)) = &self.session {
             turn.out.disclaim(identity.name(token));
         }
@@ -187,7 +260,7 @@ impl PubSub {
             downlink.end(turn);
         }
         self.close(Reason::SessionExpired, turn);
-        if own {
+        for _ in 0..sessions {
             let farewell = Disconnect { publish_will: false, session_expiry: None };
             turn.out.request(Ticket::NONE, bus::Request::Disconnect(farewell));
         }

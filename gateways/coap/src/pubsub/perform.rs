@@ -20,7 +20,9 @@ use crate::{Code, ETag, Message, ReplyTo, Request};
 /// A question to the broker, and what its answer is for.
 pub(super) enum Pending {
     Connect {
-        login: Option<ReplyTo>,
+        asker: ReplyTo,
+        /// Whether the answer is the token of connection mode.
+        login: bool,
     },
     Publish {
         reply_to: ReplyTo,
@@ -97,7 +99,7 @@ impl Pending {
     pub(super) fn reply_to(&self) -> Option<&ReplyTo> {
         match self {
             Self::MayBeAsked => None,
-            Self::Connect { login } => login.as_ref(),
+            Self::Connect { asker, login } => login.then_some(asker),
             Self::Publish { reply_to, .. }
             | Self::Condition { reply_to, .. }
             | Self::Subscribe { reply_to, .. }

@@ -18,7 +18,6 @@ pub(crate) enum Session {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     Proceed,
-    Wait,
     /// A session must be opened first, in place of the one there may be.
     Open,
     Refuse(&'static str),
@@ -44,13 +43,27 @@ impl Session {
         }
     }
 
+    /// Whether it takes a secret to use it.
+    pub(crate) fn has_secret(&self) -> bool {
+        match self {
+            Self::Closed | Self::Opening(_) | Self::Lent(_) => false,
+            Self::Open(identity, token) => {
+                identity.password.is_some() || token.is_some() || identity.proved.is_some()
+            }
+        }
+    }
+
+    /// Whether the secret that it takes is there.
+    pub(crate) fn is_shown(&self, wanted: &Identity) -> bool {
+        self.has_secret() && self.admit(wanted) == Admission::Proceed
+    }
+
     /// A source address can be forged, so that a session which took a password to open takes it, or the token,
     /// for each request.
     pub(crate) fn admit(&self, wanted: &Identity) -> Admission {
         match self {
-            Self::Opening(_) => Admission::Wait,
-            Self::Closed if wanted.token.is_some() => Admission::Refuse(WRONG_TOKEN),
-            Self::Closed => Admission::Open,
+            Self::Closed | Self::Opening(_) if wanted.token.is_some() => Admission::Refuse(WRONG_TOKEN),
+            Self::Closed | Self::Opening(_) => Admission::Open,
             Self::Lent(client_id) => {
                 let named = Identity { client_id: Some(client_id.clone()), ..Identity::default() };
                 let wanted = Identity { proved: None, ..wanted.clone() };
@@ -74,10 +87,10 @@ impl Session {
             Self::Open(identity, _) if wanted.proved.is_some() && wanted.client_id.is_none() => {
                 if wanted.proved == identity.proved { Admission::Proceed } else { Admission::Open }
             }
-            Self::Open(identity, token) if wanted.is_nobody() => {
-                let secret = identity.password.is_some() || token.is_some() || identity.proved.is_some();
-                if secret { Admission::Refuse(CREDENTIALS_EACH_TIME) } else { Admission::Proceed }
-            }
+            Self::Open(..) if wanted.is_nobody() => match self.has_secret() {
+                true => Admission::Refuse(CREDENTIALS_EACH_TIME),
+                false => Admission::Proceed,
+            },
             Self::Open(..) => Admission::Open,
         }
     }

@@ -69,6 +69,13 @@ impl Lwm2mConnection {
             let text = "The endpoint name (ep) is not the client id of the security context.";
             return Some(Message::diagnostic(Code::FORBIDDEN, text));
         }
+        if self.endpoint.is_reliable() && self.pubsub.is_asking() {
+            let text = "What was asked before the registration is not answered.";
+            return Some(Message::diagnostic(Code::SERVICE_UNAVAILABLE, text));
+        }
+        if self.pubsub.is_defended(Some(&client_id), asker, &mut turn(&mut self.endpoint, now, out)) {
+            return None;
+        }
         self.registrations += 1;
         self.replace(&client_id, now, out);
         self.pubsub.lend_session(Some(client_id.clone()), &mut turn(&mut self.endpoint, now, out));
@@ -165,7 +172,7 @@ impl Lwm2mConnection {
             );
             return self.refuse(asker, reason, now, out);
         }
-        self.endpoint.let_in(out);
+        self.endpoint.let_in(&asker, out);
         let location = device.registration.location.clone();
         out.claim(name(&location));
         let created = ["rd", location.as_str()]

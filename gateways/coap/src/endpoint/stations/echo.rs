@@ -33,6 +33,11 @@ impl Echo {
         Some(self.offer(Message::response(Code::UNAUTHORIZED), chance)) // [RFC9175 2.3]
     }
 
+    /// Has another value asked for from now on.
+    pub(crate) fn renew(&mut self) {
+        *self = Self::default();
+    }
+
     /// The same answer with the value, for a client that repeats it with its next request [RFC9175 2.3].
     pub(crate) fn offer(&mut self, answer: Message, chance: &mut Chance) -> Message {
         let value = *self.value.get_or_insert_with(|| chance.next().to_be_bytes());

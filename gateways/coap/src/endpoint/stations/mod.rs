@@ -34,6 +34,8 @@ pub(crate) struct Passed {
     /// How the request was protected, and its answers must be.
     pub(crate) protection: Option<Protection>,
     pub(crate) blocks: Noted,
+    /// Whether it has the Echo that its peer was sent, and none but it.
+    pub(crate) echoed: bool,
     /// The classes of answers that are not wanted.
     unwanted: u8,
 }

@@ -170,6 +170,11 @@ impl Downlink {
         true
     }
 
+    /// Whether the client is asked something, or notifies.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.is_some() || !self.queue.is_empty() || !self.observed.is_empty()
+    }
+
     /// When [`Downlink::expire`] is next due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let under_way = self.under_way.as_ref().map(|(_, waiting)| waiting.until);

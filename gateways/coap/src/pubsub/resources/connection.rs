@@ -11,24 +11,28 @@ impl PubSub {
         let message = &request.message;
         let answer = match (message.code(), Identity::of(&request)) {
             (_, Err(answer)) => answer,
+            (_, Ok(_)) if self.is_settling() => return self.wait(request, turn),
             (Code::POST, Ok(identity)) if identity.client_id.is_none() => {
                 Message::diagnostic(Code::BAD_REQUEST, "A connection needs a clientid.")
             }
             (Code::POST, Ok(_)) if matches!(self.session, Session::Lent(_)) => {
                 Message::diagnostic(Code::CONFLICT, "The session of this peer is that of its registration.")
             }
-            (Code::POST, Ok(_)) if matches!(self.session, Session::Opening(_)) => {
-                return self.wait(request, turn);
-            }
             (Code::POST, Ok(identity)) => {
-                return self.connect(identity.without_token(), Some(request.reply_to), turn);
+                if let Some(Request { reply_to, .. }) = self.may_leave(&identity, request, turn) {
+                    self.connect(identity.without_token(), &reply_to, true, turn);
+                }
+                return;
             }
             (_, Ok(identity)) => match self.session.admit(&identity) {
-                Admission::Wait => return self.wait(request, turn),
                 Admission::Proceed if message.code() == Code::PUT => Message::response(Code::CHANGED),
                 Admission::Proceed if matches!(self.session, Session::Open(..)) => {
+                    let Some(Request { reply_to, .. }) = self.may_leave(&identity, request, turn) else {
+                        return;
+                    };
                     self.leave(turn);
-                    Message::response(Code::DELETED)
+                    turn.respond(&reply_to, Message::response(Code::DELETED));
+                    return;
                 }
                 Admission::Proceed | Admission::Open => {
                     Message::diagnostic(Code::UNAUTHORIZED, "There is no such connection.")
