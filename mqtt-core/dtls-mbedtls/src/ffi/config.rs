@@ -10,6 +10,7 @@ use mbedtls_rs_sys as sys;
 use zeroize::Zeroizing;
 
 use super::callbacks;
+use super::fixed::Fixed;
 use super::hooks::{Hooks, Notes};
 use super::{Failure, check};
 use crate::resumption::Resumption;
@@ -19,8 +20,7 @@ use crate::suites::{Suite, SuiteProof};
 /// What the contexts of an engine or of a stream have in common.
 pub(crate) struct Config {
     raw: *mut Raw,
-    /// C has a pointer to it, so that it must not move.
-    pub(super) hooks: Box<Hooks>,
+    pub(super) hooks: Fixed<Hooks>,
     pub(super) carrier: Carrier,
     pub(super) connection_id_length: usize,
     pub(super) mtu: u16,
@@ -133,7 +133,7 @@ impl Config {
             Carrier::Stream => (sys::MBEDTLS_SSL_TRANSPORT_STREAM, 0),
         };
         let mtu = u16::try_from(settings.mtu).unwrap_or(u16::MAX);
-        let config = Self { raw, hooks: Box::new(hooks), carrier, connection_id_length, mtu };
+        let config = Self { raw, hooks: Fixed::new(hooks), carrier, connection_id_length, mtu };
         // SAFETY: the structures are initialised, and live as long as `config`, which frees them.
         unsafe {
             let raw = &raw mut (*config.raw).config;
@@ -293,7 +293,7 @@ impl Config {
     }
 
     fn data(&self) -> *mut std::ffi::c_void {
-        (&raw const *self.hooks).cast_mut().cast()
+        self.hooks.pointer()
     }
 }
 
@@ -302,12 +302,12 @@ impl Drop for Config {
         // SAFETY: the box was given away by `Box::into_raw` in `new` and by nothing else. No context uses the
         // configuration any more: each holds an `Rc` of it.
         unsafe {
-            let mut raw = Box::from_raw(self.raw);
-            sys::mbedtls_ssl_config_free(&mut raw.config);
-            sys::mbedtls_x509_crt_free(&mut raw.chain);
-            sys::mbedtls_pk_free(&mut raw.key);
-            sys::mbedtls_x509_crt_free(&mut raw.ca);
-            sys::mbedtls_x509_crl_free(&mut raw.crl);
+            sys::mbedtls_ssl_config_free(&raw mut (*self.raw).config);
+            sys::mbedtls_x509_crt_free(&raw mut (*self.raw).chain);
+            sys::mbedtls_pk_free(&raw mut (*self.raw).key);
+            sys::mbedtls_x509_crt_free(&raw mut (*self.raw).ca);
+            sys::mbedtls_x509_crl_free(&raw mut (*self.raw).crl);
+            drop(Box::from_raw(self.raw));
         }
     }
 }

@@ -9,14 +9,14 @@ use zeroize::Zeroizing;
 
 use super::callbacks::{self, Timer, Wire};
 use super::config::Carrier;
+use super::fixed::Fixed;
 use super::hooks::Notes;
 use super::{Config, Failure, LONGEST_OUT, check};
 
 /// One session, or the handshake for one.
 pub(crate) struct Context {
     pub(super) ssl: *mut sys::mbedtls_ssl_context,
-    /// C has a pointer to it, so that it must not move.
-    timer: Box<Timer>,
+    timer: Fixed<Timer>,
     config: Rc<Config>,
     began: Instant,
     notes: Notes,
@@ -46,8 +46,8 @@ impl Context {
     pub(crate) fn new(config: &Rc<Config>, connection: &[u8], now: Instant) -> Result<Self, Failure> {
         // SAFETY: zeros are the state of the structure before its initialisation, which follows.
         let ssl = Box::into_raw(Box::new(unsafe { std::mem::zeroed::<sys::mbedtls_ssl_context>() }));
-        let timer = Box::new(Timer::default());
-        let timer_data = (&raw const *timer).cast_mut().cast::<c_void>();
+        let timer = Fixed::new(Timer::default());
+        let timer_data = timer.pointer();
         let context = Self { ssl, timer, config: config.clone(), began: now, notes: Notes::default() };
         // SAFETY: the configuration and the timer live as long as the context, whose drop frees the structure.
         unsafe {

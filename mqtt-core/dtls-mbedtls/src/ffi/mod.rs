@@ -1,8 +1,10 @@
 //! All that touches C: a configuration, and the contexts that use it, behind safe functions.
 //!
 //! What holds everywhere here:
-//! - A [`Context`] keeps its [`Config`] alive, and its C structures do not move: they are behind raw pointers from
-//!   `Box::into_raw`, which only [`Drop`] gives back.
+//! - A [`Context`] keeps its [`Config`] alive. What C has a pointer to does not move, and is never behind a `Box` or a
+//!   mutable reference that lives beyond one call: structures of C are raw pointers from `Box::into_raw`, and what
+//!   callbacks read is [`Fixed`](fixed::Fixed) and shared. Only [`Drop`] frees either, the structure that has the pointer
+//!   before what it points to.
 //! - No C function keeps a pointer of a call beyond it. What C keeps (configuration, callbacks' data, timers) lives as
 //!   long as the structure that keeps it.
 //! - A callback takes nothing by mutable reference but what is lent for the one call, and does not unwind: what may
@@ -24,6 +26,7 @@ mod callbacks;
 pub(crate) mod client;
 mod config;
 mod context;
+mod fixed;
 mod hooks;
 #[cfg(test)]
 pub(crate) mod testing;
