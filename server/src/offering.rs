@@ -4,7 +4,7 @@ use std::time::Duration;
 use access::{AuthChain, PreSharedKeys};
 use anyhow::anyhow;
 use bus::KeyMark;
-use dtls::{Certificate, ClientCertificate, EngineFactory, Key, Keys, Retransmission, Settings};
+use dtls::{Certificate, ClientCertificate, EngineFactory, Key, Keys, Retransmission, ServerNames, Settings};
 use net::{KeyedOffer, MarkedKeys, Offer, Offers};
 use parking_lot::Mutex;
 use tls::{Certificates, Material};
@@ -155,8 +155,12 @@ fn settings(dtls: &Dtls, listener: &Listener, limits: &bus::Limits) -> Settings 
 fn offer(settings: &Settings, material: Option<&Material>, keys: &Arc<PreSharedKeys>) -> Offer {
     let mut settings = settings.clone();
     if let Some(material) = material {
-        let (chain, key) = (material.certificate.chain.clone(), material.certificate.key.clone());
-        settings.certificate = Some(Certificate { chain, key });
+        let shown = material.certificates.iter().map(|own| Certificate {
+            chain: own.chain.clone(),
+            key: own.key.clone(),
+            names: ServerNames(own.names.clone()),
+        });
+        settings.certificates = shown.collect();
         settings.client_ca = material.client_ca.iter().cloned().collect();
         settings.crl = material.crls.clone();
         settings.client_certificate = match material.client_certificate {

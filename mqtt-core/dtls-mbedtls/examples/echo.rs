@@ -10,7 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use dtls::{
-    Certificate, ClientCertificate, Effects, EngineFactory, Key, Keys, SessionEvent, Settings, StreamAcceptor,
+    Certificate, ClientCertificate, Effects, EngineFactory, Key, Keys, ServerNames, SessionEvent, Settings,
+    StreamAcceptor,
 };
 use dtls_mbedtls::MbedTls;
 
@@ -33,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Settings::default()
     };
     if let (Some(chain), Some(key)) = (read(1)?, read(2)?) {
-        settings.certificate = Some(Certificate { chain, key: key.into() });
+        settings.certificates = vec![Certificate { chain, key: key.into(), names: ServerNames::default() }];
     }
     if let Some(ca) = read(3)? {
         settings.client_ca = vec![ca];

@@ -23,6 +23,8 @@ pub(crate) struct Resumption {
 pub(crate) struct Resumable {
     /// The peer's identity and what its key was, if it has proved to have one.
     pub(crate) key: Option<(Arc<str>, [u8; 32])>,
+    /// The server that was asked for: another one does not resume it. [RFC6066 3]
+    pub(crate) server_name: Option<Arc<str>>,
     /// What Mbed TLS calls the session: master secret, suite, certificate.
     pub(crate) session: Zeroizing<Vec<u8>>,
 }
@@ -142,13 +144,18 @@ impl TicketKey {
 impl Resumable {
     fn encode(&self, made: u64) -> Option<Zeroizing<Vec<u8>>> {
         let identity = self.key.as_ref().map_or("", |(identity, _)| identity);
-        let mut bytes = Zeroizing::new(Vec::with_capacity(64 + identity.len() + self.session.len()));
+        let name = self.server_name.as_deref().unwrap_or_default();
+        let room = 64 + identity.len() + name.len() + self.session.len();
+        let mut bytes = Zeroizing::new(Vec::with_capacity(room));
         bytes.extend(made.to_be_bytes());
         bytes.push(u8::from(self.key.is_some()));
-        if let Some((identity, digest)) = &self.key {
+        if let Some((_, digest)) = &self.key {
             bytes.extend(digest);
-            bytes.extend(u16::try_from(identity.len()).ok()?.to_be_bytes());
-            bytes.extend(identity.as_bytes());
+        }
+        bytes.push(u8::from(self.server_name.is_some()));
+        for text in [identity, name] {
+            bytes.extend(u16::try_from(text.len()).ok()?.to_be_bytes());
+            bytes.extend(text.as_bytes());
         }
         bytes.extend(self.session.iter());
         Some(bytes)
@@ -157,16 +164,19 @@ impl Resumable {
     fn decode(bytes: &[u8]) -> Option<(u64, Self)> {
         let mut input = Input(bytes);
         let made = u64::from_be_bytes(input.array()?);
-        let key = match input.byte()? {
+        let digest = match input.byte()? {
             0 => None,
-            _ => {
-                let digest = input.array()?;
-                let length = u16::from_be_bytes(input.array()?);
-                let identity = input.take(usize::from(length))?;
-                Some((std::str::from_utf8(identity).ok()?.into(), digest))
-            }
+            _ => Some(input.array()?),
         };
-        Some((made, Self { key, session: Zeroizing::new(input.0.to_vec()) }))
+        let is_named = input.byte()? != 0;
+        let mut text = || {
+            let length = u16::from_be_bytes(input.array()?);
+            std::str::from_utf8(input.take(usize::from(length))?).ok().map(Arc::<str>::from)
+        };
+        let (identity, name) = (text()?, text()?);
+        let key = digest.map(|digest| (identity, digest));
+        let server_name = is_named.then_some(name);
+        Some((made, Self { key, server_name, session: Zeroizing::new(input.0.to_vec()) }))
     }
 }
 
@@ -175,7 +185,8 @@ mod tests {
     use super::*;
 
     fn resumable() -> Resumable {
-        Resumable { key: Some(("dev1".into(), [7; 32])), session: Zeroizing::new(vec![1, 2, 3]) }
+        let (key, server_name) = (Some(("dev1".into(), [7; 32])), Some("host".into()));
+        Resumable { key, server_name, session: Zeroizing::new(vec![1, 2, 3]) }
     }
 
     #[test]

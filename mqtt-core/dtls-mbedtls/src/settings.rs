@@ -24,11 +24,8 @@ pub(crate) fn check(settings: &Settings) -> Result<(), EngineError> {
 }
 
 /// The suites that can be used: those that are wanted, and have what they need.
-pub(crate) fn suites(
-    settings: &Settings,
-    own: Option<SuiteProof>,
-) -> Result<Vec<&'static Suite>, EngineError> {
-    if own.is_none() && settings.psk.is_none() {
+pub(crate) fn suites(settings: &Settings, own: &[SuiteProof]) -> Result<Vec<&'static Suite>, EngineError> {
+    if own.is_empty() && settings.psk.is_none() {
         return Err(EngineError::NothingToShow);
     }
     let wanted: Vec<&Suite> = match settings.cipher_suites.as_slice() {
@@ -37,7 +34,7 @@ pub(crate) fn suites(
     };
     let usable = |suite: &&Suite| match suite.proof {
         SuiteProof::Key => settings.psk.is_some(),
-        proof => own == Some(proof),
+        proof => own.contains(&proof),
     };
     let suites: Vec<_> = wanted.into_iter().filter(usable).collect();
     if suites.is_empty() {

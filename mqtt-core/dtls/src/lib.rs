@@ -19,5 +19,5 @@ pub use identity::{Identity, Proof};
 pub use input::Input;
 pub use key::{Key, Keys};
 pub use saved::SavedSession;
-pub use settings::{Certificate, ClientCertificate, Retransmission, Settings};
+pub use settings::{Certificate, ClientCertificate, Retransmission, ServerNames, Settings};
 pub use stream::{StreamAcceptor, StreamError, StreamSession};

@@ -8,8 +8,9 @@ use crate::Keys;
 /// What a listener offers, whom it lets in, and its bounds. Files are given as their contents: PEM, or DER.
 #[derive(Clone)]
 pub struct Settings {
-    /// What the server shows; none for pre-shared keys alone.
-    pub certificate: Option<Certificate>,
+    /// What the server shows: those with the name that the client asks for, else all, the most liked first; none for
+    /// pre-shared keys alone. One that the engine cannot use, such as Ed25519's, is left out if another is left.
+    pub certificates: Vec<Certificate>,
     /// The CAs whose client certificates are trusted.
     pub client_ca: Vec<Vec<u8>>,
     /// Whether clients are asked for a certificate. It does not concern those with a pre-shared key.
@@ -51,6 +52,21 @@ pub struct Certificate {
     pub chain: Vec<u8>,
     /// The private key, not encrypted.
     pub key: Zeroizing<Vec<u8>>,
+    /// The names that it is for.
+    pub names: ServerNames,
+}
+
+/// DNS names of a server, in lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerNames(pub Vec<String>);
+
+impl ServerNames {
+    /// Whether a server of this name, in lower case, is meant by one of them.
+    pub fn mean(&self, name: &str) -> bool {
+        let rest = name.split_once('.').map(|(_, rest)| rest);
+        // [RFC6125 6.4.3] The star stands for exactly one label.
+        self.0.iter().any(|own| own == name || rest.is_some() && own.strip_prefix("*.") == rest)
+    }
 }
 
 /// Whether clients are asked for a certificate.
@@ -77,7 +93,7 @@ pub struct Retransmission {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            certificate: None,
+            certificates: Vec::new(),
             client_ca: Vec::new(),
             client_certificate: ClientCertificate::None,
             crl: Vec::new(),

@@ -263,10 +263,11 @@ impl Current {
             .map(|(files, contents)| Identity::read(files, contents, provider))
             .collect::<Result<_, _>>()?;
         identities.extend(local.map(|local| local.identity.clone()));
-        let first = identities.first().map(|identity| identity.pair.clone());
-        let none = || Problem::general("there is no certificate", "name one, or none for a local CA");
+        if identities.is_empty() {
+            return Err(Problem::general("there is no certificate", "name one, or none for a local CA"));
+        }
         let material = Arc::new(Material {
-            certificate: first.ok_or_else(none)?,
+            certificates: identities.iter().map(|identity| identity.pair.clone()).collect(),
             client_ca: contents.client_ca,
             client_certificate: config.client_certificate,
             crls: contents.crls,

@@ -5,6 +5,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
+use zeroize::Zeroizing;
 
 use crate::files::{self, IdentityContents};
 use crate::material::Pair;
@@ -19,7 +20,6 @@ pub(crate) struct Identity {
     pub(crate) subject: Arc<str>,
     /// Seconds since 1970.
     pub(crate) not_after: i64,
-    names: Vec<String>,
 }
 
 /// Chooses the certificate by the name that the client asks for.
@@ -45,10 +45,15 @@ impl Identity {
             }
         })?;
         certified.ocsp = contents.ocsp.map(|der| files::ocsp(&files.ocsp, der)).transpose()?;
-        Self::new(&files.chain, certified, Pair::new(contents.chain, contents.key))
+        Self::new(&files.chain, certified, contents.chain, contents.key)
     }
 
-    pub(crate) fn new(file: &Path, key: CertifiedKey, pair: Arc<Pair>) -> Result<Self, Problem> {
+    pub(crate) fn new(
+        file: &Path,
+        key: CertifiedKey,
+        chain: impl Into<Vec<u8>>,
+        own_key: impl Into<Vec<u8>>,
+    ) -> Result<Self, Problem> {
         let bad = || Problem::of(file, "the first certificate cannot be read", "write the file again");
         let leaf = key.end_entity_cert().map_err(|_| bad())?;
         let (_, parsed) = X509Certificate::from_der(leaf).map_err(|_| bad())?;
@@ -57,7 +62,8 @@ impl Identity {
         // A certificate of today often has no subject at all.
         let subject = if subject.is_empty() { names.join(",") } else { subject };
         let not_after = parsed.validity().not_after.timestamp();
-        Ok(Self { subject: subject.into(), not_after, names, key: Arc::new(key), pair })
+        let pair = Pair { chain: chain.into(), key: Zeroizing::new(own_key.into()), names };
+        Ok(Self { subject: subject.into(), not_after, key: Arc::new(key), pair: Arc::new(pair) })
     }
 
     fn has(&self, name: &str) -> bool {
@@ -67,7 +73,7 @@ impl Identity {
             Some(parent) => rest == Some(parent),
             None => own == name,
         };
-        self.names.iter().any(matches)
+        self.pair.names.iter().any(matches)
     }
 }
 

@@ -21,7 +21,6 @@ use tracing::{info, warn};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::choice::Identity;
-use crate::material::Pair;
 use crate::secured::{not_after, seconds};
 use crate::{Problem, names};
 
@@ -141,7 +140,7 @@ fn read_identity(
         return None;
     }
     let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).ok()?;
-    Identity::new(&file, CertifiedKey::from_der(chain, der, provider).ok()?, Pair::new(pem, key)).ok()
+    Identity::new(&file, CertifiedKey::from_der(chain, der, provider).ok()?, pem, key).ok()
 }
 
 /// What two files hold that belong together; `None` unless both are there.
@@ -194,10 +193,9 @@ fn make_identity(
     let issuer = ca_params();
     let made = params.signed_by(&key, &Issuer::from_params(&issuer, ca_key)).map_err(failed)?;
     keep(directory, kept, [("server.key", &key.serialize_pem()), ("server.pem", &made.pem())]);
-    let pair = Pair::new(made.pem(), key.serialize_pem());
     let der = PrivateKeyDer::try_from(key.serialize_der()).map_err(failed)?;
-    let key = CertifiedKey::from_der(vec![made.der().clone()], der, provider).map_err(failed)?;
-    Identity::new(&directory.join("server.pem"), key, pair)
+    let certified = CertifiedKey::from_der(vec![made.der().clone()], der, provider).map_err(failed)?;
+    Identity::new(&directory.join("server.pem"), certified, made.pem(), key.serialize_pem())
 }
 
 fn ca_params() -> CertificateParams {

@@ -8,8 +8,8 @@ use crate::ClientCertificate;
 /// What the files of a profile hold, for those who do not secure with rustls. It is another one once they change.
 #[derive(Debug)]
 pub struct Material {
-    /// The first certificate and its key.
-    pub certificate: Arc<Pair>,
+    /// The certificates and their keys, the most liked first; there is one at least.
+    pub certificates: Vec<Arc<Pair>>,
     /// The CAs whose client certificates are trusted, PEM.
     pub client_ca: Option<Vec<u8>>,
     /// Whether clients are asked for a certificate.
@@ -24,12 +24,8 @@ pub struct Pair {
     pub chain: Vec<u8>,
     /// The private key.
     pub key: Zeroizing<Vec<u8>>,
-}
-
-impl Pair {
-    pub(crate) fn new(chain: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Arc<Self> {
-        Arc::new(Self { chain: chain.into(), key: Zeroizing::new(key.into()) })
-    }
+    /// The DNS names of the certificate, in lower case.
+    pub names: Vec<String>,
 }
 
 impl fmt::Debug for Pair {

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::ffi::{c_int, c_uchar, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::slice;
-use std::sync::Arc;
 
 use dtls::ClientCertificate;
 use mbedtls_rs_sys as sys;
@@ -119,17 +118,13 @@ pub(super) unsafe extern "C" fn key(
 
 pub(super) unsafe extern "C" fn server_name(
     data: *mut c_void,
-    _ssl: *mut sys::mbedtls_ssl_context,
+    ssl: *mut sys::mbedtls_ssl_context,
     name: *const c_uchar,
     length: usize,
 ) -> c_int {
     // SAFETY: C gives back the hooks, and lends the name for this call.
     let (hooks, name) = unsafe { (hooks(data), lent(name, length)) };
-    guarded(|| {
-        let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= 255);
-        hooks.notes.borrow_mut().server_name = name.map(Arc::from);
-        Ok(())
-    })
+    guarded(|| hooks.called(name, ssl))
 }
 
 /// Mbed TLS is built without a clock, so that it does not look at certificates' dates; and it lets a certificate pass

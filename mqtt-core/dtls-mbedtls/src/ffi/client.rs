@@ -21,6 +21,8 @@ pub(crate) struct Wishes {
     pub(crate) connection_id: bool,
     pub(crate) no_tickets: bool,
     pub(crate) stream: bool,
+    /// The server that it asks for; `localhost` if it is none.
+    pub(crate) server_name: Option<&'static str>,
     /// It wants records of 512 bytes at most.
     pub(crate) short_records: bool,
 }
@@ -38,7 +40,7 @@ pub(crate) fn client(wishes: &Wishes, ticket: Option<&Ticket>, now: Instant) -> 
     };
     let mut config = Config::new(sys::MBEDTLS_SSL_IS_CLIENT, carrier, &settings, None, now).unwrap();
     if let Some(certificate) = &wishes.certificate {
-        config.show(&certificate.chain, &certificate.key).unwrap();
+        config.show(certificate).unwrap();
     }
     match wishes.suite {
         Some(name) => config.offer(vec![suites::by_name(name).unwrap()]),
@@ -76,7 +78,7 @@ pub(crate) fn client(wishes: &Wishes, ticket: Option<&Ticket>, now: Instant) -> 
         sys::mbedtls_ssl_conf_handshake_timeout(config.raw(), 1_000, 8_000);
     }
     let context = Context::new(&Rc::new(config), &[], now).unwrap();
-    let name = CString::new("localhost").unwrap();
+    let name = CString::new(wishes.server_name.unwrap_or("localhost")).unwrap();
     // SAFETY: the context lives; what it is given is copied.
     unsafe {
         check(sys::mbedtls_ssl_set_hostname(context.ssl, name.as_ptr())).unwrap();

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::sync::Once;
 use std::time::Instant;
 
-use dtls::{ClientCertificate, EngineError, Settings};
+use dtls::{Certificate, ClientCertificate, EngineError, Settings};
 use mbedtls_rs_sys as sys;
 use zeroize::Zeroizing;
 
 use super::callbacks;
 use super::fixed::Fixed;
-use super::hooks::{Hooks, Notes};
+use super::hooks::{Hooks, Notes, Shown};
 use super::{Failure, check};
 use crate::resumption::Resumption;
 use crate::settings;
@@ -36,15 +36,20 @@ pub(crate) enum Carrier {
 /// The structures of C, which point to each other. Only C reads and writes them.
 struct Raw {
     config: sys::mbedtls_ssl_config,
-    chain: sys::mbedtls_x509_crt,
-    key: sys::mbedtls_pk_context,
+    own: Vec<*mut Own>,
     ca: sys::mbedtls_x509_crt,
     crl: sys::mbedtls_x509_crl,
     suites: Vec<c_int>,
     groups: [u16; 4],
 }
 
-/// The most bytes that the server's certificates may have together, so that they fit one message.
+/// One of the certificates that are shown, and its key.
+struct Own {
+    chain: sys::mbedtls_x509_crt,
+    key: sys::mbedtls_pk_context,
+}
+
+/// The most bytes that the certificates of a chain may have together, so that they fit one message.
 const LONGEST_CHAIN: usize = super::LONGEST_OUT - 256;
 
 /// secp256r1, x25519, secp384r1, and the end: P-256 is the quickest here, and what small devices have.
@@ -59,11 +64,15 @@ impl Config {
         now: Instant,
     ) -> Result<Rc<Self>, EngineError> {
         let mut config = Self::new(sys::MBEDTLS_SSL_IS_SERVER, carrier, settings, resumption, now)?;
-        let own = match &settings.certificate {
-            Some(own) if carrier == Carrier::Datagrams => Some(config.show(&own.chain, &own.key)?),
-            _ => None,
+        let shown: Vec<_> = match carrier {
+            Carrier::Datagrams => settings.certificates.iter().map(|own| config.show(own)).collect(),
+            Carrier::Stream => Vec::new(),
         };
-        config.offer(settings::suites(settings, own)?);
+        let own: Vec<_> = shown.iter().flatten().copied().collect();
+        if let (true, Some(fault)) = (own.is_empty(), shown.into_iter().find_map(Result::err)) {
+            return Err(fault);
+        }
+        config.offer(settings::suites(settings, &own)?);
         if carrier == Carrier::Datagrams {
             config.trust(settings)?;
             config.resume();
@@ -101,8 +110,7 @@ impl Config {
         let mut raw = Box::new(unsafe {
             Raw {
                 config: std::mem::zeroed(),
-                chain: std::mem::zeroed(),
-                key: std::mem::zeroed(),
+                own: Vec::new(),
                 ca: std::mem::zeroed(),
                 crl: std::mem::zeroed(),
                 suites: Vec::new(),
@@ -112,8 +120,6 @@ impl Config {
         // SAFETY: each function initialises the structure of its name.
         unsafe {
             sys::mbedtls_ssl_config_init(&mut raw.config);
-            sys::mbedtls_x509_crt_init(&mut raw.chain);
-            sys::mbedtls_pk_init(&mut raw.key);
             sys::mbedtls_x509_crt_init(&mut raw.ca);
             sys::mbedtls_x509_crl_init(&mut raw.crl);
         }
@@ -125,6 +131,7 @@ impl Config {
             resumption,
             client_certificate: settings.client_certificate,
             trust,
+            own: RefCell::default(),
             notes: RefCell::new(Notes::default()),
             now: Cell::new(now),
         };
@@ -168,14 +175,19 @@ impl Config {
         }
     }
 
-    /// Takes the certificate chain and key that are shown to peers.
-    pub(super) fn show(&mut self, chain: &[u8], key: &[u8]) -> Result<SuiteProof, EngineError> {
+    /// Takes a certificate chain and key that are shown to peers.
+    pub(super) fn show(&mut self, certificate: &Certificate) -> Result<SuiteProof, EngineError> {
+        let (chain, key) = (&certificate.chain, &certificate.key);
         let unreadable = |failure: Failure| EngineError::Certificate(failure.to_string());
         let unusable = |failure: Failure| EngineError::PrivateKey(failure.to_string());
-        // SAFETY: chain and key are initialised and empty; the buffers are as long as is said and are copied.
-        let (proof, length) = unsafe {
-            let own = &raw mut (*self.raw).chain;
-            let own_key = &raw mut (*self.raw).key;
+        // SAFETY: chain and key are initialised and empty, and freed when the configuration is; the buffers are as long
+        // as is said and are copied.
+        unsafe {
+            let pair = Box::into_raw(Box::new(Own { chain: std::mem::zeroed(), key: std::mem::zeroed() }));
+            (*self.raw).own.push(pair);
+            let (own, own_key) = (&raw mut (*pair).chain, &raw mut (*pair).key);
+            sys::mbedtls_x509_crt_init(own);
+            sys::mbedtls_pk_init(own_key);
             parse(chain, |bytes| sys::mbedtls_x509_crt_parse(own, bytes.as_ptr(), bytes.len()))
                 .map_err(unreadable)?;
             parse(key, |bytes| {
@@ -198,24 +210,24 @@ impl Config {
                 ptr::null_mut(),
             );
             check(pair).map_err(unusable)?;
-            check(sys::mbedtls_ssl_conf_own_cert(&raw mut (*self.raw).config, own, own_key))
-                .map_err(machine)?;
-            let proof = match sys::mbedtls_pk_get_type(own_key) {
-                sys::mbedtls_pk_type_t_MBEDTLS_PK_RSA => SuiteProof::Rsa,
-                _ => SuiteProof::Ecdsa,
-            };
             let (mut length, mut next) = (0, own.cast_const());
             while !next.is_null() {
                 length += (*next).raw.len + 3;
                 next = (*next).next;
             }
-            (proof, length)
-        };
-        if length > LONGEST_CHAIN {
-            let why = format!("it has {length} bytes, and {LONGEST_CHAIN} are possible");
-            return Err(EngineError::Certificate(why));
+            if length > LONGEST_CHAIN {
+                let why = format!("it has {length} bytes, and {LONGEST_CHAIN} are possible");
+                return Err(EngineError::Certificate(why));
+            }
+            check(sys::mbedtls_ssl_conf_own_cert(&raw mut (*self.raw).config, own, own_key))
+                .map_err(machine)?;
+            let names = certificate.names.clone();
+            self.hooks.own.borrow_mut().push(Shown { names, chain: own, key: own_key });
+            Ok(match sys::mbedtls_pk_get_type(own_key) {
+                sys::mbedtls_pk_type_t_MBEDTLS_PK_RSA => SuiteProof::Rsa,
+                _ => SuiteProof::Ecdsa,
+            })
         }
-        Ok(proof)
     }
 
     /// Takes the CAs and revocation lists that peers' certificates are judged by, and whether they are asked for.
@@ -303,8 +315,11 @@ impl Drop for Config {
         // configuration any more: each holds an `Rc` of it.
         unsafe {
             sys::mbedtls_ssl_config_free(&raw mut (*self.raw).config);
-            sys::mbedtls_x509_crt_free(&raw mut (*self.raw).chain);
-            sys::mbedtls_pk_free(&raw mut (*self.raw).key);
+            for pair in std::mem::take(&mut (*self.raw).own) {
+                sys::mbedtls_x509_crt_free(&raw mut (*pair).chain);
+                sys::mbedtls_pk_free(&raw mut (*pair).key);
+                drop(Box::from_raw(pair));
+            }
             sys::mbedtls_x509_crt_free(&raw mut (*self.raw).ca);
             sys::mbedtls_x509_crl_free(&raw mut (*self.raw).crl);
             drop(Box::from_raw(self.raw));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use dtls::{ClientCertificate, Keys};
+use dtls::{ClientCertificate, Keys, ServerNames};
 use mbedtls_rs_sys as sys;
 use ring::digest;
 use zeroize::Zeroizing;
@@ -20,11 +20,20 @@ pub(super) struct Hooks {
     pub(super) keys: Option<Arc<dyn Keys>>,
     pub(super) resumption: Option<Rc<Resumption>>,
     pub(super) client_certificate: ClientCertificate,
+    /// The certificates that are shown.
+    pub(super) own: RefCell<Vec<Shown>>,
     /// The CAs and revocation lists, which are the configuration's.
     pub(super) trust: (*mut sys::mbedtls_x509_crt, *mut sys::mbedtls_x509_crl),
     /// What the callbacks note of the context that is being called.
     pub(super) notes: RefCell<Notes>,
     pub(super) now: Cell<Instant>,
+}
+
+/// A certificate that is shown, which is the configuration's.
+pub(super) struct Shown {
+    pub(super) names: ServerNames,
+    pub(super) chain: *mut sys::mbedtls_x509_crt,
+    pub(super) key: *mut sys::mbedtls_pk_context,
 }
 
 /// What callbacks note of one handshake.
@@ -103,7 +112,8 @@ impl Hooks {
         bytes.truncate(length);
         let notes = self.notes.borrow();
         let key = notes.proved(suite_of(session)).cloned();
-        notes.unknown.is_none().then_some(Resumable { key, session: bytes })
+        let server_name = notes.server_name.clone();
+        notes.unknown.is_none().then_some(Resumable { key, server_name, session: bytes })
     }
 
     /// Loads a session that is resumed, if it would be let in today.
@@ -113,7 +123,7 @@ impl Hooks {
         session: *mut sys::mbedtls_ssl_session,
     ) -> Result<(), Failure> {
         let gone = Failure(sys::MBEDTLS_ERR_SSL_SESSION_TICKET_EXPIRED);
-        if !self.permits(resumable) {
+        if !self.permits(resumable) || self.notes.borrow().server_name != resumable.server_name {
             return Err(gone);
         }
         let bytes = &resumable.session;
@@ -141,6 +151,26 @@ impl Hooks {
     ) -> Result<(), Failure> {
         self.resume(resumable, session)?;
         self.notes.borrow_mut().recalled = Some(suite_of(session));
+        Ok(())
+    }
+
+    /// Takes the name of the server that is asked for: of the certificates those are shown in the handshake of `ssl` that
+    /// have it, if any has. [RFC6066 3]
+    pub(super) fn called(&self, name: &[u8], ssl: *mut sys::mbedtls_ssl_context) -> Result<(), Failure> {
+        let name = std::str::from_utf8(name).ok().filter(|name| name.len() <= 255);
+        {
+            let notes = &mut *self.notes.borrow_mut();
+            // What was resumed before it was told for which server is none of that server's.
+            if notes.resumed {
+                return Err(Failure::HANDSHAKE);
+            }
+            notes.server_name = name.map(Arc::from);
+        }
+        let Some(name) = name.map(str::to_ascii_lowercase) else { return Ok(()) };
+        for own in self.own.borrow().iter().filter(|own| own.names.mean(&name)) {
+            // SAFETY: `ssl` is the context whose handshake asks; chain and key are the configuration's, which outlives it.
+            check(unsafe { sys::mbedtls_ssl_set_hs_own_cert(ssl, own.chain, own.key) })?;
+        }
         Ok(())
     }
 

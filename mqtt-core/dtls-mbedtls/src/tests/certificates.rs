@@ -6,7 +6,7 @@ use crate::ffi::testing::Wishes;
 
 fn settings(authority: &Authority, client_certificate: ClientCertificate) -> Settings {
     Settings {
-        certificate: Some(authority.issue("server")),
+        certificates: vec![authority.issue("server")],
         client_ca: vec![authority.pem.clone()],
         client_certificate,
         ..Settings::default()
@@ -107,10 +107,10 @@ fn settings_that_cannot_work_are_refused() {
     let ca = Settings { client_ca: vec![b"none".to_vec()], ..good.clone() };
     assert!(matches!(refused(ca), EngineError::ClientCa(_)));
     let mut other = good.clone();
-    other.certificate.as_mut().unwrap().key = authority.issue("other").key;
+    other.certificates[0].key = authority.issue("other").key;
     assert!(matches!(refused(other), EngineError::PrivateKey(_)));
     let mut none = good.clone();
-    none.certificate.as_mut().unwrap().chain = b"-----BEGIN CERTIFICATE-----\n".to_vec();
+    none.certificates[0].chain = b"-----BEGIN CERTIFICATE-----\n".to_vec();
     assert!(matches!(refused(none), EngineError::Certificate(_)));
     let suites = |name: &str| vec![name.to_owned()];
     let unknown = Settings { cipher_suites: suites("TLS_NULL_WITH_NULL_NULL"), ..good.clone() };

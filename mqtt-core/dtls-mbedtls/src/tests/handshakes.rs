@@ -11,12 +11,12 @@ use crate::suites::{SUITES, SuiteProof};
 fn every_suite_carries_data_both_ways() {
     let authority = Authority::new("CA");
     for suite in SUITES {
-        let certificate = match suite.proof {
-            SuiteProof::Ecdsa => Some(authority.issue("server")),
-            SuiteProof::Rsa => Some(authority.issue_rsa("server")),
-            SuiteProof::Key => None,
+        let certificates = match suite.proof {
+            SuiteProof::Ecdsa => vec![authority.issue("server")],
+            SuiteProof::Rsa => vec![authority.issue_rsa("server")],
+            SuiteProof::Key => Vec::new(),
         };
-        let mut world = World::with_key(Settings { certificate, ..Settings::default() });
+        let mut world = World::with_key(Settings { certificates, ..Settings::default() });
         let wishes = Wishes { suite: Some(suite.name), ca: Some(authority.pem.clone()), ..dev1() };
         let (mut peer, session) = world.open("192.0.2.1:1000", &wishes);
         let record = peer.encrypt(b"up", world.now);
@@ -44,8 +44,8 @@ fn every_suite_carries_data_both_ways() {
 fn engines_work_side_by_side_and_move_from_thread_to_thread() {
     let authority = Authority::new("CA");
     let worlds = (0..4).map(|_| {
-        let certificate = Some(authority.issue("server"));
-        World::with_key(Settings { certificate, ..Settings::default() })
+        let certificates = vec![authority.issue("server")];
+        World::with_key(Settings { certificates, ..Settings::default() })
     });
     let suites = ["TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8", "TLS_PSK_WITH_AES_128_CCM_8"];
     let serve = &|mut world: World, round: usize| {
@@ -73,8 +73,8 @@ fn engines_work_side_by_side_and_move_from_thread_to_thread() {
 #[test]
 fn a_server_with_both_takes_keys_and_certificates() {
     let authority = Authority::new("CA");
-    let certificate = Some(authority.issue("server"));
-    let mut world = World::with_key(Settings { certificate, ..Settings::default() });
+    let certificates = vec![authority.issue("server")];
+    let mut world = World::with_key(Settings { certificates, ..Settings::default() });
     world.open("192.0.2.1:1000", &Wishes { suite: Some("TLS_PSK_WITH_AES_128_CCM_8"), ..dev1() });
     let suite = Some("TLS_ECDHE_ECDSA_WITH_AES_128_CCM_8");
     world.open("192.0.2.1:1001", &Wishes { suite, ca: Some(authority.pem), ..Wishes::default() });

@@ -247,8 +247,8 @@ fn a_client_comes_back_with_a_ticket_or_an_id() {
 #[test]
 fn who_names_the_session_of_another_and_proves_nothing_is_nobody() {
     let authority = Authority::new("CA");
-    let certificate = Some(authority.issue("server"));
-    let mut world = World::with_key(Settings { certificate, ..Settings::default() });
+    let certificates = vec![authority.issue("server")];
+    let mut world = World::with_key(Settings { certificates, ..Settings::default() });
     let suite = Some("TLS_PSK_WITH_AES_128_CCM_8");
     let (victim, _) = world.open("192.0.2.1:1000", &Wishes { suite, no_tickets: true, ..dev1() });
     assert_eq!(world.proof(), Proof::Key("dev1".into()));

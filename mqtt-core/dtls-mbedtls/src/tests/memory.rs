@@ -46,8 +46,8 @@ fn ten_thousand_sessions_cost_little_and_less_when_they_are_parked() {
 #[expect(clippy::print_stdout, reason = "the figures are what the test is for")]
 fn what_the_engine_spends_is_told() {
     let authority = Authority::new("CA");
-    let certificate = Some(authority.issue("server"));
-    let mut world = World::with_key(Settings { certificate, park_after: None, ..Settings::default() });
+    let certificates = vec![authority.issue("server")];
+    let mut world = World::with_key(Settings { certificates, park_after: None, ..Settings::default() });
     let suites = [
         "TLS_PSK_WITH_AES_128_CCM_8",
         "TLS_PSK_WITH_AES_128_GCM_SHA256",

@@ -5,6 +5,7 @@ mod certificates;
 mod handshakes;
 mod lifetimes;
 mod memory;
+mod names;
 mod parking;
 mod streams;
 mod world;

@@ -3,10 +3,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use dtls::{Certificate, Effects, Engine, Key, Keys, Proof, SessionEvent, SessionId, Settings};
+use dtls::{Certificate, Effects, Engine, Key, Keys, Proof, ServerNames, SessionEvent, SessionId, Settings};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber, date_time_ymd,
+    IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber,
+    date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -227,6 +228,23 @@ impl Authority {
         self.certify(name, &key, |_| ())
     }
 
+    /// One for a server of this DNS name.
+    pub(super) fn issue_for(&self, name: &str) -> Certificate {
+        let key = KeyPair::generate().unwrap();
+        self.certify_for(name, &key)
+    }
+
+    /// The same with an RSA key.
+    pub(super) fn issue_rsa_for(&self, name: &str) -> Certificate {
+        self.certify_for(name, &KeyPair::from_pem(include_str!("rsa.pem")).unwrap())
+    }
+
+    fn certify_for(&self, name: &str, key: &KeyPair) -> Certificate {
+        let alternative = SanType::DnsName(name.try_into().unwrap());
+        let made = self.certify(name, key, |params| params.subject_alt_names = vec![alternative]);
+        Certificate { names: ServerNames(vec![name.to_owned()]), ..made }
+    }
+
     pub(super) fn expired(&self, name: &str) -> Certificate {
         let key = KeyPair::generate().unwrap();
         self.certify(name, &key, |params| params.not_after = date_time_ymd(2021, 1, 1))
@@ -271,6 +289,10 @@ impl Authority {
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         change(&mut params);
         let chain = params.signed_by(key, &self.issuer).unwrap().pem().into_bytes();
-        Certificate { chain, key: Zeroizing::new(key.serialize_pem().into_bytes()) }
+        Certificate {
+            chain,
+            key: Zeroizing::new(key.serialize_pem().into_bytes()),
+            names: ServerNames::default(),
+        }
     }
 }
