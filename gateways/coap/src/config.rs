@@ -42,6 +42,8 @@ pub struct Config {
     /// The largest block of a body: 16, 32, 64, 128, 256, 512 or 1024 bytes.
     #[serde(with = "units::size")]
     pub block: usize,
+    /// Whether datagrams may carry bodies in Q-Blocks too (RFC 9177), whose sender need not wait for each.
+    pub q_block: bool,
     /// Whether a peer on plain UDP must prove that it is at its address before it is sent more than three times what
     /// it sent: by Echo (RFC 9175), or by an acknowledgement.
     pub prove_address: bool,
@@ -117,6 +119,7 @@ impl Default for Config {
             largest_message: 64 << 10,
             largest_body: 4 << 20,
             block: 1 << 10,
+            q_block: true,
             prove_address: true,
             transfers: 4,
             longest_token: 64,

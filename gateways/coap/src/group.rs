@@ -17,8 +17,10 @@ pub fn answer_group(
     chance: u64,
     now: Instant,
 ) -> Option<Vec<u8>> {
-    let is_request =
-        |message: &Message| message.kind() == Kind::NonConfirmable && message.code() == Code::GET;
+    let is_request = |message: &Message| {
+        let in_q_blocks = message.all_options().any(|(number, _)| number.is_q_block()); // [RFC9177 4.8]
+        message.kind() == Kind::NonConfirmable && message.code() == Code::GET && !in_q_blocks
+    };
     Message::decode(datagram).ok().filter(is_request)?; // [RFC7252 8.1]
     let mut endpoint = Endpoint::of_stranger(chance, config, limits);
     let Some(Incoming::Request(request)) =
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn a_group_gets_no_error_and_no_reset_nor_what_selects_nothing() {
-        let cases: [fn(Message) -> Message; 7] = [
+        let cases: [fn(Message) -> Message; 9] = [
             |message| core(message).with_query("rt=nothing"),
             |message| message.with_path(["ps", "a"]),
             |message| core(message).with_option(OptionNumber(65_001), "x"),
@@ -71,6 +73,8 @@ mod tests {
             |message| core(message).with_accept(bus::ContentFormat::CBOR),
             |message| core(message).with_uint(OptionNumber::NO_RESPONSE, 2),
             |message| core(message).with_uint(OptionNumber::HOP_LIMIT, 0),
+            |message| core(message).with_uint(OptionNumber::Q_BLOCK1, 0),
+            |message| core(message).with_uint(OptionNumber::Q_BLOCK2, 0x0E),
         ];
         for case in cases {
             assert_eq!(ask(case), None);

@@ -252,6 +252,16 @@ impl Message {
         self.uint(OptionNumber::BLOCK2).map(Block::from_uint)
     }
 
+    /// The block of the request's body that this is, among blocks that need not come in order [RFC9177 4.3].
+    pub(crate) fn q_block1(&self) -> Option<Block> {
+        self.uint(OptionNumber::Q_BLOCK1).map(Block::from_uint)
+    }
+
+    /// The blocks of the answer's body that are asked for [RFC9177 4.4].
+    pub(crate) fn q_block2(&self) -> impl Iterator<Item = Block> {
+        self.options(OptionNumber::Q_BLOCK2).filter_map(read_uint).map(Block::from_uint)
+    }
+
     /// A message in place of this one, with the same kind, message id and token.
     pub(crate) fn replaced(
         &self,
@@ -269,12 +279,27 @@ impl Message {
 
     /// The first critical option that is unknown, too long or short, repeated although it must not be, or no
     /// UTF-8 although it must be: the message must be rejected [RFC7252 5.4.1].
+    ///
+    /// Q-Block counts as unknown: whoever takes it asks [`Message::unknown_beside_q_block`].
     pub fn unknown_critical_option(&self) -> Option<OptionNumber> {
+        self.unknown(OptionNumber::is_q_block)
+    }
+
+    /// The same of a request to whoever takes Q-Block. Several Q-Block2 list missing blocks, which are asked for
+    /// without Observe and without a body; else they are too many [RFC9177 4.1, 4.5].
+    pub(crate) fn unknown_beside_q_block(&self) -> Option<OptionNumber> {
+        let is_list =
+            self.option(OptionNumber::OBSERVE).is_none() && self.option(OptionNumber::Q_BLOCK1).is_none();
+        let several = !is_list && self.options(OptionNumber::Q_BLOCK2).nth(1).is_some();
+        self.unknown(|number| several && number == OptionNumber::Q_BLOCK2)
+    }
+
+    fn unknown(&self, also: impl Fn(OptionNumber) -> bool) -> Option<OptionNumber> {
         let mut options = self.packet.options().map(|(number, values)| (OptionNumber(*number), values));
         options
             .find(|(number, values)| {
                 let wrong = |(before, value): (usize, &Vec<u8>)| !number.permits(value, before);
-                number.is_critical() && values.iter().enumerate().any(wrong)
+                number.is_critical() && (also(*number) || values.iter().enumerate().any(wrong))
             })
             .map(|(number, _)| number)
     }

@@ -46,7 +46,7 @@ const fn define(number: u16, repeatable: bool, text: bool, shortest: usize, long
 }
 
 /// The options this crate knows.
-const KNOWN: [Definition; 24] = [
+const KNOWN: [Definition; 26] = [
     define(1, true, false, 0, 8),      // If-Match
     define(3, false, true, 1, 255),    // Uri-Host
     define(4, true, false, 1, 8),      // ETag
@@ -61,10 +61,12 @@ const KNOWN: [Definition; 24] = [
     define(15, true, true, 0, 255),    // Uri-Query
     define(16, false, false, 1, 1),    // Hop-Limit
     define(17, false, false, 0, 2),    // Accept
+    define(19, false, false, 0, 3),    // Q-Block1
     define(20, true, true, 0, 255),    // Location-Query
     define(23, false, false, 0, 3),    // Block2
     define(27, false, false, 0, 3),    // Block1
     define(28, false, false, 0, 4),    // Size2
+    define(31, true, false, 0, 3),     // Q-Block2
     define(35, false, true, 1, 1_034), // Proxy-Uri
     define(39, false, true, 1, 255),   // Proxy-Scheme
     define(60, false, false, 0, 4),    // Size1
@@ -77,6 +79,11 @@ impl OptionNumber {
     /// Whether a message with this option must be rejected by whoever does not know it [RFC7252 5.4.6].
     pub const fn is_critical(self) -> bool {
         self.0 & 1 == 1
+    }
+
+    /// Whether it belongs to a transfer in Q-Blocks [RFC9177].
+    pub(crate) fn is_q_block(self) -> bool {
+        matches!(self, Self::Q_BLOCK1 | Self::Q_BLOCK2)
     }
 
     /// Whether requests that differ in it alone are the same to a cache [RFC7252 5.4.2].

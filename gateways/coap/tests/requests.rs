@@ -263,17 +263,3 @@ fn an_echo_is_64_bits_of_chance_and_each_connections_own() {
         assert!(values.insert(value), "two connections have the same");
     }
 }
-
-#[test]
-fn q_block_is_a_bad_option_since_it_is_not_offered() {
-    for (id, number) in [(1, OptionNumber::Q_BLOCK1), (2, OptionNumber::Q_BLOCK2)] {
-        let mut bench = bench();
-        let put = request(Kind::Confirmable, Code::PUT, id, b"t", "ps/a").with_uint(number, 0x0E);
-        let put = put.with_option(OptionNumber::REQUEST_TAG, "x").with_uint(OptionNumber::SIZE1, 2_000);
-        bench.receive(&put.with_payload(vec![0; 1_024]).encode());
-        assert_eq!(sent(&mut bench).code(), Code::BAD_OPTION, "{number:?}"); // [RFC9177 4.3]
-        let get = request(Kind::NonConfirmable, Code::GET, id, b"t", "ps/a").with_uint(number, 0x0E);
-        bench.receive(&get.encode());
-        assert_eq!(bench.take_sent(), reset(id), "{number:?}");
-    }
-}

@@ -6,7 +6,7 @@ use super::Turn;
 use super::datagram::Datagram;
 use super::stations::blocks::Room;
 use super::stream::{Stream, Taken};
-use crate::{ExchangeId, Message, ReplyTo, SendError};
+use crate::{ExchangeId, Message, ReplyTo, SendError, Transmission};
 
 /// What carries a peer's messages. Another carrier is another variant, in a file of its own.
 ///
@@ -138,6 +138,14 @@ impl Carrier {
                 Room { bytes: datagram.largest(), eager: true, bert: false, takes_bert: false }
             }
             Self::Stream(stream) => stream.room(),
+        }
+    }
+
+    /// The parameters of Q-Blocks, if requests may have them, which gain nothing where all arrives in order [RFC9177 3].
+    pub(crate) fn q_blocks(&self) -> Option<&Transmission> {
+        match self {
+            Self::Datagram(datagram) => datagram.q_blocks(),
+            Self::Stream(_) => None,
         }
     }
 

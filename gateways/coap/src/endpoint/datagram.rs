@@ -37,6 +37,7 @@ pub(crate) struct Datagram {
     most_queued: usize,
     longest_token: usize,
     largest: usize,
+    q_block: bool,
     /// What the peer may be sent until it is known to be where its datagrams say.
     credit: Option<Credit>,
     /// Whether it is asked to show that.
@@ -104,6 +105,7 @@ impl Datagram {
             most_queued: usize::from(limits.send_window.max(1)),
             longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
             largest: largest.min(LARGEST_DATAGRAM),
+            q_block: config.q_block,
             credit: (!is_proved).then(Credit::default),
             prove_address: config.prove_address,
         }
@@ -292,6 +294,11 @@ impl Datagram {
         self.largest
     }
 
+    /// The parameters of Q-Blocks, if requests may have them.
+    pub(crate) fn q_blocks(&self) -> Option<&Transmission> {
+        self.q_block.then_some(&self.transmission)
+    }
+
     /// Whether a confirmable message would be sent at once: none is unacknowledged.
     pub(crate) fn can_send(&self) -> bool {
         self.in_flight.is_none() && self.queue.is_empty()
@@ -360,7 +367,10 @@ impl Datagram {
         if self.received.pending() + self.queue.len() >= self.most_outstanding {
             return None; // lost, as far as the peer can tell; it will send again when there may be room
         }
-        let unknown = message.unknown_critical_option();
+        let unknown = match self.q_block {
+            true => message.unknown_beside_q_block(),
+            false => message.unknown_critical_option(),
+        };
         if unknown.is_some() && !confirmable {
             self.send_empty(Kind::Reset, id, turn.out); // [RFC7252 5.4.1]
             return None;

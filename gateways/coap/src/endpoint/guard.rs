@@ -184,7 +184,11 @@ impl Guard {
                 let opened = restored(&message, inner);
                 self.protects = true;
                 reply_to.passed.protection = Some(Protection::new(binding));
-                let Some(option) = opened.unknown_critical_option() else {
+                let unknown = match self.carrier.q_blocks() {
+                    Some(_) => opened.unknown_beside_q_block(),
+                    None => opened.unknown_critical_option(),
+                };
+                let Some(option) = unknown else {
                     return Some(Request { message: opened, reply_to });
                 };
                 let text = format!("The critical option {} is unknown or has a wrong form.", option.0);
@@ -300,7 +304,8 @@ impl Eq for Protection {}
 
 /// Whether a proxy has cut up the protected message.
 fn is_fragment(message: &Message) -> bool {
-    message.block1().is_some_and(|block| block.more || block.number > 0)
+    message.all_options().any(|(number, _)| number.is_q_block())
+        || message.block1().is_some_and(|block| block.more || block.number > 0)
         || message.block2().is_some_and(|block| block.number > 0)
 }
 

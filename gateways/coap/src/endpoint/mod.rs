@@ -23,6 +23,7 @@ pub(crate) use stations::Passed;
 use stations::Stations;
 use stations::blocks::{Room, Step, Upward};
 use stations::echo;
+use stations::q_blocks::{Of, Outcome, Reach};
 use stream::Stream;
 
 /// One peer's exchanges, in both directions: whoever uses it sees whole requests and whole answers.
@@ -118,7 +119,10 @@ impl Endpoint {
     ) -> Result<Option<(usize, Option<Incoming>)>, ProtocolError> {
         let (carrier, mut turn) = self.turn(now, out);
         let Some((length, incoming)) = carrier.take(input, &mut turn)? else { return Ok(None) };
-        Ok(Some((length, incoming.and_then(|incoming| self.rise(incoming, now, out)))))
+        self.stations.q_blocks.heard();
+        let incoming = incoming.and_then(|incoming| self.rise(incoming, now, out));
+        self.flow(now, out);
+        Ok(Some((length, incoming)))
     }
 
     /// Takes one datagram. What is no message, and what is dealt with below the resources, gives nothing.
@@ -141,12 +145,15 @@ impl Endpoint {
                 let step = asking.notified(exchange, message, last, self.carrier.room());
                 self.proceed(step, now, out)
             }
-            Incoming::Acknowledged { exchange } => {
-                asking.known(exchange).map(|exchange| Incoming::Acknowledged { exchange })
-            }
+            Incoming::Acknowledged { exchange } => match self.stations.q_blocks.acknowledged(exchange) {
+                Outcome::Nothing => None,
+                Outcome::Of(exchange) => Some(Incoming::Acknowledged { exchange }),
+                Outcome::Foreign => {
+                    asking.known(exchange).map(|exchange| Incoming::Acknowledged { exchange })
+                }
+            },
             Incoming::Reset { exchange } => {
-                let (exchange, notification) = asking.end(exchange);
-                (!notification).then_some(Incoming::Reset { exchange })
+                self.stations.ended(exchange).map(|exchange| Incoming::Reset { exchange })
             }
             incoming @ (Incoming::Begin { .. } | Incoming::Failed { .. }) => Some(incoming),
         }
@@ -160,7 +167,7 @@ impl Endpoint {
         if passed.echoed || is_protected {
             self.carrier.prove();
         }
-        match self.stations.admit(request, self.carrier.room(), now) {
+        match self.stations.admit(request, reach(&self.carrier), now) {
             Upward::Pass(request) => Some(Incoming::Request(request)),
             Upward::Answer(request, answer) => {
                 self.respond(&request.reply_to, answer, now, out);
@@ -172,7 +179,43 @@ impl Endpoint {
                 Some(Incoming::Begin { head: Request { message: message.with_payload(""), reply_to } })
             }
             Upward::Stall => None,
+            Upward::Settle(request) => {
+                self.settle(&request.reply_to, now, out);
+                None
+            }
+            Upward::Open(request) => {
+                self.settle(&request.reply_to, now, out);
+                let Request { message, reply_to } = request;
+                Some(Incoming::Begin { head: Request { message: message.with_payload(""), reply_to } })
+            }
         }
+    }
+
+    /// A request is done without an answer of its own.
+    fn settle(&mut self, to: &ReplyTo, now: Instant, out: &mut Outbox) {
+        let (carrier, mut turn) = self.turn(now, out);
+        carrier.settle(to, &mut turn);
+    }
+
+    /// Sends what may go of bodies in Q-Blocks, and what their senders are owed.
+    fn flow(&mut self, now: Instant, out: &mut Outbox) {
+        while !self.stations.q_blocks.is_idle() {
+            let (carrier, q_blocks) = (&self.carrier, &mut self.stations.q_blocks);
+            let Some(transmission) = carrier.q_blocks() else { return };
+            let room = |to: &ReplyTo| {
+                let allowance = carrier.allowance(Some(to)).unwrap_or(usize::MAX);
+                carrier.room().bytes.min(allowance).saturating_sub(BESIDE_A_LIST + to.token.len())
+            };
+            let Some(due) = q_blocks.due(now, transmission, carrier.can_send(), room) else { break };
+            let (carrier, mut turn) = self.turn(now, out);
+            let sent = carrier.notify(&due.to, due.message, due.confirmable, &mut turn);
+            self.stations.q_blocks.sent(due.of, sent.ok());
+        }
+        if self.stations.q_blocks.wants_ping() {
+            let exchange = self.ping(now, out);
+            self.stations.q_blocks.pinged(exchange);
+        }
+        self.stations.q_blocks.rest();
     }
 
     /// Goes on with a request of ours.
@@ -227,6 +270,7 @@ impl Endpoint {
 
     /// There is no session any more: nothing of what was said in it is repeated.
     pub(crate) fn session_closed(&mut self, now: Instant, out: &mut Outbox) {
+        self.stations.q_blocks.closed();
         let waiting = self.stations.blocks.closed();
         self.admit_all(waiting, now, out);
     }
@@ -252,16 +296,19 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<ExchangeId> {
-        let (room, allowance) = (self.carrier.room(), self.carrier.allowance(Some(to)));
-        let response = self.stations.answer(to, response, room, allowance, &mut self.chance, now);
+        let (reach, allowance) = (reach(&self.carrier), self.carrier.allowance(Some(to)));
+        let response = self.stations.answer(to, response, reach, allowance, &mut self.chance, now);
         let (carrier, mut turn) = self.turn(now, out);
-        match response {
+        let exchange = match response {
             Some(response) => carrier.respond(to, response, &mut turn),
             None => {
                 carrier.settle(to, &mut turn);
                 None
             }
-        }
+        };
+        self.stations.q_blocks.began(exchange);
+        self.flow(now, out);
+        exchange
     }
 
     /// Has a peer that is not known to be at its address send a request again, with an Echo that shows it; `false`
@@ -286,6 +333,7 @@ impl Endpoint {
 
     fn ask_for_echo(&mut self, to: &ReplyTo, answer: Message, now: Instant, out: &mut Outbox) {
         let challenge = self.stations.echo.offer(answer, &mut self.chance);
+        self.stations.q_blocks.answered(to, &challenge);
         let (carrier, mut turn) = self.turn(now, out);
         carrier.respond(to, challenge, &mut turn);
     }
@@ -325,14 +373,19 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<ExchangeId, SendError> {
-        let (room, allowance) = (self.carrier.room(), self.carrier.allowance(None));
-        let small = Room { bytes: room.bytes.min(allowance.unwrap_or(room.bytes)), ..room };
-        let message = self.stations.notification(to, message, small.beside(&to.token), now);
+        let (reach, allowance) = (reach(&self.carrier), self.carrier.allowance(None));
+        let room = Room { bytes: reach.room.bytes.min(allowance.unwrap_or(usize::MAX)), ..reach.room };
+        let reach = Reach { room, ..reach };
+        let message = self.stations.notification(to, (message, confirmable), reach, &mut self.chance, now);
         if allowance.is_some_and(|allowance| !echo::fits(to, &message, allowance)) {
+            self.stations.q_blocks.sent(Of::Transfer, None);
             return Err(SendError::TooLarge);
         }
         let (carrier, mut turn) = self.turn(now, out);
-        carrier.notify(to, message, confirmable, &mut turn)
+        let sent = carrier.notify(to, message, confirmable, &mut turn);
+        self.stations.q_blocks.sent(Of::Transfer, sent.ok());
+        self.flow(now, out);
+        sent
     }
 
     /// The broker has let in who sent a request: it may send larger messages than a stranger where the carrier has a
@@ -376,6 +429,7 @@ impl Endpoint {
     /// Sends a message of ours no more, neither for the first time nor again, and awaits nothing more of it; the
     /// next notification is refused [RFC7641 3.6].
     pub fn forget(&mut self, exchange: ExchangeId) {
+        self.stations.q_blocks.forget(exchange);
         for exchange in self.stations.asking.forget(exchange).into_iter().chain([exchange]) {
             self.carrier.forget(exchange);
             self.matching.forget(exchange);
@@ -397,13 +451,15 @@ impl Endpoint {
     /// Whether a message that must arrive would be sent at once: none is unacknowledged, and the peer does not
     /// fetch the rest of one.
     pub fn can_send(&self) -> bool {
-        self.carrier.can_send() && !self.stations.blocks.is_pushing()
+        let Stations { blocks, q_blocks, .. } = &self.stations;
+        self.carrier.can_send() && !blocks.is_pushing() && !q_blocks.is_pushing()
     }
 
     /// When [`Endpoint::expire`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
         let Self { carrier, matching, stations, .. } = self;
-        [carrier.deadline(), matching.deadline(), stations.blocks.deadline()].into_iter().flatten().min()
+        let stations = [stations.blocks.deadline(), stations.q_blocks.deadline()];
+        [carrier.deadline(), matching.deadline()].into_iter().chain(stations).flatten().min()
     }
 
     /// Acknowledges and sends again what is due; returns what the peer left unacknowledged or unanswered for
@@ -413,9 +469,12 @@ impl Endpoint {
         let mut failed: Vec<ExchangeId> = carrier.expire(&mut turn).into_iter().collect();
         self.matching.expire(now, &mut failed);
         self.stations.blocks.expire(now);
-        let asking = &mut self.stations.asking;
-        let ended = failed.into_iter().map(|exchange| asking.end(exchange));
-        ended.filter(|(_, notification)| !notification).map(|(exchange, _)| exchange).collect()
+        let failed = failed.into_iter().filter_map(|exchange| self.stations.ended(exchange)).collect();
+        if let Some(transmission) = self.carrier.q_blocks() {
+            self.stations.q_blocks.expire(now, transmission);
+        }
+        self.flow(now, out);
+        failed
     }
 
     fn with_token(&mut self, message: Message) -> Message {
@@ -437,3 +496,12 @@ impl Endpoint {
         (carrier, Turn { matching, chance, now, out })
     }
 }
+
+/// How the peer is reached now.
+fn reach(carrier: &Guard) -> Reach<'_> {
+    let is_unproved = carrier.allowance(None).is_some();
+    Reach { q_blocks: carrier.q_blocks(), room: carrier.room(), is_unproved }
+}
+
+/// What a list of missing blocks has beside it and the token: header, Content-Format, marker.
+const BESIDE_A_LIST: usize = 8;

@@ -85,7 +85,7 @@ pub fn swap(message: &Message, plain: oscore::Message) -> Message {
 
 /// All that the tests use.
 pub fn plain(message: &Message) -> oscore::Message {
-    let numbers = [4, 6, 8, 9, 11, 12, 14, 15, 23, 27, 252, 65_001].map(OptionNumber);
+    let numbers = [4, 6, 8, 9, 11, 12, 14, 15, 19, 23, 27, 28, 31, 60, 252, 292, 65_001].map(OptionNumber);
     let each = |number: OptionNumber| message.options(number).map(move |value| (number.0, value.to_vec()));
     oscore::Message {
         code: message.code().0,

@@ -1,7 +1,7 @@
 //! What requests and answers pass between the carrier and the resources.
 //!
 //! From the carrier upwards: OSCORE (right at the carrier, in [`Guard`](super::guard::Guard)), No-Response,
-//! Hop-Limit, Echo, blocks. A request passes them in this order, and an answer the other way
+//! Hop-Limit, Echo, Q-Block, blocks. A request passes them in this order, and an answer the other way
 //! round, one that a station gives in place of the resources too. What a station must know of a request when its
 //! answer comes travels with the [`ReplyTo`], in [`Passed`]; what it must know longer it keeps itself, within a
 //! bound.
@@ -10,20 +10,23 @@ pub(crate) mod blocks;
 pub(crate) mod echo;
 mod hop_limit;
 mod no_response;
+pub(crate) mod q_blocks;
 
 use std::time::Instant;
 
 use bus::{Chance, Limits};
 
 use super::Protection;
-use crate::{Config, Message, ReplyTo, Request};
+use crate::{Config, ExchangeId, Message, ReplyTo, Request};
 use blocks::{Asking, Blocks, LARGEST_EXPONENT, Noted, Room, Upward};
 use echo::Echo;
+use q_blocks::{Outcome, QBlocks, Reach, Wish};
 
 /// The stations of one peer.
 #[derive(Debug)]
 pub(crate) struct Stations {
     pub(crate) blocks: Blocks,
+    pub(crate) q_blocks: QBlocks,
     pub(crate) asking: Asking,
     pub(crate) echo: Echo,
 }
@@ -34,6 +37,7 @@ pub(crate) struct Passed {
     /// How the request was protected, and its answers must be.
     pub(crate) protection: Option<Protection>,
     pub(crate) blocks: Noted,
+    pub(crate) q_blocks: Option<Box<Wish>>,
     /// Whether it has the Echo that its peer was sent, and none but it.
     pub(crate) echoed: bool,
     /// The classes of answers that are not wanted.
@@ -43,15 +47,22 @@ pub(crate) struct Passed {
 impl Stations {
     pub(crate) fn new(config: &Config, limits: &Limits) -> Self {
         let blocks = Blocks::new(config, limits);
-        Self { asking: Asking::new(LARGEST_EXPONENT, blocks.largest()), blocks, echo: Echo::default() }
+        let asking = Asking::new(LARGEST_EXPONENT, blocks.largest());
+        Self { asking, blocks, q_blocks: QBlocks::default(), echo: Echo::default() }
     }
 
     /// Takes a request from the carrier to the resources.
-    pub(crate) fn admit(&mut self, mut request: Request, room: Room, now: Instant) -> Upward {
+    pub(crate) fn admit(&mut self, mut request: Request, reach: Reach<'_>, now: Instant) -> Upward {
         request.reply_to.passed.unwanted = no_response::unwanted(&request.message);
-        match hop_limit::refusal(&request.message) {
-            Some(answer) => Upward::Answer(request, answer),
-            None => self.blocks.admit(request, room.takes_bert, now),
+        if let Some(answer) = hop_limit::refusal(&request.message) {
+            return Upward::Answer(request, answer);
+        }
+        if request.message.observe() == Some(1) {
+            self.q_blocks.cancel(&request.reply_to, now);
+        }
+        match QBlocks::concern(&request.message, reach) {
+            true => self.q_blocks.admit(request, &self.blocks, reach, now),
+            false => self.blocks.admit(request, reach.room.takes_bert, now),
         }
     }
 
@@ -61,43 +72,73 @@ impl Stations {
         &mut self,
         to: &ReplyTo,
         response: Message,
-        room: Room,
+        reach: Reach<'_>,
         allowance: Option<usize>,
         chance: &mut Chance,
         now: Instant,
     ) -> Option<Message> {
+        self.q_blocks.answered(to, &response);
         let Some(allowance) = allowance else {
-            let response = self.blocks.answer(to, response, room.beside(&to.token), now);
+            let response = self.cut(to, response, reach.beside(to), chance, now);
             return (!no_response::suppresses(to.passed.unwanted, response.code())).then_some(response);
         };
-        let small = Room { bytes: room.bytes.min(allowance), ..room }.beside(&to.token);
-        let challenge = match self.blocks.may_be_asked_again(to, &response, small) {
+        let small = Room { bytes: reach.room.bytes.min(allowance), ..reach.room };
+        let small = Reach { room: small, ..reach }.beside(to);
+        let challenge = match self.blocks.may_be_asked_again(to, &response, small.room) {
             true => self.echo.challenge(chance).filter(|challenge| echo::fits(to, challenge, allowance)),
             false => None,
         };
         let response = match challenge {
-            Some(challenge) => challenge,
+            Some(challenge) => {
+                self.q_blocks.answered(to, &challenge);
+                challenge
+            }
             None => {
-                let response = echo::restrain(to, self.blocks.answer(to, response, small, now), allowance);
+                let response = echo::restrain(to, self.cut(to, response, small, chance, now), allowance);
                 let offer = self.echo.offer(response.clone(), chance);
-                if response.block2().is_some() && echo::fits(to, &offer, allowance) {
-                    offer
-                } else {
-                    response
-                }
+                let is_block = response.block2().is_some() || response.q_block2().next().is_some();
+                if is_block && echo::fits(to, &offer, allowance) { offer } else { response }
             }
         };
         (!no_response::suppresses(to.passed.unwanted, response.code())).then_some(response)
+    }
+
+    /// Makes of an answer what goes into one message.
+    fn cut(
+        &mut self,
+        to: &ReplyTo,
+        response: Message,
+        reach: Reach<'_>,
+        chance: &mut Chance,
+        now: Instant,
+    ) -> Message {
+        let first = self.q_blocks.answer(to, response, &self.blocks, reach, chance, now);
+        first.unwrap_or_else(|response| self.blocks.answer(to, response, reach.room, now))
     }
 
     /// Takes a notification from the resources to the carrier.
     pub(crate) fn notification(
         &mut self,
         to: &ReplyTo,
-        message: Message,
-        room: Room,
+        (message, confirmable): (Message, bool),
+        reach: Reach<'_>,
+        chance: &mut Chance,
         now: Instant,
     ) -> Message {
-        self.blocks.notification(to, message, room, now)
+        let reach = reach.beside(to);
+        let first = self.q_blocks.notification(to, (message, confirmable), &self.blocks, reach, chance, now);
+        first.unwrap_or_else(|message| self.blocks.notification(to, message, reach.room, now))
+    }
+
+    /// The peer left something unacknowledged or unanswered for good: what that is to whoever is above.
+    pub(crate) fn ended(&mut self, exchange: ExchangeId) -> Option<ExchangeId> {
+        match self.q_blocks.ended(exchange) {
+            Outcome::Nothing => None,
+            Outcome::Of(exchange) => Some(exchange),
+            Outcome::Foreign => {
+                let (exchange, notification) = self.asking.end(exchange);
+                (!notification).then_some(exchange)
+            }
+        }
     }
 }

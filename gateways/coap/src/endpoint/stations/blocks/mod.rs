@@ -15,6 +15,7 @@ pub(crate) use ask::{Asking, Step};
 pub(crate) use key::key;
 use receive::{Received, Receiving};
 use serve::Serving;
+pub(crate) use serve::{aged, fit, with_tag};
 
 /// The largest block that is no BERT [RFC7959 2.2].
 pub(crate) const LARGEST_EXPONENT: u8 = 6;
@@ -45,7 +46,7 @@ enum Session {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Noted {
     /// What all requests of one block-wise operation have alike.
-    key: u64,
+    pub(crate) key: u64,
     block1: Option<Block>,
     block2: Option<Block>,
     /// Whether the size of the answer's body is asked for.
@@ -64,10 +65,28 @@ pub(crate) enum Upward {
     Begin(Request, Message),
     /// It waits for the session.
     Stall,
+    /// A part of one that is not whole: nothing is answered to it by itself.
+    Settle(Request),
+    /// The first part of one that is not whole: whoever is above may get ready.
+    Open(Request),
+}
+
+/// How much may be put together for one peer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The bytes of all bodies now, and of one once there is a session.
+    pub(crate) now: usize,
+    pub(crate) ever: usize,
+    /// Whether the session is about to be there.
+    pub(crate) may_grow: bool,
+    /// How many bodies may be under way.
+    pub(crate) transfers: usize,
+    /// The size of block that is wanted.
+    pub(crate) exponent: u8,
 }
 
 impl Noted {
-    fn of(request: &Request) -> Self {
+    pub(crate) fn of(request: &Request) -> Self {
         let message = &request.message;
         Self {
             key: key(request),
@@ -120,8 +139,7 @@ impl Blocks {
 
     fn receive(&mut self, request: Request, block: Block, now: Instant) -> Upward {
         let key = request.reply_to.passed.blocks.key;
-        let largest = if self.session == Session::Open { self.largest } else { self.largest_before };
-        let may_grow = self.session == Session::Opening;
+        let Bounds { now: largest, may_grow, .. } = self.bounds();
         match self.receiving.receive(key, &request.message, block, (largest, self.largest), now) {
             Received::Continue => Upward::Answer(request, Message::response(Code::CONTINUE)),
             Received::Begin => Upward::Begin(request, Message::response(Code::CONTINUE)),
@@ -224,6 +242,17 @@ impl Blocks {
         self.largest
     }
 
+    /// How much may be put together.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            now: if self.session == Session::Open { self.largest } else { self.largest_before },
+            ever: self.largest,
+            may_grow: self.session == Session::Opening,
+            transfers: self.receiving.most(),
+            exponent: self.receiving.exponent(),
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.receiving.deadline(), self.serving.deadline()].into_iter().flatten().min()
     }
@@ -240,7 +269,7 @@ pub(crate) fn exponent_within(bytes: usize) -> Option<u8> {
 }
 
 /// The bytes that a block's number counts.
-fn unit(exponent: u8) -> usize {
+pub(crate) fn unit(exponent: u8) -> usize {
     16 << exponent.min(LARGEST_EXPONENT)
 }
 
@@ -250,7 +279,7 @@ fn offset(block: Block) -> usize {
 }
 
 /// The answer to a body above the limit [RFC7959 2.9.3].
-fn too_large(largest: usize) -> Message {
+pub(crate) fn too_large(largest: usize) -> Message {
     let size = u32::try_from(largest).unwrap_or(u32::MAX);
     let text = "The body is larger than the limit.";
     Message::diagnostic(Code::REQUEST_ENTITY_TOO_LARGE, text).with_uint(OptionNumber::SIZE1, size)

@@ -42,6 +42,11 @@ impl Receiving {
         Self { bodies: Vec::new(), most: most.max(1), exponent, lifetime }
     }
 
+    /// How many bodies may be under way.
+    pub(super) fn most(&self) -> usize {
+        self.most
+    }
+
     /// The size of the blocks that are wanted.
     pub(super) fn exponent(&self) -> u8 {
         self.exponent

@@ -35,15 +35,7 @@ impl Serving {
     pub(super) fn again(&mut self, key: u64, now: Instant) -> Option<Message> {
         self.expire(now);
         let answer = self.answers.iter().find(|answer| answer.key == key)?;
-        let age = u32::try_from(now.saturating_duration_since(answer.made).as_secs()).unwrap_or(u32::MAX);
-        let whole = answer.whole.clone();
-        Some(match whole.uint(OptionNumber::MAX_AGE) {
-            Some(left) if age > 0 => {
-                let left = left.saturating_sub(age);
-                whole.without(OptionNumber::MAX_AGE).with_uint(OptionNumber::MAX_AGE, left)
-            }
-            _ => whole,
-        })
+        Some(aged(answer.whole.clone(), answer.made, now))
     }
 
     /// Makes the block that was asked for, or the first one if the body is too large for one message; what is left
@@ -126,11 +118,23 @@ impl Serving {
     }
 }
 
+/// The same with what is left of its Max-Age.
+pub(crate) fn aged(whole: Message, made: Instant, now: Instant) -> Message {
+    let age = u32::try_from(now.saturating_duration_since(made).as_secs()).unwrap_or(u32::MAX);
+    match whole.uint(OptionNumber::MAX_AGE) {
+        Some(left) if age > 0 => {
+            let left = left.saturating_sub(age);
+            whole.without(OptionNumber::MAX_AGE).with_uint(OptionNumber::MAX_AGE, left)
+        }
+        _ => whole,
+    }
+}
+
 /// The longest Block2 and Size2.
 const BLOCK_OPTIONS: usize = 5 + 6;
 
 /// The size of block that fits, and how many bytes of body go into the message.
-pub(super) fn fit(whole: &Message, wanted: u8, room: Room) -> Option<(u8, usize)> {
+pub(crate) fn fit(whole: &Message, wanted: u8, room: Room) -> Option<(u8, usize)> {
     let left = room.left(whole).checked_sub(BLOCK_OPTIONS)?;
     if wanted == BERT && left >= unit(BERT) {
         return Some((BERT, left - left % unit(BERT)));
@@ -140,7 +144,7 @@ pub(super) fn fit(whole: &Message, wanted: u8, room: Room) -> Option<(u8, usize)
 }
 
 /// The same with an ETag, so that blocks of different bodies are told apart [RFC7959 2.4].
-fn with_tag(whole: Message) -> Message {
+pub(crate) fn with_tag(whole: Message) -> Message {
     if whole.option(OptionNumber::ETAG).is_some() {
         return whole;
     }
