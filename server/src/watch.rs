@@ -1,6 +1,6 @@
 use access::Throttle;
 use broker::{BrokerEvent, Observer};
-use bus::{Reason, Transport};
+use bus::{Carrier, Reason, Transport};
 use tracing::{debug, info};
 
 /// Tells the log who comes and goes, and why.
@@ -36,11 +36,12 @@ impl Observer for Watch {
             }
             BrokerEvent::Lost { peer, protocol, reason, course, at } => {
                 // Somebody only looked whether the port is open; or sent a datagram, which costs nothing and can
-                // be forged.
+                // be forged, unless a DTLS handshake came so far that it had brought back our cookie.
                 let looked = course.received.bytes == 0
                     && course.detail.is_none()
                     && matches!(reason, Reason::PeerClosed | Reason::ConnectionReset);
-                if looked || peer.transport == Transport::Datagram {
+                let is_unproved = peer.transport == Transport::Datagram && peer.link.carrier != Carrier::Dtls;
+                if looked || is_unproved {
                     return;
                 }
                 let Some(left_out) = self.strangers.turn(*at) else { return };

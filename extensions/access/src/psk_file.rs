@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -28,6 +29,11 @@ pub struct PskLine<'a> {
 
 impl PreSharedKeys {
     pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
+        if std::fs::metadata(file).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
+            let fix =
+                format!("`watersmeet psk add IDENTITY --file {}` makes it with a key in it", file.display());
+            return Err(ConfigError::file(file, format!("there is no such file of pre-shared keys; {fix}")));
+        }
         let text = files::read(file)?;
         let mode = std::fs::metadata(file).map_or(0, |found| found.permissions().mode());
         if mode & 0o004 != 0 {

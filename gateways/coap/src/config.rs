@@ -1,4 +1,5 @@
 mod directory;
+mod fault;
 mod requests;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{StreamConfig, TopicsConfig, Transmission};
 pub use directory::DirectoryConfig;
+pub use fault::ConfigFault;
 pub(crate) use requests::CLIENT_ID;
 pub use requests::RequestsConfig;
 

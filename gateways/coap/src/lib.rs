@@ -31,7 +31,7 @@ mod transmission;
 pub use check::DecodeError;
 pub use code::Code;
 pub use collection::{Topics, TopicsConfig};
-pub use config::{Config, DefaultQos, DirectoryConfig, Notify, Oscore, RequestsConfig};
+pub use config::{Config, ConfigFault, DefaultQos, DirectoryConfig, Notify, Oscore, RequestsConfig};
 pub use connection::{Coap, is_request};
 pub use endpoint::Endpoint;
 pub use etag::ETag;

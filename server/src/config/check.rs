@@ -42,6 +42,9 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
     if let Err(error) = config.operators.check() {
         report(at(&["operators", error.key]), error.message);
     }
+    for fault in config.coap.faults() {
+        report(fault.keys.iter().fold(at(&["coap"]), |path, key| path.key(key)), fault.message.to_owned());
+    }
     for (name, listener) in config.listeners.0.iter().filter(|(_, listener)| listener.enabled) {
         match listener.entry() {
             None => {
@@ -56,7 +59,8 @@ pub(crate) fn check(config: &Config, tree: &Table) -> Result<(), Problems> {
                     keys.and_then(|keys| keys.entry(key)).is_some_and(|entry| entry.origin != Origin::Default)
                 };
                 for (key, message) in misfits(config, listener, entry, &written) {
-                    report(at(&["listeners", name, key]), message);
+                    let path = key.split('.').fold(at(&["listeners", name]), |path, key| path.key(key));
+                    report(path, message);
                 }
             }
         }
@@ -162,8 +166,8 @@ fn misfits(
         misfits.push(("transport", message.to_owned()));
     }
     let dtls = listener.dtls.as_ref().filter(|_| transport == Transport::Dtls);
-    if let Some(fault) = dtls.and_then(Dtls::fault) {
-        misfits.push(("dtls", fault.to_owned()));
+    if let Some((key, fault)) = dtls.and_then(Dtls::fault) {
+        misfits.push((key, fault.to_owned()));
     }
     if let Some(address) = listener.groups.iter().flatten().find(|address| !address.is_multicast()) {
         misfits.push((

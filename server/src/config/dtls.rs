@@ -32,18 +32,19 @@ pub(crate) struct Dtls {
 }
 
 impl Dtls {
-    /// What cannot be meant.
-    pub(crate) fn fault(&self) -> Option<&'static str> {
+    /// What cannot be meant, by its key in the listener.
+    pub(crate) fn fault(&self) -> Option<(&'static str, &'static str)> {
         let faults = [
-            (self.connection_id > 32, "connection_id is 0 to 32 bytes"),
+            (self.connection_id > 32, "dtls.connection_id", "it has 0 to 32 bytes"),
             (
                 self.connection_id > 0 && self.connection_id < 4,
-                "a connection_id of fewer than 4 bytes is guessed; write 0, or 4 to 32",
+                "dtls.connection_id",
+                "one of fewer than 4 bytes is guessed; write 0, or 4 to 32",
             ),
-            (self.datagram < 256 || self.datagram > 16_384, "datagram is \"256B\" to \"16KB\""),
-            (self.retransmit.is_zero(), "retransmit must be more than 0"),
+            (self.datagram < 256 || self.datagram > 16_384, "dtls.datagram", "write \"256B\" to \"16KB\""),
+            (self.retransmit.is_zero(), "dtls.retransmit", "write more than 0"),
         ];
-        faults.into_iter().find(|(is_one, _)| *is_one).map(|(_, fault)| fault)
+        faults.into_iter().find(|(is_one, ..)| *is_one).map(|(_, key, fault)| (key, fault))
     }
 }
 

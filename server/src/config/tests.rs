@@ -230,7 +230,8 @@ fn what_does_not_go_with_a_listeners_transport_is_named() {
              (`watersmeet psk add IDENTITY --file FILE` makes one)",
         ),
         ("coap.dtls.connection_id = 4", "coap.dtls: this is for DTLS only, and the transport is \"udp\""),
-        ("coaps.dtls.connection_id = 33", "coaps.dtls: connection_id is 0 to 32 bytes"),
+        ("coaps.dtls.connection_id = 33", "coaps.dtls.connection_id: it has 0 to 32 bytes"),
+        ("coaps.dtls.datagram = \"1B\"", "coaps.dtls.datagram: write \"256B\" to \"16KB\""),
         ("quic.mode = \"600\"", "quic.mode: this is for Unix sockets only, and the transport is \"quic\""),
     ];
     for (text, expected) in cases {
@@ -239,6 +240,16 @@ fn what_does_not_go_with_a_listeners_transport_is_named() {
     }
     // What is only a default of the listener does not count.
     assert!(load("listeners.mqtts.transport = \"tcp\"\nlisteners.ws.transport = \"tcp\"\n").is_ok());
+}
+
+#[test]
+fn a_value_of_coap_that_cannot_be_meant_is_told_with_its_place() {
+    assert_eq!(
+        faults("[coap]\nidle = \"1m\"\nblock = \"1000B\"\n[coap.oscore]\nrequired = true\n"),
+        "w.toml:3:9: coap.block: a block has \"16B\", \"32B\", \"64B\", \"128B\", \"256B\", \"512B\" or \"1024B\"\n\
+         w.toml:5:12: coap.oscore.required: nobody could ask for anything, since there are no contexts; name a file \
+         with contexts as coap.oscore.contexts_file"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use dtls_mbedtls::Client;
 
-use crate::server::{FREE_PORTS, Room, Server};
+use crate::server::{FREE_PORTS, Room, Server, wait_for};
 
 /// A client on a socket that it may change.
 struct Device {
@@ -117,6 +117,24 @@ fn a_device_whose_address_changes_keeps_its_session_and_its_observation() {
         "watersmeet_connections{listener=\"coaps\",protocol=\"lwm2m\"} 1.0",
     ] {
         assert!(metrics.lines().any(|told| told == line), "{line}\n{metrics}");
+    }
+}
+
+/// What went wrong: the log said nothing of a device with a wrong key, as if it had not been there.
+#[test]
+fn a_device_with_a_wrong_key_is_told_of_in_the_log() {
+    let (server, _room) = server();
+    let cases: [(&str, &[u8], &str); 2] = [
+        ("dev1", b"another key", "the client has another key for the PSK identity \\\"dev1\\\""),
+        ("dev2", KEY, "no key is known for the PSK identity \\\"dev2\\\""),
+    ];
+    for (identity, key, cause) in cases {
+        let client = Client::begin(identity, key, Instant::now());
+        let mut device = Device { client, socket: socket(), server: server.listeners["coaps"] };
+        wait_for(|| {
+            device.next();
+            server.counts_in_log(cause) > 0
+        });
     }
 }
 

@@ -138,7 +138,12 @@ impl Server {
 
     /// Waits until the log holds the text so often.
     pub(crate) fn wait_for_count(&self, text: &str, count: usize) {
-        wait_for(|| self.room.read("err").matches(text).count() >= count);
+        wait_for(|| self.counts_in_log(text) >= count);
+    }
+
+    /// How often the log holds the text.
+    pub(crate) fn counts_in_log(&self, text: &str) -> usize {
+        self.room.read("err").matches(text).count()
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
