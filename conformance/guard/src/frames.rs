@@ -105,24 +105,32 @@ fn remaining(mut bytes: &[u8]) -> (usize, &[u8]) {
     (length, bytes)
 }
 
+/// For how many seconds a client may be silent, for most.
+const KEEP_ALIVE: u16 = 60;
+
 /// A client whose session ends with the connection.
 pub(crate) fn connect(version: Version, client_id: &str) -> Vec<u8> {
-    opening(version, client_id, true)
+    connect_with(version, client_id, KEEP_ALIVE)
+}
+
+/// The same with another keep alive.
+pub(crate) fn connect_with(version: Version, client_id: &str, keep_alive: u16) -> Vec<u8> {
+    opening(version, client_id, true, keep_alive)
 }
 
 /// A client whose session stays.
 pub(crate) fn connect_to_stay(version: Version, client_id: &str) -> Vec<u8> {
-    opening(version, client_id, false)
+    opening(version, client_id, false, KEEP_ALIVE)
 }
 
-fn opening(version: Version, client_id: &str, clean_start: bool) -> Vec<u8> {
+fn opening(version: Version, client_id: &str, clean_start: bool, keep_alive: u16) -> Vec<u8> {
     encoded(
         version,
         &Packet::Connect(Connect {
             version,
             bridge: false,
             clean_start,
-            keep_alive: 60,
+            keep_alive,
             client_id,
             username: None,
             password: None,

@@ -63,9 +63,9 @@ pub fn all() -> Vec<Idle> {
     ]
 }
 
-/// The bytes of an MQTT 3.1.1 client's CONNECT, which has this number.
-pub fn mqtt_connect(number: usize) -> Vec<u8> {
-    frames::connect(Version::V311, &client_id(number))
+/// The bytes of an MQTT 3.1.1 client's CONNECT, which has this number, and may be silent for so many seconds.
+pub fn mqtt_connect(number: usize, keep_alive: u16) -> Vec<u8> {
+    frames::connect_with(Version::V311, &client_id(number), keep_alive)
 }
 
 /// The bytes of its SUBSCRIBE to a topic of its own.
@@ -75,7 +75,7 @@ pub fn mqtt_subscribe(number: usize) -> Vec<u8> {
 
 fn mqtt(world: &mut World, number: usize, clean: bool) -> usize {
     let connect = match clean {
-        true => mqtt_connect(number),
+        true => mqtt_connect(number, 60),
         false => frames::connect_to_stay(Version::V311, &client_id(number)),
     };
     world.open_with(Speaks::Mqtt, &connect)

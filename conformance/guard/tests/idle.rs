@@ -34,7 +34,11 @@ fn nothing_that_rests_holds_more_than_its_budget() {
     print_sizes();
     println!("{:<30} {:>12} {:>18}", "what rests", "allocations", "bytes (stored)");
     let in_process = idle::all().into_iter().map(|idle| (idle.name, resting(&idle)));
-    let on_sockets = [("tcp-mqtt-connected", on_sockets(false)), ("tcp-mqtt-subscribed", on_sockets(true))];
+    let on_sockets = [
+        ("tcp-mqtt-connected", on_sockets(0, false)),
+        ("tcp-mqtt-subscribed", on_sockets(0, true)),
+        ("tcp-mqtt-with-keep-alive", on_sockets(60, false)),
+    ];
     let (mut exceeded, mut seen) = (Vec::new(), Vec::new());
     for (name, (allocations, bytes)) in in_process.chain(on_sockets) {
         let stored = budgets.idle.insert(name.to_owned(), bytes.round() as u64).unwrap_or_default();
@@ -68,15 +72,16 @@ fn resting(idle: &Idle) -> (f64, f64) {
 }
 
 /// The same over TCP, with everything that the runtime and the listener keep of a connection.
-fn on_sockets(subscribed: bool) -> (f64, f64) {
+fn on_sockets(keep_alive: u16, subscribed: bool) -> (f64, f64) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let broker = Broker::new(Config::default(), Hooks::open(), Vec::new());
     let stop = Stop::new();
     let address = runtime.block_on(async { serve(&broker, &stop) });
     let mut clients = Vec::with_capacity(SOCKETS + 1);
-    clients.push(open(&runtime, address, SOCKETS, subscribed));
+    let open = |number| open(&runtime, address, number, keep_alive, subscribed);
+    clients.push(open(SOCKETS));
     let held = measure(|| {
-        clients.extend((0..SOCKETS).map(|number| open(&runtime, address, number, subscribed)));
+        clients.extend((0..SOCKETS).map(open));
     });
     assert_eq!(broker.stats().sessions, clients.len() as u64);
     let each = |held: i64| held as f64 / SOCKETS as f64;
@@ -92,10 +97,16 @@ fn serve(broker: &Broker, stop: &Stop) -> SocketAddr {
 }
 
 /// A client that is served by a runtime of this thread: it says something, and asks for an answer once the runtime ran.
-fn open(runtime: &Runtime, address: SocketAddr, number: usize, subscribed: bool) -> TcpStream {
+fn open(
+    runtime: &Runtime,
+    address: SocketAddr,
+    number: usize,
+    keep_alive: u16,
+    subscribed: bool,
+) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_nonblocking(true).unwrap();
-    ask(runtime, &mut socket, &idle::mqtt_connect(number), b"\x20\x02\0\0");
+    ask(runtime, &mut socket, &idle::mqtt_connect(number, keep_alive), b"\x20\x02\0\0");
     if subscribed {
         ask(runtime, &mut socket, &idle::mqtt_subscribe(number), b"\x90\x03\0\x01\0");
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// Wakes a task at its next deadline; there is a timer only where there was a deadline.
+/// Wakes a task at its next deadline; there is a timer only where there is a deadline.
 #[derive(Default)]
 pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
@@ -17,7 +17,7 @@ impl Alarm {
     /// is set again.
     pub(crate) fn set(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) {
         let Some(deadline) = deadline.map(tokio::time::Instant::from_std) else {
-            self.0.take_if(|timer| timer.is_elapsed());
+            self.0 = None;
             return;
         };
         let timer = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
