@@ -10,7 +10,7 @@ use bus::{Address, Carrier, Limits, Link, Outbox, Peer, Protocol, Publish, Reaso
 use lwm2m::Lwm2m;
 use mqtt::Mqtt;
 use mqtt_sn::MqttSn;
-use net::{Driver, Flow};
+use net::{Driver, Flow, House};
 use operators::History;
 use parking_lot::Mutex;
 use rewrite::Rewrite;
@@ -26,7 +26,7 @@ pub struct World {
     /// The broker.
     pub broker: Broker,
     now: Instant,
-    protocols: [Arc<dyn Protocol>; 4],
+    houses: [Arc<House>; 4],
     listener: Arc<str>,
     slots: Vec<Slot>,
     vacant: Vec<usize>,
@@ -97,15 +97,17 @@ impl World {
             interceptors: Vec::new(),
         };
         let limits = Limits::default;
+        let (broker, now) = (Broker::new(Config::default(), hooks, observers), Instant::now());
+        let protocols: [Arc<dyn Protocol>; 4] = [
+            Arc::new(Mqtt::new(mqtt::Config::default(), limits())),
+            Arc::new(MqttSn::new(mqtt_sn::Config::default(), limits())),
+            Arc::new(Lwm2m::new(lwm2m::Config::default(), coap::Config::default(), limits())),
+            Arc::new(Stomp::new(stomp::Config::default(), limits())),
+        ];
         Self {
-            broker: Broker::new(Config::default(), hooks, observers),
-            now: Instant::now(),
-            protocols: [
-                Arc::new(Mqtt::new(mqtt::Config::default(), limits())),
-                Arc::new(MqttSn::new(mqtt_sn::Config::default(), limits())),
-                Arc::new(Lwm2m::new(lwm2m::Config::default(), coap::Config::default(), limits())),
-                Arc::new(Stomp::new(stomp::Config::default(), limits())),
-            ],
+            houses: protocols.map(|protocol| House::new(protocol, broker.clone(), now)),
+            broker,
+            now,
             listener: "guard".into(),
             slots: Vec::new(),
             vacant: Vec::new(),
@@ -147,7 +149,7 @@ impl World {
             link: Link { carrier, secured: None },
         };
         let out = if transport == Transport::Stream { &mut self.stream } else { &mut self.datagram };
-        let driver = Driver::new(&self.protocols[speaks as usize], peer, &self.broker, self.now, out);
+        let driver = Driver::new(self.houses[speaks as usize].place(), peer, self.now, out);
         let slot = &mut self.slots[index];
         (slot.speaks, slot.driver) = (speaks, Some(driver));
         index

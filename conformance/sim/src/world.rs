@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, Config, Hooks};
 use bus::{Address, Carrier, Link, Outbox, Peer, Protocol, Reason, Transport};
-use net::{Driver, Flow};
+use net::{Driver, Flow, House};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -233,7 +233,8 @@ impl World {
                 seed: self.rng.random(),
                 link: Link { carrier: own.carrier(), secured: None },
             };
-            let driver = Driver::new(&own.protocol, peer, &self.broker, self.now, &mut out);
+            let house = House::new(own.protocol.clone(), self.broker.clone(), self.now);
+            let driver = Driver::new(house.place(), peer, self.now, &mut out);
             own.server = Some(Server { driver, unread: Vec::new() });
         }
         let Some(server) = &mut own.server else { return };

@@ -18,7 +18,7 @@ use coap::{Code, Message};
 use lwm2m::Lwm2m;
 use mqtt::Mqtt;
 use mqtt_sn::{MqttSn, Packet, PublishQos, TopicFilter, TopicId, WillTopic};
-use net::{Driver, Flow};
+use net::{Driver, Flow, House};
 use stomp::Stomp;
 
 /// One way in: what the peer sends, frame by frame.
@@ -342,7 +342,9 @@ struct Walker {
 impl Walker {
     fn new(way: &Way, broker: &Broker) -> Self {
         let mut out = Outbox::new(way.transport);
-        let driver = Driver::new(&way.protocol, peer(way.transport), broker, Instant::now(), &mut out);
+        let now = Instant::now();
+        let place = House::new(way.protocol.clone(), broker.clone(), now).place();
+        let driver = Driver::new(place, peer(way.transport), now, &mut out);
         Self { driver, out, told: Vec::new() }
     }
 

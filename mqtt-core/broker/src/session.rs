@@ -208,7 +208,8 @@ impl Session {
         self.make(subscriptions, Known::Keep, now)
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    /// The client that has it.
+    pub fn client(&self) -> &Client {
         &self.client
     }
 

@@ -83,6 +83,11 @@ impl Outbox {
         }
     }
 
+    /// What it goes out by.
+    pub fn transport(&self) -> Transport {
+        self.transport
+    }
+
     /// The lane the input came from, and on which frames are sent unless changed.
     pub fn lane(&self) -> Lane {
         self.lane

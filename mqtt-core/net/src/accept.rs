@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tracing::warn;
 
-use crate::listener::{Place, Shared};
+use crate::house::Place;
+use crate::listener::Shared;
 use crate::prepare::prepare;
 use crate::stream::Stream;
 use crate::unix::Path;

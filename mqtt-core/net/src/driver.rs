@@ -3,42 +3,44 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::{Answer, Broker, Course, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
 use bus::{
     Ack, Action, Address, Connection, DeliveryId, Disconnect, EnhancedAuthentication, Event, Lane, Outbox,
-    Peer, PeerName, Protocol, Publish, Reason, Reply, Request, Ticket,
+    Peer, PeerName, Publish, Reason, Reply, Request, Ticket,
 };
 use tracing::debug;
 
-use crate::meter::Meter;
-use crate::overload::{self, Overload, Pressure};
+use crate::house::{House, Place};
+use crate::meter::{Carried, Load, Meter};
+use crate::overload::{self, Pressure};
 use crate::quota::Quota;
 
 /// Runs one connection against the broker: performs what it asks for, hands it what the broker says.
 ///
 /// It has no transport. Whoever owns it lends an [`Outbox`], sends what is in there afterwards, and passes
-/// on deadlines and wake-ups.
+/// on deadlines and wake-ups. It is kept small, for most of them are idle.
 pub struct Driver {
     connection: Box<dyn Connection>,
-    broker: Broker,
-    peer: Arc<Peer>,
-    protocol: &'static str,
+    place: Place,
     session: Option<Box<Session>>,
-    /// A request whose answer is awaited. What was asked after it waits too, so that the order is kept.
-    waiting: Option<Box<Waiting>>,
+    rare: Option<Box<Rare>>,
+    meter: Meter,
+    /// The longest silence that was agreed on: milliseconds, or 0.
+    keep_alive: u32,
     closing: Option<Reason>,
     /// Whether it got a session or was refused one, of which the observers heard.
     told: bool,
-    overload: Option<Arc<Overload>>,
-    rare: Option<Box<Rare>>,
-    meter: Meter,
 }
 
-/// What few connections need.
+/// What few connections need, or none for long.
 #[derive(Default)]
 struct Rare {
+    /// Who it is, where the session does not know it.
+    peer: Option<Arc<Peer>>,
+    /// A request whose answer is awaited. What was asked after it waits too, so that the order is kept.
+    waiting: Option<Box<Waiting>>,
     authentication: Option<Authentication>,
     /// The session that takes the place of the one there is, once that is left.
     beside: Option<Box<Session>>,
@@ -48,6 +50,8 @@ struct Rare {
     paused: Option<Instant>,
     /// What exactly the peer did wrong.
     detail: Option<Arc<str>>,
+    /// What was carried, where that is much.
+    load: Option<Box<Load>>,
 }
 
 /// What the owner of a driver shall do next.
@@ -111,35 +115,25 @@ const PULLS: usize = 64;
 
 impl Driver {
     /// Begins a conversation with a peer.
-    pub fn new(
-        protocol: &Arc<dyn Protocol>,
+    pub fn new(place: Place, peer: Peer, now: Instant, out: &mut Outbox) -> Self {
+        Self::limited(place, peer, None, now, out)
+    }
+
+    /// The same, within what the peer may send.
+    pub(crate) fn limited(
+        place: Place,
         peer: Peer,
-        broker: &Broker,
+        quota: Option<Box<Quota>>,
         now: Instant,
         out: &mut Outbox,
     ) -> Self {
-        let mut connection = protocol.accept(peer.clone());
+        let mut connection = place.house().protocol.accept(peer.clone());
         connection.begin(now, out);
-        broker.count_begin();
-        Self {
-            connection,
-            broker: broker.clone(),
-            peer: Arc::new(peer),
-            protocol: protocol.label(),
-            session: None,
-            waiting: None,
-            closing: None,
-            told: false,
-            overload: None,
-            rare: None,
-            meter: Meter::new(now),
-        }
-    }
-
-    /// Limits what the peer may send.
-    pub(crate) fn limited(self, quota: Option<Box<Quota>>, overload: Arc<Overload>) -> Self {
-        let rare = quota.map(|quota| Box::new(Rare { quota: Some(quota), ..Rare::default() }));
-        Self { rare, overload: Some(overload), ..self }
+        place.house().broker.count_begin();
+        let rare = Rare { peer: Some(Arc::new(peer)), quota, ..Rare::default() };
+        let meter = Meter::new(place.house().moment(now));
+        let rare = Some(Box::new(rare));
+        Self { connection, place, session: None, rare, meter, keep_alive: 0, closing: None, told: false }
     }
 
     /// Takes what the peer sent; returns how many bytes were taken. What was not taken comes again with more
@@ -152,12 +146,13 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> usize {
-        let (mut taken, before) = (0, out.pending_bytes());
+        let (mut taken, before, carried) = (0, out.pending_bytes(), self.meter.carried());
+        self.meter.hear(self.house().moment(now));
         while self.closing.is_none() && !self.is_blocked() {
             let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) else { break };
             let received = self.connection.receive(rest, now, out);
             let length = received.map_or(rest.len(), |taken| taken.min(rest.len()));
-            self.meter.received(length, self.peer.transport, now, out);
+            self.meter.received(length, out);
             match received {
                 Ok(0) => {
                     self.perform(now, out, names, cx);
@@ -171,12 +166,17 @@ impl Driver {
                     self.perform(now, out, names, cx);
                     self.closing.get_or_insert(error.reason);
                     self.blame(error.detail);
-                    debug!(peer = %self.peer.address, protocol = self.protocol, detail = error.detail,
-                        "The peer broke the protocol.");
+                    debug!(
+                        peer = self.address(),
+                        protocol = self.label(),
+                        detail = error.detail,
+                        "The peer broke the protocol."
+                    );
                 }
             }
         }
         self.meter.sent(before, out);
+        self.tell(&carried);
         taken
     }
 
@@ -189,10 +189,10 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> Flow {
-        let before = out.pending_bytes();
+        let (before, carried) = (out.pending_bytes(), self.meter.carried());
         let flow = self.advance(deliver, now, out, names, cx);
         self.meter.sent(before, out);
-        self.meter.flush(&self.broker);
+        self.tell(&carried);
         flow
     }
 
@@ -220,7 +220,7 @@ impl Driver {
         let judged = !resumed && self.paused().is_none() && self.closing.is_none();
         if judged && self.connection.deadline().is_some_and(|deadline| deadline <= now) {
             // Whoever is still asking to be let in has asked in vain.
-            self.waiting = None;
+            self.take_waiting();
             self.connection.expire(now, out);
             self.perform(now, out, names, cx);
         }
@@ -247,7 +247,10 @@ impl Driver {
 
     /// The peer sends from another address now, and may be known to hear what is sent there.
     pub(crate) fn moved(&mut self, address: SocketAddr, is_reached: bool) {
-        Arc::make_mut(&mut self.peer).address = Address::Socket(address);
+        if let Some(mut peer) = self.peer().cloned() {
+            Arc::make_mut(&mut peer).address = Address::Socket(address);
+            self.rare.get_or_insert_default().peer = Some(peer);
+        }
         if !is_reached {
             self.connection.moved(Address::Socket(address));
         }
@@ -269,21 +272,61 @@ impl Driver {
 
     /// Whether the peer is not listened to, because the broker has yet to answer.
     fn is_behind(&self) -> bool {
-        self.waiting.is_some() && self.session.is_some()
+        self.is_waiting() && self.session.is_some()
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.waiting.is_some())
+    }
+
+    fn take_waiting(&mut self) -> Option<Box<Waiting>> {
+        self.rare.as_mut()?.waiting.take()
     }
 
     /// Whether no input is taken: an answer is awaited, or the peer has sent more than it may.
     pub fn is_blocked(&self) -> bool {
-        self.waiting.is_some() || self.paused().is_some()
+        self.rare.as_ref().is_some_and(|rare| rare.waiting.is_some() || rare.paused.is_some())
     }
 
     fn paused(&self) -> Option<Instant> {
         self.rare.as_ref()?.paused
     }
 
+    fn house(&self) -> &House {
+        self.place.house()
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.house().broker
+    }
+
+    fn label(&self) -> &'static str {
+        self.house().protocol.label()
+    }
+
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        let own = self.rare.as_ref().and_then(|rare| rare.peer.as_ref());
+        own.or_else(|| self.session.as_ref().map(|session| &session.client().peer))
+    }
+
+    /// Where the peer sends from, for logs.
+    fn address(&self) -> Option<tracing::field::DisplayValue<Address>> {
+        self.peer().map(|peer| tracing::field::display(peer.address))
+    }
+
+    /// Tells the broker what was carried since `before`.
+    fn tell(&mut self, before: &Carried) {
+        if self.meter.tell(before, &self.place.house().broker) {
+            self.meter.put_aside(self.rare.get_or_insert_default().load.get_or_insert_default());
+        }
+    }
+
     fn course(&self) -> Course {
-        let detail = self.rare.as_ref().and_then(|rare| rare.detail.clone());
-        self.meter.course(detail)
+        let rare = self.rare.as_ref();
+        let detail = rare.and_then(|rare| rare.detail.clone());
+        let course = self.meter.course(self.house(), rare.and_then(|rare| rare.load.as_deref()), detail);
+        let keep_alive = Duration::from_millis(self.keep_alive.into());
+        Course { keep_alive: Some(keep_alive).filter(|keep_alive| !keep_alive.is_zero()), ..course }
     }
 
     /// Whether the connection ends at the next turn, so that no input is taken.
@@ -309,26 +352,26 @@ impl Driver {
         }
     }
 
-    /// The transport is gone. A session that was not left is left with its will.
-    pub fn end(mut self, reason: Reason, now: Instant) {
-        self.broker.count_close(self.protocol, reason);
-        debug!(peer = %self.peer.address, protocol = self.protocol, reason = reason.name(), "A connection ended.");
-        self.meter.flush(&self.broker);
+    /// The transport is gone. A session that was not left is left with its will. Returns the place, which the peer may
+    /// need until it has read the last words.
+    pub fn end(mut self, reason: Reason, now: Instant) -> Place {
+        self.broker().count_close(self.label(), reason);
+        debug!(peer = self.address(), protocol = self.label(), reason = reason.name(), "A connection ended.");
         if let Some(beside) = self.take_beside() {
             beside.close(reason, now);
         }
-        let session = self.session.take();
-        match session {
-            Some(mut session) => {
+        match (self.session.take(), self.peer()) {
+            (Some(mut session), _) => {
                 session.tell(self.course());
                 session.close(reason, now);
             }
             // Whoever was refused, or has left in order, was told of already.
-            None if !self.told => {
-                self.broker.tell_lost(&self.peer, self.protocol, reason, self.course(), now);
+            (None, Some(peer)) if !self.told => {
+                self.broker().tell_lost(peer, self.label(), reason, self.course(), now);
             }
-            None => {}
+            (None, _) => {}
         }
+        self.place
     }
 
     /// Hands over deliveries while there is room; returns whether there are more.
@@ -356,7 +399,7 @@ impl Driver {
         cx: &mut Context<'_>,
     ) -> bool {
         for _ in 0..PULLS {
-            if self.closing.is_some() || self.waiting.is_some() {
+            if self.closing.is_some() || self.is_waiting() {
                 return false;
             }
             let room = if deliver { self.connection.room() } else { 0 };
@@ -373,7 +416,7 @@ impl Driver {
                 }
             }
             self.perform(now, out, names, cx);
-            if idle && self.closing.is_none() && self.waiting.is_none() && self.connection.wants_idle() {
+            if idle && self.closing.is_none() && !self.is_waiting() && self.connection.wants_idle() {
                 self.connection.handle(Event::Idle, now, out);
                 self.perform(now, out, names, cx);
             }
@@ -393,7 +436,7 @@ impl Driver {
             self.publish_runs(now, out, names, cx);
             self.ack_run(out);
             let Some(action) = out.next_action() else { return };
-            match &mut self.waiting {
+            match self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
                 Some(waiting) => waiting.actions.push_back(action),
                 None => self.act(action, now, out, names, cx),
             }
@@ -402,11 +445,10 @@ impl Driver {
 
     /// Notes the acknowledgements that are next, together.
     fn ack_run(&mut self, out: &mut Outbox) {
-        let Some(session) =
-            self.session.as_mut().filter(|_| self.waiting.is_none() && out.begins_with_acks())
-        else {
+        if !out.begins_with_acks() || self.is_waiting() {
             return;
-        };
+        }
+        let Some(session) = &mut self.session else { return };
         let mut lists = LISTS.take();
         out.take_acks(&mut lists.acks);
         session.ack_all(&lists.acks);
@@ -416,17 +458,16 @@ impl Driver {
 
     /// Performs the publishes that are next, those that are alike together.
     fn publish_runs(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        if !out.begins_with_publishes() || self.waiting.is_some() || self.session.is_none() {
+        if !out.begins_with_publishes() || self.is_waiting() || self.session.is_none() {
             return;
         }
-        let is_pressed = |overload: &Arc<Overload>| overload.pressure() == Pressure::Full;
         let is_limited = self.rare.as_ref().is_some_and(|rare| rare.quota.is_some());
-        if is_limited || self.overload.as_ref().is_some_and(is_pressed) {
+        if is_limited || self.house().overload.pressure() == Pressure::Full {
             return; // each is to be charged
         }
         let mut lists = LISTS.take();
         out.take_publishes(&mut lists.run);
-        while let (None, Some(session)) = (&self.waiting, &mut self.session) {
+        while let (false, Some(session)) = (self.is_waiting(), &mut self.session) {
             let before = lists.run.len();
             session.publish_run(&mut lists.run, &mut lists.settled, now);
             self.meter.published(before - lists.run.len());
@@ -454,7 +495,7 @@ impl Driver {
                     session.ack(id, ack);
                 }
             }
-            Action::Lost(reason) => self.broker.count_drop(reason),
+            Action::Lost(reason) => self.broker().count_drop(reason),
             Action::Claim(name) => names.claim(name),
             Action::Disclaim(name) => names.disclaim(name),
             Action::Close(reason) => drop(self.closing.get_or_insert(reason)),
@@ -463,7 +504,8 @@ impl Driver {
                 Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
                     Poll::Ready(settle) => self.conclude(ticket, settle, now, out),
                     Poll::Pending => {
-                        self.waiting = Some(Box::new(Waiting { answer, ticket, actions: VecDeque::new() }));
+                        let waiting = Box::new(Waiting { answer, ticket, actions: VecDeque::new() });
+                        self.rare.get_or_insert_default().waiting = Some(waiting);
                     }
                 },
             },
@@ -472,14 +514,14 @@ impl Driver {
 
     /// Goes on once the awaited answer is there, with all that waited behind it.
     fn settle(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        while let Some(waiting) = &mut self.waiting {
+        while let Some(waiting) = self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
             let Poll::Ready(settle) = waiting.answer.as_mut().poll(cx) else { return };
             let ticket = waiting.ticket;
-            let mut actions = self.waiting.take().map(|waiting| waiting.actions).unwrap_or_default();
+            let mut actions = self.take_waiting().map(|waiting| waiting.actions).unwrap_or_default();
             self.conclude(ticket, settle, now, out);
             while let Some(action) = actions.pop_front() {
                 self.act(action, now, out, names, cx);
-                if let Some(waiting) = &mut self.waiting {
+                if let Some(waiting) = self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
                     waiting.actions.append(&mut actions);
                 }
             }
@@ -492,11 +534,11 @@ impl Driver {
         let quota = self.rare.as_mut().and_then(|rare| rare.quota.as_mut());
         let pause = quota.and_then(|quota| quota.charge(&request, now));
         let sends = matches!(request, Request::Publish(_) | Request::PublishAll(_));
-        let pressed = sends && self.overload.as_ref().is_some_and(|overload| overload.pauses());
+        let pressed = sends && self.house().overload.pauses();
         if let Some(pause) = pause.into_iter().chain(pressed.then_some(overload::PAUSE)).max() {
             let rare = self.rare.get_or_insert_default();
             rare.paused = rare.paused.max(now.checked_add(pause));
-            self.broker.count_pause();
+            self.broker().count_pause();
         }
         self.request(request, now)
     }
@@ -506,7 +548,12 @@ impl Driver {
         match request {
             // A session that there is stays until it is left, whatever comes of this.
             Request::Connect(connect) => {
-                self.broker.connect(*connect, self.peer.clone(), now).map(Settle::Opened)
+                let millis = connect.keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
+                self.keep_alive = u32::try_from(millis).unwrap_or(u32::MAX);
+                let Some(peer) = self.peer().cloned() else {
+                    return Answer::Now(Settle::Opened(Err(Reason::Internal)));
+                };
+                self.broker().connect(*connect, peer, now).map(Settle::Opened)
             }
             Request::Authenticate(step) => self.authenticate(step, now),
             Request::Disconnect(disconnect) => Answer::Now(Settle::Reply(self.leave(disconnect, now))),
@@ -518,11 +565,13 @@ impl Driver {
     }
 
     fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
-        let mut session = self.session.take().ok_or(Reason::NotConnected)?;
+        let mut session = self.take_session().ok_or(Reason::NotConnected)?;
         session.tell(self.course());
         let left = session.leave(disconnect, now);
         session.close(Reason::TakenOver, now); // if it could not be left, it is another connection's
-        self.session = self.take_beside();
+        if let Some(beside) = self.take_beside() {
+            self.hold(beside);
+        }
         left
     }
 
@@ -542,12 +591,29 @@ impl Driver {
         }
     }
 
+    /// Keeps a session, and lets go what was needed until there was one.
+    fn hold(&mut self, session: Box<Session>) {
+        if let Some(rare) = &mut self.rare {
+            rare.peer.take_if(|peer| Arc::ptr_eq(peer, &session.client().peer));
+        }
+        self.rare.take_if(|rare| rare.is_idle());
+        self.session = Some(session);
+    }
+
+    /// Gives the session away, but for what it knew of the peer.
+    fn take_session(&mut self) -> Option<Box<Session>> {
+        let peer = self.peer().cloned();
+        let session = self.session.take()?;
+        self.rare.get_or_insert_default().peer = peer;
+        Some(session)
+    }
+
     fn conclude(&mut self, ticket: Ticket, settle: Settle, now: Instant, out: &mut Outbox) {
         let result = match settle {
             Settle::Reply(result) => result,
             Settle::Opened(Ok(Opened::Session(session, connected))) => {
                 match &self.session {
-                    None => self.session = Some(session),
+                    None => self.hold(session),
                     Some(_) => {
                         let before = self.rare.get_or_insert_default().beside.replace(session);
                         before.into_iter().for_each(|session| session.close(Reason::Disconnected, now));
@@ -569,7 +635,7 @@ impl Driver {
                 Ok(Reply::Authenticated(Box::new(step.unwrap_or_else(empty))))
             }
             Settle::Opened(Err(reason)) => {
-                self.broker.count_refusal(self.protocol, reason);
+                self.broker().count_refusal(self.label(), reason);
                 self.told = true;
                 Err(reason)
             }
@@ -578,6 +644,24 @@ impl Driver {
         if ticket != Ticket::NONE {
             self.connection.handle(Event::Reply(ticket, result), now, out);
         }
+    }
+}
+
+impl Rare {
+    fn is_idle(&self) -> bool {
+        matches!(
+            self,
+            Self {
+                peer: None,
+                waiting: None,
+                authentication: None,
+                beside: None,
+                quota: None,
+                paused: None,
+                detail: None,
+                load: None,
+            }
+        )
     }
 }
 

@@ -19,6 +19,7 @@ use crate::accept::accept;
 use crate::datagram::{Datagrams, Plain, Secure, View, Way};
 use crate::driver::Driver;
 use crate::group::Group;
+use crate::house::{House, Place};
 use crate::offer::{KeyedOffer, Offers};
 use crate::overload::Overload;
 use crate::park::Parked;
@@ -79,7 +80,7 @@ enum Socket {
 
 /// A listener that is served.
 pub struct Running {
-    open: Arc<AtomicUsize>,
+    house: Arc<House>,
     secured: Vec<View>,
 }
 
@@ -99,9 +100,8 @@ pub(crate) struct Shared {
     pub(crate) broker: Broker,
     pub(crate) config: ListenerConfig,
     pub(crate) limits: Limits,
-    pub(crate) open: Arc<AtomicUsize>,
+    pub(crate) house: Arc<House>,
     quotas: Quotas,
-    overload: Arc<Overload>,
     seeds: std::hash::RandomState,
     taken: AtomicUsize,
     rate: Mutex<Rate>,
@@ -109,9 +109,6 @@ pub(crate) struct Shared {
     workers: Option<Arc<Workers>>,
     pub(crate) handshakes: Semaphore,
 }
-
-/// A place among the connections of a listener, given back when dropped.
-pub(crate) struct Place(Arc<AtomicUsize>);
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
@@ -236,7 +233,7 @@ impl Bound {
         limits: Limits,
         stop: &Stop,
     ) -> Running {
-        let open = Arc::<AtomicUsize>::default();
+        let house = House::watched(protocol.clone(), broker.clone(), stop.overload.clone(), Instant::now());
         let quotas = Quotas::new(&config.rates, Instant::now());
         let handshakes = Semaphore::new(config.max_handshakes.clamp(1, Semaphore::MAX_PERMITS));
         let shared = Arc::new(Shared {
@@ -246,9 +243,8 @@ impl Bound {
             rate: Mutex::new(Rate::new(config.connect_rate, Instant::now())),
             config,
             limits,
-            open: open.clone(),
+            house: house.clone(),
             quotas,
-            overload: stop.overload.clone(),
             seeds: std::hash::RandomState::new(),
             taken: AtomicUsize::new(0),
             stopped: stop.stopped.subscribe(),
@@ -272,14 +268,14 @@ impl Bound {
                 Socket::Quic(socket, quic) => tokio::spawn(quic::serve(socket, quic, shared)),
             };
         }
-        Running { open, secured }
+        Running { house, secured }
     }
 }
 
 impl Running {
     /// How many connections there are now.
     pub fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.house.taken()
     }
 
     /// What the listener's DTLS sockets have counted, together; `None` if there are none.
@@ -394,9 +390,8 @@ impl Shared {
     }
 
     /// Begins a conversation with a peer, within what it may send.
-    pub(crate) fn driver(&self, peer: Peer, now: Instant, out: &mut Outbox) -> Driver {
-        let driver = Driver::new(&self.protocol, peer, &self.broker, now, out);
-        driver.limited(self.quotas.open(now), self.overload.clone())
+    pub(crate) fn driver(&self, place: Place, peer: Peer, now: Instant, out: &mut Outbox) -> Driver {
+        Driver::limited(place, peer, self.quotas.open(now), now, out)
     }
 
     /// Whether somebody at this address may set up what secures a connection, or why not.
@@ -404,10 +399,10 @@ impl Shared {
         if !self.broker.admits(address) {
             return Err(self.refuse(Reason::Banned));
         }
-        if self.open.load(Ordering::Relaxed) >= self.config.max_connections {
+        if self.house.taken() >= self.config.max_connections {
             return Err(self.refuse(Reason::TooManyConnections));
         }
-        if self.overload.refuses() {
+        if self.house.overload.refuses() {
             return Err(self.refuse(Reason::ServerBusy));
         }
         Ok(())
@@ -419,8 +414,7 @@ impl Shared {
         if !self.rate.lock().take(now) {
             return Err(self.refuse(Reason::ConnectionRateExceeded));
         }
-        self.open.fetch_add(1, Ordering::Relaxed);
-        Ok(Place(self.open.clone()))
+        Ok(self.house.place())
     }
 
     /// What is spawned while the guard lives runs on the thread whose turn it is, if there are such.
@@ -440,12 +434,6 @@ impl Shared {
         self.broker.count_refusal(self.protocol.label(), reason);
         debug!(listener = %self.name, reason = reason.name(), "A connection was refused.");
         reason
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

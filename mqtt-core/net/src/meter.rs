@@ -1,103 +1,164 @@
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use broker::{Broker, Course, Volume};
 use bus::{Event, Outbox, Request, Transport};
 
-/// Counts what one connection carries.
+use crate::house::{House, Moment};
+
+/// Counts what one connection carries. Most carry little in all their life, so the numbers are small.
 pub(crate) struct Meter {
-    since: Instant,
-    heard: Instant,
-    received: Volume,
-    sent: Volume,
-    flushed: Flushed,
-    /// The longest silence that was agreed on: milliseconds, or 0.
-    keep_alive: u64,
+    since: Moment,
+    heard: Moment,
+    carried: Carried,
 }
 
-/// What the broker was told of, as far as it takes to know what is new: no turn carries as much as would need more
-/// than the low half of a number.
-#[derive(Default)]
-struct Flushed {
-    received_bytes: u32,
-    received_frames: u32,
-    sent_bytes: u32,
-    sent_frames: u32,
+/// What went each way.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Carried {
+    received: Tally,
+    sent: Tally,
 }
+
+#[derive(Clone, Copy, Default)]
+struct Tally {
+    bytes: u32,
+    frames: u32,
+    messages: u32,
+}
+
+/// What a connection has carried that carries much: received, and sent.
+pub(crate) type Load = (Volume, Volume);
+
+/// From where on a number is put aside. No turn carries as much as would need more than what is left above it.
+const MUCH: u32 = 1 << 31;
 
 impl Meter {
-    pub(crate) fn new(now: Instant) -> Self {
-        let (received, sent) = (Volume::default(), Volume::default());
-        let flushed = Flushed::default();
-        Self { since: now, heard: now, received, sent, flushed, keep_alive: 0 }
+    pub(crate) fn new(now: Moment) -> Self {
+        Self { since: now, heard: now, carried: Carried::default() }
+    }
+
+    /// What was carried so far, to tell later what is new.
+    pub(crate) fn carried(&self) -> Carried {
+        self.carried
+    }
+
+    /// The peer sent something.
+    pub(crate) fn hear(&mut self, now: Moment) {
+        self.heard = now;
     }
 
     /// So many bytes of the peer were taken.
-    pub(crate) fn received(&mut self, bytes: usize, transport: Transport, now: Instant, out: &mut Outbox) {
-        self.heard = now;
-        self.received.bytes += bytes as u64;
-        self.received.frames += u64::from(transport == Transport::Datagram);
+    pub(crate) fn received(&mut self, bytes: usize, out: &mut Outbox) {
+        let received = &mut self.carried.received;
+        received.bytes += bytes as u32;
+        received.frames += u32::from(out.transport() == Transport::Datagram);
         self.take_frames(out);
     }
 
     /// Notes what was put into the outbox since it held `before` bytes.
     pub(crate) fn sent(&mut self, before: usize, out: &mut Outbox) {
         self.take_frames(out);
-        self.sent.bytes += out.pending_bytes().saturating_sub(before) as u64;
+        self.carried.sent.bytes += out.pending_bytes().saturating_sub(before) as u32;
     }
 
     fn take_frames(&mut self, out: &mut Outbox) {
         let frames = out.take_frames();
-        self.received.frames += u64::from(frames.received);
-        self.sent.frames += u64::from(frames.sent);
+        self.carried.received.frames += frames.received;
+        self.carried.sent.frames += frames.sent;
     }
 
     pub(crate) fn delivered(&mut self, event: &Event) {
-        self.sent.messages += u64::from(matches!(event, Event::Deliver(_)));
+        self.carried.sent.messages += u32::from(matches!(event, Event::Deliver(_)));
     }
 
     pub(crate) fn published(&mut self, messages: usize) {
-        self.received.messages += messages as u64;
+        self.carried.received.messages += messages as u32;
     }
 
     pub(crate) fn asked(&mut self, request: &Request) {
         match request {
-            Request::Publish(_) => self.received.messages += 1,
-            Request::PublishAll(publishes) => self.received.messages += publishes.len() as u64,
-            Request::Connect(connect) => {
-                let millis = connect.keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
-                self.keep_alive = u64::try_from(millis).unwrap_or(u64::MAX);
-            }
+            Request::Publish(_) => self.published(1),
+            Request::PublishAll(publishes) => self.published(publishes.len()),
             _ => {}
         }
     }
 
-    /// Adds what is new to the broker's sums.
-    pub(crate) fn flush(&mut self, broker: &Broker) {
-        let Self { flushed, received, sent, .. } = self;
-        let received = Volume {
-            bytes: news(&mut flushed.received_bytes, received.bytes),
-            frames: news(&mut flushed.received_frames, received.frames),
-            messages: 0,
-        };
-        let sent = Volume {
-            bytes: news(&mut flushed.sent_bytes, sent.bytes),
-            frames: news(&mut flushed.sent_frames, sent.frames),
-            messages: 0,
-        };
-        broker.count_wire(received, sent);
+    /// Adds to the broker's sums what is new since `before`; returns whether much was carried, which is to be put aside.
+    pub(crate) fn tell(&self, before: &Carried, broker: &Broker) -> bool {
+        let Carried { received, sent } = &self.carried;
+        let news = (received.wire_since(&before.received), sent.wire_since(&before.sent));
+        if news != Load::default() {
+            broker.count_wire(news.0, news.1);
+        }
+        received.is_much() || sent.is_much()
     }
 
-    /// How the connection went so far.
-    pub(crate) fn course(&self, detail: Option<Arc<str>>) -> Course {
-        let keep_alive = (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive));
-        let Self { since, heard, received, sent, .. } = *self;
-        Course { since, heard, keep_alive, received, sent, detail }
+    /// Puts aside what was carried.
+    pub(crate) fn put_aside(&mut self, load: &mut Load) {
+        let Carried { received, sent } = std::mem::take(&mut self.carried);
+        received.add_to(&mut load.0);
+        sent.add_to(&mut load.1);
+    }
+
+    /// How the connection went so far, with what was put aside.
+    pub(crate) fn course(&self, house: &House, aside: Option<&Load>, detail: Option<Arc<str>>) -> Course {
+        let (mut received, mut sent) = aside.copied().unwrap_or_default();
+        self.carried.received.add_to(&mut received);
+        self.carried.sent.add_to(&mut sent);
+        let (since, heard) = (house.instant(self.since), house.instant(self.heard));
+        Course { since, heard, keep_alive: None, received, sent, detail }
     }
 }
 
-/// What was added since it was last told.
-fn news(told: &mut u32, now: u64) -> u64 {
-    let now = now as u32;
-    u64::from(now.wrapping_sub(std::mem::replace(told, now)))
+impl Tally {
+    fn is_much(&self) -> bool {
+        (self.bytes | self.frames | self.messages) >= MUCH
+    }
+
+    /// Bytes and frames; of messages the broker knows.
+    fn wire_since(&self, before: &Self) -> Volume {
+        let (bytes, frames) = (self.bytes - before.bytes, self.frames - before.frames);
+        Volume { bytes: bytes.into(), frames: frames.into(), messages: 0 }
+    }
+
+    fn add_to(&self, volume: &mut Volume) {
+        volume.bytes += u64::from(self.bytes);
+        volume.frames += u64::from(self.frames);
+        volume.messages += u64::from(self.messages);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use broker::{Config, Hooks};
+    use bus::Limits;
+    use mqtt::Mqtt;
+
+    use super::*;
+
+    #[test]
+    fn what_was_put_aside_is_told_all_the_same() {
+        let broker = Broker::new(Config::default(), Hooks::open(), Vec::new());
+        let (mqtt, began) = (Arc::new(Mqtt::new(Default::default(), Limits::default())), Instant::now());
+        let house = House::new(mqtt, broker.clone(), began);
+        let (mut meter, mut load) = (Meter::new(house.moment(began)), Load::default());
+        let mut out = Outbox::new(Transport::Datagram);
+        for is_much in [false, true, false, true] {
+            let before = meter.carried();
+            meter.received(1 << 30, &mut out);
+            meter.published(1);
+            assert_eq!(meter.tell(&before, &broker), is_much);
+            if is_much {
+                meter.put_aside(&mut load);
+            }
+        }
+        meter.hear(house.moment(began + Duration::from_nanos(7)));
+        let course = meter.course(&house, Some(&load), None);
+        assert_eq!(course.received, Volume { bytes: 4 << 30, frames: 4, messages: 4 });
+        assert_eq!((course.since, course.heard), (began, began + Duration::from_nanos(7)));
+        let stats = broker.stats();
+        assert_eq!((stats.wire_received.bytes, stats.wire_received.frames), (4 << 30, 4));
+    }
 }

@@ -14,7 +14,8 @@ use tokio_rustls::server::TlsStream;
 use tracing::debug;
 
 use crate::accept::serve;
-use crate::listener::{Place, Shared};
+use crate::house::Place;
+use crate::listener::Shared;
 use crate::offer::KeyedOffer;
 use crate::proxy;
 use crate::psk_stream::{Failed, PskStream};

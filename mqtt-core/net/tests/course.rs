@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use broker::{Broker, BrokerEvent, Config, Course, Hooks, Observer};
 use bus::{Address, Limits, Outbox, Peer, Protocol, Reason, Transport};
 use mqtt::Mqtt;
-use net::{Driver, Flow};
+use net::{Driver, Flow, House};
 
 const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01c";
 const PUBLISH: &[u8] = b"\x30\x05\0\x01ahi";
@@ -48,7 +48,8 @@ impl World {
             seed: 1,
             link: Default::default(),
         };
-        let driver = Some(Driver::new(&protocol, peer, &broker, now, &mut out));
+        let place = House::new(protocol, broker.clone(), now).place();
+        let driver = Some(Driver::new(place, peer, now, &mut out));
         Self { broker, ends, driver, out, now }
     }
 

@@ -13,7 +13,7 @@ use bus::{
     ProtocolError, Qos, Reason, Reply, Request, Right, Subscription, SubscriptionId, Ticket, Topic,
     Transport, Unsubscribe, Will,
 };
-use net::Driver;
+use net::{Driver, House};
 
 /// A protocol whose peers ask for whatever the test puts in its hand.
 #[derive(Clone, Default)]
@@ -176,7 +176,8 @@ fn ask(broker: &Broker, requests: Vec<Request>) -> Vec<Result<&'static str, Reas
     };
     let mut out = Outbox::new(Transport::Stream);
     let now = Instant::now();
-    let mut driver = Driver::new(&protocol, peer, broker, now, &mut out);
+    let place = House::new(protocol, broker.clone(), now).place();
+    let mut driver = Driver::new(place, peer, now, &mut out);
     let cx = &mut Context::from_waker(Waker::noop());
     for request in requests {
         scripted.0.lock().unwrap().request = Some(request);

@@ -12,7 +12,7 @@ use broker::{
 };
 use bus::{Address, Limits, Outbox, Peer, Protocol, Reason, Transport};
 use mqtt::Mqtt;
-use net::{Driver, Flow};
+use net::{Driver, Flow, House};
 
 /// Answers once the gate is open.
 #[derive(Clone, Default)]
@@ -70,7 +70,8 @@ impl Bench {
         };
         let mut out = Outbox::new(Transport::Stream);
         let now = Instant::now();
-        let driver = Driver::new(&protocol, peer, &broker, now, &mut out);
+        let place = House::new(protocol, broker, now).place();
+        let driver = Driver::new(place, peer, now, &mut out);
         Self { driver, out, now, unread: Vec::new() }
     }
 

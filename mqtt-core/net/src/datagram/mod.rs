@@ -18,7 +18,7 @@ use tokio::net::UdpSocket;
 use tokio::time::Sleep;
 
 use crate::driver::{Driver, Flow, Names};
-use crate::listener::{Place, Shared};
+use crate::listener::Shared;
 
 use index::{Claims, Index, Known};
 use outlet::Outlet;
@@ -64,7 +64,6 @@ struct Remote<W: Way> {
     waiting: VecDeque<Vec<u8>>,
     /// Since when it has no session; it is forgotten if it opens none in time.
     stranger: Instant,
-    _place: Place,
 }
 
 /// The largest datagram there is.
@@ -165,7 +164,7 @@ impl<W: Way> Datagrams<W> {
         let entry = self.peers.vacant_entry();
         let key = entry.key();
         let peer = self.shared.peer(address, Transport::Datagram, link);
-        let mut driver = self.shared.driver(peer, now, &mut self.out);
+        let mut driver = self.shared.driver(place, peer, now, &mut self.out);
         if self.way.is_unreached(source) {
             driver.moved(socket, false);
         }
@@ -177,7 +176,6 @@ impl<W: Way> Datagrams<W> {
             deadline: None,
             waiting: VecDeque::new(),
             stranger: now,
-            _place: place,
         });
         self.way.joined(source, key);
         Some(key)
@@ -280,7 +278,7 @@ impl<W: Way> Datagrams<W> {
         }
         self.index.forget(remote.source, &remote.names, key);
         self.way.left(remote.source, key, Some(reason), &mut self.outlet, now);
-        remote.driver.end(reason, now);
+        drop(remote.driver.end(reason, now));
     }
 
     fn run(&mut self, cx: &mut Context<'_>) -> Poll<()> {

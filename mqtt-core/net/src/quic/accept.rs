@@ -18,7 +18,8 @@ use tracing::{debug, error};
 
 use super::QuicConfig;
 use super::connection::Conversation;
-use crate::listener::{Place, Shared};
+use crate::house::Place;
+use crate::listener::Shared;
 
 /// What a QUIC listener has beside its socket.
 pub(crate) struct Quic {

@@ -15,7 +15,8 @@ use super::config::WINDOW;
 use super::lane::{Read, Streamed};
 use crate::alarm::Alarm;
 use crate::driver::{Driver, Flow};
-use crate::listener::{Place, Shared};
+use crate::house::Place;
+use crate::listener::Shared;
 
 type Soon<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
@@ -43,7 +44,8 @@ pub(super) struct Conversation {
     lost: Option<Reason>,
     /// Ends a peer that has no session yet when the listener stops; the broker tells the others.
     stopped: Option<Soon<()>>,
-    _place: Place,
+    /// Of the driver that has ended.
+    _place: Option<Place>,
 }
 
 /// The conversation is over, but for what the peer has yet to read.
@@ -95,7 +97,7 @@ impl Conversation {
     pub(super) fn new(connection: Connection, peer: Peer, shared: &Arc<Shared>, place: Place) -> Self {
         // The client opens the first stream, so there is nowhere to say anything yet.
         let mut out = Outbox::new(Transport::Stream);
-        let driver = shared.driver(peer, Instant::now(), &mut out);
+        let driver = shared.driver(place, peer, Instant::now(), &mut out);
         let whole = connection.clone();
         Self {
             address: connection.remote_address(),
@@ -112,7 +114,7 @@ impl Conversation {
             closing: None,
             lost: None,
             stopped: Some(Box::pin(shared.stopped())),
-            _place: place,
+            _place: None,
         }
     }
 
@@ -168,7 +170,7 @@ impl Conversation {
 
     fn end(&mut self, reason: Reason, now: Instant) {
         if let Some(driver) = self.driver.take() {
-            driver.end(reason, now);
+            self._place = Some(driver.end(reason, now));
         }
     }
 
