@@ -66,6 +66,8 @@ pub(crate) struct Shared {
     deferred: Mutex<Vec<Later<()>>>,
     assigned: AtomicU64,
     draining: AtomicBool,
+    /// The time, as far as it is known where nobody says it.
+    pub(crate) last_tick: Mutex<Option<Instant>>,
     last_sweep: Mutex<Option<Instant>>,
 }
 
@@ -103,6 +105,7 @@ impl Broker {
             deferred: Mutex::default(),
             assigned: AtomicU64::new(0),
             draining: AtomicBool::new(false),
+            last_tick: Mutex::new(None),
             last_sweep: Mutex::new(None),
             config,
         }))
@@ -138,6 +141,7 @@ impl Broker {
     /// [`Broker::reconsider`] began. To be called at the returned time, and at least once a second. The work that is
     /// returned waits for hooks; run it.
     pub fn tick(&self, now: Instant) -> (Option<Instant>, Vec<Later<()>>) {
+        *self.0.last_tick.lock() = Some(now);
         for timer in self.0.timers.take_due(now) {
             if timer.what == Due::End {
                 self.0.counters.expired.fetch_add(1, Ordering::Relaxed);
@@ -330,7 +334,7 @@ impl Shared {
             shared_subscriptions_available: self.config.shared_subscriptions,
             authentication: client.identity.completion.as_deref().cloned(),
         };
-        let session = Session::new(self, record, client, epoch, rights, now);
+        let session = Session::new(self, record, client, epoch, rights);
         Ok(Opened::Session(Box::new(session), Box::new(connected)))
     }
 

@@ -41,8 +41,6 @@ pub struct Session {
     /// What it was found that the client may receive.
     seen: Option<Box<Seen>>,
     open: bool,
-    /// The last time it was told.
-    now: Instant,
 }
 
 /// What few sessions remember: the last publish, since the next is likely to be like it, and at the end how the
@@ -87,14 +85,12 @@ impl Session {
         client: Arc<Client>,
         epoch: u64,
         rights: u64,
-        now: Instant,
     ) -> Self {
-        Self { shared, record, client, epoch, rights, memory: None, seen: None, open: true, now }
+        Self { shared, record, client, epoch, rights, memory: None, seen: None, open: true }
     }
 
     /// Publishes: authorizes, intercepts, retains, routes.
     pub fn publish(&mut self, mut publish: Publish, now: Instant) -> Answer<Result<Reply, Reason>> {
-        self.now = now;
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
@@ -157,7 +153,6 @@ impl Session {
     /// Publishes several messages, or none of them if one is refused: all are authorized, intercepted and
     /// retained before the first is routed.
     pub fn publish_all(&mut self, publishes: Vec<Publish>, now: Instant) -> Answer<Result<Reply, Reason>> {
-        self.now = now;
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
@@ -219,7 +214,6 @@ impl Session {
         known: Known,
         now: Instant,
     ) -> Answer<Result<Reply, Reason>> {
-        self.now = now;
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
@@ -274,7 +268,6 @@ impl Session {
 
     /// What the client may do, without doing it.
     pub fn judge(&mut self, rights: Vec<Right>, now: Instant) -> Answer<Result<Reply, Reason>> {
-        self.now = now;
         if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
@@ -285,8 +278,8 @@ impl Session {
     }
 
     /// Sets or removes the will.
-    pub fn set_will(&mut self, will: Option<Will>) -> Answer<Result<Reply, Reason>> {
-        if let Err(reason) = self.check(self.now) {
+    pub fn set_will(&mut self, will: Option<Will>, now: Instant) -> Answer<Result<Reply, Reason>> {
+        if let Err(reason) = self.check(now) {
             return Answer::Now(Err(reason));
         }
         let will = match will.map(|will| self.shared.meant_will(&self.client, will)).transpose() {
@@ -362,14 +355,14 @@ impl Session {
             return;
         }
         let told = self.memory.as_mut().and_then(|memory| memory.course.take());
-        let course = told.unwrap_or_else(|| Box::new(Course::new(self.since())));
+        let course = told.unwrap_or_else(|| Box::new(Course::new(self.since().unwrap_or(now))));
         self.shared.detach(&self.record, self.epoch, publish_will, now);
         let client = self.client.clone();
         self.shared.emit(|| BrokerEvent::Disconnected { client, reason, course, at: now });
     }
 
-    fn since(&self) -> Instant {
-        self.record.lock().since.unwrap_or(self.now)
+    fn since(&self) -> Option<Instant> {
+        self.record.lock().since
     }
 
     /// Whether the client may still ask for something.
@@ -411,7 +404,13 @@ impl Session {
 impl Drop for Session {
     /// A connection that vanished without closing its session is a lost client all the same.
     fn drop(&mut self) {
-        self.end(true, Reason::Internal, self.now);
+        if !self.open {
+            return;
+        }
+        let last_tick = *self.shared.last_tick.lock();
+        if let Some(now) = self.since().max(last_tick) {
+            self.end(true, Reason::Internal, now);
+        }
     }
 }
 

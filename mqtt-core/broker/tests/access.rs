@@ -24,7 +24,7 @@ fn what_the_authorizer_denies_is_not_published_subscribed_read_or_left_as_will()
     assert_eq!(world.subscribe(&mut guest, 1, "$share/g/secret/#", AtLeastOnce), Err(Reason::NotAuthorized));
     let read = common::now(guest.session.read(topic(), world.now));
     assert_eq!(read.unwrap_err(), Reason::NotAuthorized);
-    let set = common::now(guest.session.set_will(will("secret/x", "x", 0)));
+    let set = common::now(guest.session.set_will(will("secret/x", "x", 0), world.now));
     assert_eq!(set.unwrap_err(), Reason::NotAuthorized);
     let with_will = Connect { will: will("secret/x", "x", 0), ..harness::connect("d") };
     assert!(matches!(world.open(with_will), Err(Reason::NotAuthorized)));

@@ -51,7 +51,7 @@ fn no_client_speaks_for_the_server_not_even_where_everything_is_allowed() {
     assert_eq!(world.publish(&mut guest, "$SYSTEM/x", "x", Qos::AtMostOnce), Ok(0));
     let with_will = Connect { will: will("$SYS/x", "x", 0), ..harness::connect("d") };
     assert!(matches!(world.open(with_will), Err(Reason::NotAuthorized)));
-    let set = common::now(guest.session.set_will(will("$SYS/x", "x", 0)));
+    let set = common::now(guest.session.set_will(will("$SYS/x", "x", 0), world.now));
     assert_eq!(set.unwrap_err(), Reason::NotAuthorized);
 
     let world =

@@ -130,9 +130,9 @@ fn the_rights_of_a_delayed_message_are_those_of_its_topic_and_a_will_may_be_dela
     let system = world.publish(&mut writer, "$delayed/1/$SYS/x", "x", AtMostOnce);
     assert_eq!(system, world.publish(&mut writer, "$SYS/x", "x", AtMostOnce));
     assert!(system.is_err() && world.open(connect("$delayed/1/$SYS/x")).is_err());
-    let set = common::now(writer.session.set_will(Some(will("$delayed/1/secret"))));
+    let set = common::now(writer.session.set_will(Some(will("$delayed/1/secret")), world.now));
     assert!(matches!(set, Err(Reason::NotAuthorized)));
-    let set = common::now(writer.session.set_will(Some(will("$delayed/1/$SYS/x"))));
+    let set = common::now(writer.session.set_will(Some(will("$delayed/1/$SYS/x")), world.now));
     assert!(matches!(set, Err(Reason::NotAuthorized)));
     world.open(connect("$delayed/5/t")).unwrap().session.close(Reason::PeerClosed, world.now);
     assert!(world.read(&mut reader).is_empty());
@@ -365,7 +365,7 @@ fn a_will_that_could_not_be_published_is_not_set() {
         (retained, Reason::RetainNotSupported),
     ] {
         let will = Will { publish, delay: Duration::ZERO };
-        let set = common::now(guest.session.set_will(Some(will)));
+        let set = common::now(guest.session.set_will(Some(will), world.now));
         assert!(matches!(set, Err(said) if said == reason), "{set:?}");
     }
 }

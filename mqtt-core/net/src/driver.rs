@@ -680,7 +680,7 @@ fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<R
         Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),
         Request::Read(topic) => session.read(topic, now),
         Request::Judge(rights) => session.judge(rights, now),
-        Request::SetWill(will) => session.set_will(will.map(|will| *will)),
+        Request::SetWill(will) => session.set_will(will.map(|will| *will), now),
         Request::Connect(_) | Request::Authenticate(_) | Request::Disconnect(_) => {
             Answer::Now(Err(Reason::ProtocolViolation))
         }

@@ -14,7 +14,6 @@ impl Session {
     /// Hands over what waits, at most `room` deliveries; `waker` is woken when there is more, or when the
     /// session is lost. Returns whether more can be had at once.
     pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
-        self.now = now;
         let is_judged = self.shared.is_judged(&self.record, now);
         if is_judged && self.is_at_rest(waker) {
             return false;

@@ -27,7 +27,6 @@ impl Session {
         settled: &mut Vec<Settled>,
         now: Instant,
     ) {
-        self.now = now;
         // First, since it may bring other rights than those of the last publish.
         if self.check(now).is_err() {
             return;
