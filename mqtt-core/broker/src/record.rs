@@ -73,7 +73,7 @@ pub(crate) struct State {
     /// Since when it is held, or when it was left.
     pub(crate) since: Option<Instant>,
     /// What was agreed on with its last connection, for operators: milliseconds, or 0.
-    keep_alive: u64,
+    keep_alive: u32,
     aside: Option<Box<Aside>>,
     /// The session is over; a connection that found the record a moment ago makes a new one.
     pub(crate) ended: bool,
@@ -495,6 +495,6 @@ mod tests {
     #[test]
     fn what_a_session_rests_in_stays_small() {
         let size = size_of::<Record>();
-        assert!(size <= 240, "{size}");
+        assert!(size <= 216, "{size}");
     }
 }

@@ -3,12 +3,20 @@ use hashbrown::HashTable;
 
 use crate::hashing::Hashing;
 
-/// The subscriptions of one session, each with a key of its own. Most sessions have few, which are looked through; more
-/// are found in one step.
+/// The subscriptions of one session, each with a key of its own. Most sessions have one or none; a few are looked
+/// through, and more are found in one step.
 #[derive(Default)]
-pub(crate) struct Subscriptions {
+pub(crate) enum Subscriptions {
+    #[default]
+    None,
+    One(Box<Subscription>),
+    Several(Box<Several>),
+}
+
+#[derive(Default)]
+pub(crate) struct Several {
     list: Vec<Subscription>,
-    places: Option<Box<Places>>,
+    places: Option<Places>,
 }
 
 /// Where in the list each one is.
@@ -30,32 +38,107 @@ const FEW: usize = 8;
 
 impl Subscriptions {
     pub(crate) fn get(&self, key: &Key) -> Option<&Subscription> {
-        self.list.get(self.find(key)?)
+        self.list().get(self.find(key)?)
     }
 
     /// Adds one, and returns the one it replaces.
     pub(crate) fn insert(&mut self, subscription: Subscription) -> Option<Subscription> {
-        if let Some(old) = self.find(&Key::of(&subscription)).and_then(|at| self.list.get_mut(at)) {
+        if let Some(old) = self.find(&Key::of(&subscription)).and_then(|at| self.list_mut().get_mut(at)) {
             return Some(std::mem::replace(old, subscription));
         }
-        if self.list.is_empty() {
-            self.list.reserve_exact(1);
-        }
-        self.list.push(subscription);
-        match &mut self.places {
-            Some(places) => places.add(&self.list, self.list.len() - 1),
-            None if self.list.len() > FEW => {
-                let mut places = Box::<Places>::default();
-                (0..self.list.len()).for_each(|at| places.add(&self.list, at));
-                self.places = Some(places);
+        *self = match std::mem::take(self) {
+            Self::None => Self::One(Box::new(subscription)),
+            Self::One(one) => {
+                Self::Several(Box::new(Several { list: vec![*one, subscription], places: None }))
             }
-            None => {}
-        }
+            Self::Several(mut several) => {
+                several.push(subscription);
+                Self::Several(several)
+            }
+        };
         None
     }
 
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Subscription> {
         let at = self.find(key)?;
+        match std::mem::take(self) {
+            Self::None => None,
+            Self::One(one) => Some(*one),
+            Self::Several(mut several) => {
+                let gone = several.swap_remove(at);
+                *self = match several.list.len() {
+                    1 => several.list.pop().map_or(Self::None, |one| Self::One(Box::new(one))),
+                    _ => Self::Several(several),
+                };
+                Some(gone)
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list().len()
+    }
+
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Subscription> {
+        self.list().iter()
+    }
+
+    fn list(&self) -> &[Subscription] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Several(several) => &several.list,
+        }
+    }
+
+    fn list_mut(&mut self) -> &mut [Subscription] {
+        match self {
+            Self::None => &mut [],
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Several(several) => &mut several.list,
+        }
+    }
+
+    fn find(&self, key: &Key) -> Option<usize> {
+        if let Self::Several(several) = self
+            && let Some(places) = &several.places
+        {
+            let is = |at: &u32| several.list.get(*at as usize).is_some_and(|known| key.is_of(known));
+            return places.table.find(key.hash(&places.hashing), is).map(|at| *at as usize);
+        }
+        self.list().iter().position(|subscription| key.is_of(subscription))
+    }
+}
+
+impl IntoIterator for Subscriptions {
+    type Item = Subscription;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Subscription>, std::vec::IntoIter<Subscription>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let (one, list) = match self {
+            Self::None => (None, Vec::new()),
+            Self::One(one) => (Some(*one), Vec::new()),
+            Self::Several(several) => (None, several.list),
+        };
+        one.into_iter().chain(list)
+    }
+}
+
+impl Several {
+    fn push(&mut self, subscription: Subscription) {
+        self.list.push(subscription);
+        match &mut self.places {
+            Some(places) => places.add(&self.list, self.list.len() - 1),
+            None if self.list.len() > FEW => {
+                let mut places = Places::default();
+                (0..self.list.len()).for_each(|at| places.add(&self.list, at));
+                self.places = Some(places);
+            }
+            None => {}
+        }
+    }
+
+    fn swap_remove(&mut self, at: usize) -> Subscription {
         if let Some(places) = &mut self.places {
             places.take(&self.list, at);
         }
@@ -66,34 +149,7 @@ impl Subscriptions {
         if self.list.len() < self.list.capacity() / 4 {
             self.list.shrink_to(self.list.len() * 2);
         }
-        Some(gone)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Subscription> {
-        self.list.iter()
-    }
-
-    fn find(&self, key: &Key) -> Option<usize> {
-        match &self.places {
-            None => self.list.iter().position(|subscription| key.is_of(subscription)),
-            Some(places) => {
-                let is = |at: &u32| self.list.get(*at as usize).is_some_and(|known| key.is_of(known));
-                places.table.find(key.hash(&places.hashing), is).map(|at| *at as usize)
-            }
-        }
-    }
-}
-
-impl IntoIterator for Subscriptions {
-    type Item = Subscription;
-    type IntoIter = std::vec::IntoIter<Subscription>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.list.into_iter()
+        gone
     }
 }
 
@@ -195,7 +251,7 @@ mod tests {
         };
         let mut subscriptions = Subscriptions::default();
         subscriptions.insert(one);
-        assert_eq!((subscriptions.list.capacity(), subscriptions.places.is_none()), (1, true));
-        assert_eq!((size_of::<Subscriptions>(), size_of::<Subscription>()), (32, 40));
+        assert!(matches!(subscriptions, Subscriptions::One(_)));
+        assert_eq!((size_of::<Subscriptions>(), size_of::<Subscription>()), (16, 40));
     }
 }

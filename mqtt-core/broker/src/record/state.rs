@@ -81,12 +81,12 @@ impl State {
 
     /// What was agreed on with the last connection.
     pub(crate) fn keep_alive(&self) -> Option<Duration> {
-        (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive))
+        (self.keep_alive > 0).then(|| Duration::from_millis(self.keep_alive.into()))
     }
 
     pub(crate) fn set_keep_alive(&mut self, keep_alive: Option<Duration>) {
         let millis = keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
-        self.keep_alive = u64::try_from(millis).unwrap_or(u64::MAX);
+        self.keep_alive = u32::try_from(millis).unwrap_or(u32::MAX);
     }
 
     /// Whether a connection holds the session.
