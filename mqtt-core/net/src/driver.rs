@@ -146,6 +146,9 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> usize {
+        if input.is_empty() || self.closing.is_some() || self.is_blocked() {
+            return 0;
+        }
         let (mut taken, before, carried) = (0, out.pending_bytes(), self.meter.carried());
         self.meter.hear(self.house().moment(now));
         while self.closing.is_none() && !self.is_blocked() {
@@ -315,6 +318,7 @@ impl Driver {
     }
 
     /// Tells the broker what was carried since `before`.
+    #[inline]
     fn tell(&mut self, before: &Carried) {
         if self.meter.tell(before, &self.place.house().broker) {
             self.meter.put_aside(self.rare.get_or_insert_default().load.get_or_insert_default());

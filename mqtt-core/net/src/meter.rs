@@ -86,14 +86,15 @@ impl Meter {
     /// Adds to the broker's sums what is new since `before`; returns whether much was carried, which is to be put aside.
     pub(crate) fn tell(&self, before: &Carried, broker: &Broker) -> bool {
         let Carried { received, sent } = &self.carried;
-        let news = (received.wire_since(&before.received), sent.wire_since(&before.sent));
-        if news != Load::default() {
-            broker.count_wire(news.0, news.1);
+        let (heard, said) = (received.wire_since(&before.received), sent.wire_since(&before.sent));
+        if (heard.bytes | heard.frames | said.bytes | said.frames) > 0 {
+            broker.count_wire(heard.into(), said.into());
         }
-        received.is_much() || sent.is_much()
+        (received.most() | sent.most()) >= MUCH
     }
 
     /// Puts aside what was carried.
+    #[cold]
     pub(crate) fn put_aside(&mut self, load: &mut Load) {
         let Carried { received, sent } = std::mem::take(&mut self.carried);
         received.add_to(&mut load.0);
@@ -111,20 +112,28 @@ impl Meter {
 }
 
 impl Tally {
-    fn is_much(&self) -> bool {
-        (self.bytes | self.frames | self.messages) >= MUCH
+    /// No less than the largest number, and much only where one is.
+    fn most(&self) -> u32 {
+        self.bytes | self.frames | self.messages
     }
 
     /// Bytes and frames; of messages the broker knows.
-    fn wire_since(&self, before: &Self) -> Volume {
-        let (bytes, frames) = (self.bytes - before.bytes, self.frames - before.frames);
-        Volume { bytes: bytes.into(), frames: frames.into(), messages: 0 }
+    fn wire_since(&self, before: &Self) -> Self {
+        Self { bytes: self.bytes - before.bytes, frames: self.frames - before.frames, messages: 0 }
     }
 
     fn add_to(&self, volume: &mut Volume) {
-        volume.bytes += u64::from(self.bytes);
-        volume.frames += u64::from(self.frames);
-        volume.messages += u64::from(self.messages);
+        let more = Volume::from(*self);
+        volume.bytes += more.bytes;
+        volume.frames += more.frames;
+        volume.messages += more.messages;
+    }
+}
+
+impl From<Tally> for Volume {
+    fn from(tally: Tally) -> Self {
+        let Tally { bytes, frames, messages } = tally;
+        Self { bytes: bytes.into(), frames: frames.into(), messages: messages.into() }
     }
 }
 
