@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bus::{
-    Ack, Action, Address, ClientId, Connect, Connected, Connection, Delivery, DeliveryId, Event, Lane, Link,
-    Matched, Message, Outbox, Peer, PeerName, Protocol, ProtocolError, Publish, Qos, Reason, Reply, Request,
-    SessionExpiry, SubscriptionId, Ticket, Topic, Transport,
+    Ack, Action, Address, ClientId, Connect, Connected, Connection, Deliveries, Delivery, DeliveryId, Event,
+    Lane, Link, Matched, Message, Outbox, Peer, PeerName, Protocol, ProtocolError, Publish, Qos, Reason,
+    Reply, Request, SessionExpiry, SubscriptionId, Ticket, Topic, Transport,
 };
 
 /// A connection under test.
@@ -161,6 +161,13 @@ impl Bench {
     pub fn deliver(&mut self, delivery: Delivery) {
         assert!(self.connection.room() > 0, "the connection has no room for a delivery");
         self.handle(Event::Deliver(delivery));
+    }
+
+    /// The broker delivers what was published together.
+    pub fn take_burst(&mut self, deliveries: &Deliveries) {
+        let mut out = Outbox::new(self.transport);
+        self.connection.take_burst(deliveries, self.now, &mut out);
+        self.perform(out);
     }
 
     /// The broker has nothing more to deliver, of which the connection hears only if it wants to.

@@ -39,8 +39,8 @@ impl Shared {
             SessionExpiry::After(span) => span,
             SessionExpiry::Never => Duration::MAX,
         };
-        if !self.config.queue_qos0_offline {
-            state.queue.forget_at_most_once();
+        if let Some(queue) = state.queue.as_mut().filter(|_| !self.config.queue_qos0_offline) {
+            queue.forget_at_most_once();
         }
         let delay = state.will().map(|(will, _)| will.delay.min(expiry));
         let (mut due, mut timers) = (Vec::new(), Vec::new());
@@ -108,7 +108,9 @@ impl Shared {
         let mut owed: Vec<_> =
             state.inflight.take().map(|mut begun| begun.drain().collect()).unwrap_or_default();
         owed.retain(|queued: &Queued| queued.qos < bus::Qos::ExactlyOnce);
-        owed.extend(state.queue.drain());
+        if let Some(queue) = &mut state.queue {
+            owed.extend(queue.drain());
+        }
         drop(state);
         for subscription in subscriptions {
             self.counters.remove_subscription(&subscription.filter);

@@ -60,6 +60,7 @@ pub use course::{Course, Volume};
 pub use delayed::DelayedConfig;
 pub use event::{BrokerEvent, Observer};
 pub use priority::{DefaultPriority, PriorityConfig};
+pub use record::Handed;
 pub use session::{Reauthentication, Session, Settled};
 pub use share::ShareStrategy;
 pub use stats::Stats;

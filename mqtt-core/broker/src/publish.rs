@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bus::{Filter, Message, Publish, Qos, Reason, Will};
+use bus::{Filter, Message, Publish, Reason, Will};
 
 use crate::access::{Access, Client, Interceptor, Permission};
 use crate::announce::is_system;
@@ -19,15 +19,6 @@ use crate::{Answer, BrokerEvent};
 
 /// How many members of a share group may turn out not to be allowed a message.
 const TRIES: u8 = 8;
-
-/// Messages that one client published, one after the other, on one topic with one guarantee.
-pub(crate) struct Burst<'a> {
-    pub(crate) messages: &'a [Arc<Message>],
-    pub(crate) qos: Qos,
-    pub(crate) priority: Priority,
-    /// Their size together.
-    pub(crate) bytes: usize,
-}
 
 impl Shared {
     /// Whether the client may publish this, and what the interceptors make of it. `allowed`: an earlier
@@ -230,7 +221,7 @@ impl Shared {
     pub(crate) fn pass_on(&self, from: &Arc<Record>) {
         let state = from.lock();
         let begun = state.inflight.iter().flat_map(|inflight| inflight.shared());
-        let waiting: Vec<_> = begun.chain(state.queue.shared()).cloned().collect();
+        let waiting: Vec<_> = begun.chain(state.queue().shared()).cloned().collect();
         drop(state);
         // The messages themselves are kept for as long as their addresses tell them apart.
         let mut gone = HashMap::new();
@@ -258,7 +249,9 @@ impl Shared {
             if let Some(inflight) = &mut state.inflight {
                 inflight.remove(|queued| gone.contains_key(&identity(queued)));
             }
-            state.queue.remove(|queued| gone.contains_key(&identity(queued)));
+            if let Some(queue) = &mut state.queue {
+                queue.remove(|queued| gone.contains_key(&identity(queued)));
+            }
         }
     }
 

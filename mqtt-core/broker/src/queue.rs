@@ -3,11 +3,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-use bus::{Filter, Matched, Message, Qos, Reason};
+use bus::{Burst, Deliveries, Filter, Matched, Message, Qos, Reason};
 
 use crate::config::{Config, WhenFull};
 use crate::priority::Priority;
-use crate::publish::{Burst, queued};
+use crate::publish::queued;
 use crate::replay::{Replay, Run};
 use crate::target::Hit;
 
@@ -16,10 +16,26 @@ use crate::target::Hit;
 pub(crate) struct Queue {
     /// Retained messages of new subscriptions.
     replay: Option<Box<Replay>>,
+    /// What came before all that is `live`, and is no less urgent.
+    bursts: VecDeque<Whole>,
     /// By priority, then by age.
     live: VecDeque<Queued>,
     bytes: usize,
 }
+
+/// Messages owed to one session at most once, as they were published: together.
+struct Whole {
+    deliveries: Deliveries,
+    priority: Priority,
+}
+
+/// How many bursts wait as such, and of what size at most: the next are taken apart.
+const BURSTS: usize = 16;
+const BURST_BYTES: usize = 16 * 1024;
+
+/// Of a session to which nothing was ever owed.
+pub(crate) static NOTHING: Queue =
+    Queue { replay: None, bursts: VecDeque::new(), live: VecDeque::new(), bytes: 0 };
 
 /// One message owed to one session.
 #[derive(Clone)]
@@ -43,6 +59,9 @@ impl Queue {
     /// the oldest, and then those of the lowest priority.
     pub(crate) fn push(&mut self, queued: Queued, config: &Config, lost: &mut Vec<Queued>) {
         let size = queued.message.size();
+        if self.bursts.back().is_some_and(|whole| whole.priority < queued.priority) {
+            self.take_apart();
+        }
         if !self.has_room(1, size, config) && !self.make_room(&queued, size, config, lost) {
             return lost.push(queued);
         }
@@ -55,28 +74,78 @@ impl Queue {
 
     /// Whether a message of this priority goes before some that wait.
     pub(crate) fn is_overtaken_by(&self, priority: Priority) -> bool {
-        self.live.back().is_some_and(|last| last.priority < priority)
+        let last = self.live.back().map(|last| last.priority);
+        last.or_else(|| Some(self.bursts.back()?.priority)).is_some_and(|last| last < priority)
     }
 
     /// Adds messages that are alike, in order.
     pub(crate) fn push_burst(
         &mut self,
-        burst: &Burst<'_>,
+        burst: &Arc<Burst>,
         hit: &Hit,
+        priority: Priority,
         config: &Config,
         lost: &mut Vec<Queued>,
     ) {
-        let queued = burst.messages.iter().map(|message| queued(message, hit, burst.priority));
-        if self.has_room(queued.len(), burst.bytes, config) && !self.is_overtaken_by(burst.priority) {
-            self.bytes += burst.bytes;
-            self.live.extend(queued);
-        } else {
-            queued.for_each(|queued| self.push(queued, config, lost));
+        let queued = burst.messages().iter().map(|message| queued(message, hit, priority));
+        if !self.has_room(queued.len(), burst.size(), config) || self.is_overtaken_by(priority) {
+            return queued.for_each(|queued| self.push(queued, config, lost));
         }
+        self.bytes += burst.size();
+        if hit.qos.min(burst.qos()) == Qos::AtMostOnce && burst.lasts() && self.takes_whole(burst.size()) {
+            let deliveries = Deliveries { burst: burst.clone(), matched: hit.matched.clone() };
+            return self.bursts.push_back(Whole { deliveries, priority });
+        }
+        self.live.extend(queued);
+    }
+
+    /// Whether a burst may stay together: it goes behind all that waits, which has none but bursts.
+    fn takes_whole(&self, size: usize) -> bool {
+        size <= BURST_BYTES && self.bursts.len() < BURSTS && self.live.is_empty() && self.replay.is_none()
+    }
+
+    /// The next burst, if it comes first and has at most so many messages. One that has more is taken apart.
+    #[inline]
+    pub(crate) fn pop_burst(&mut self, most: usize) -> Option<Deliveries> {
+        let length = self.bursts.front()?.deliveries.len();
+        if length > most {
+            self.take_apart();
+            return None;
+        }
+        let deliveries = self.bursts.pop_front()?.deliveries;
+        self.bytes -= deliveries.burst.size();
+        Some(deliveries)
+    }
+
+    /// Makes each message of the bursts wait by itself.
+    fn take_apart(&mut self) {
+        if self.bursts.is_empty() {
+            return;
+        }
+        for Whole { deliveries, priority } in self.bursts.drain(..).rev() {
+            let Deliveries { burst, matched } = deliveries;
+            for message in burst.messages().iter().rev() {
+                self.live.push_front(Queued {
+                    message: message.clone(),
+                    matched: matched.clone(),
+                    qos: Qos::AtMostOnce,
+                    retain: false,
+                    duplicate: false,
+                    priority,
+                    passed_over: 0,
+                    group: None,
+                });
+            }
+        }
+    }
+
+    fn in_bursts(&self) -> usize {
+        self.bursts.iter().map(|whole| whole.deliveries.len()).sum()
     }
 
     #[cold]
     fn make_room(&mut self, queued: &Queued, size: usize, config: &Config, lost: &mut Vec<Queued>) -> bool {
+        self.take_apart();
         if self.bytes + size > config.queue_bytes && !self.can_fit(queued, config) {
             return false;
         }
@@ -131,6 +200,7 @@ impl Queue {
     /// Puts a message back where it came from: it is the next to go of its priority. It was counted when it first
     /// came in.
     pub(crate) fn push_front(&mut self, queued: Queued) {
+        self.take_apart();
         self.bytes += queued.message.size();
         let at = self.live.partition_point(|other| other.priority > queued.priority);
         self.live.insert(at, queued);
@@ -138,6 +208,7 @@ impl Queue {
 
     /// Adds the retained messages of a new subscription; `total` counts those of all sessions.
     pub(crate) fn replay(&mut self, retained: impl Iterator<Item = Run>, total: &Arc<AtomicU64>) {
+        self.take_apart();
         self.replay.get_or_insert_with(|| Box::new(Replay::new(total))).add(retained);
     }
 
@@ -145,7 +216,7 @@ impl Queue {
     /// `room` for it.
     #[inline]
     pub(crate) fn pop_ordinary(&mut self, room: bool) -> Option<Queued> {
-        let front = self.live.front().filter(|_| self.replay.is_none())?;
+        let front = self.live.front().filter(|_| self.replay.is_none() && self.bursts.is_empty())?;
         if front.message.expires.is_some() || !(room || front.qos == Qos::AtMostOnce) {
             return None;
         }
@@ -162,6 +233,7 @@ impl Queue {
         wanted: impl Fn(&Queued) -> bool,
         left_out: &mut Vec<(Queued, Reason)>,
     ) -> Option<Queued> {
+        self.take_apart();
         loop {
             let (old, live) = (self.replay.as_ref().and_then(|replay| replay.front()), self.live.front());
             let is_old = old.is_some_and(|old| live.is_none_or(|live| live.priority <= old.priority));
@@ -187,7 +259,8 @@ impl Queue {
 
     /// Whether so many messages, of so many bytes together, can be added without loss.
     pub(crate) fn has_room(&self, messages: usize, bytes: usize, config: &Config) -> bool {
-        self.live.len() + messages <= config.queue_messages && self.bytes + bytes <= config.queue_bytes
+        self.live.len() + self.in_bursts() + messages <= config.queue_messages
+            && self.bytes + bytes <= config.queue_bytes
     }
 
     /// What waits and came through share groups.
@@ -197,12 +270,14 @@ impl Queue {
 
     /// Takes out what waits and `gone` says so of.
     pub(crate) fn remove(&mut self, gone: impl Fn(&Queued) -> bool) {
+        self.take_apart();
         self.live.retain(|queued| !gone(queued));
         self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();
     }
 
     /// Takes out what `keep` does not want, which may change the rest.
     pub(crate) fn retain(&mut self, keep: &mut impl FnMut(&mut Queued) -> bool) {
+        self.take_apart();
         if let Some(replay) = &mut self.replay {
             replay.retain(keep);
         }
@@ -211,11 +286,11 @@ impl Queue {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.replay_len() == 0 && self.live.is_empty()
+        self.replay_len() == 0 && self.bursts.is_empty() && self.live.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.replay_len() + self.live.len()
+        self.replay_len() + self.in_bursts() + self.live.len()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -239,6 +314,7 @@ impl Queue {
 
     /// Empties it, and returns what was live.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Queued> {
+        self.take_apart();
         (self.bytes, self.replay) = (0, None);
         std::mem::take(&mut self.live).into_iter()
     }
@@ -248,6 +324,7 @@ impl Queue {
         if let Some(replay) = &mut self.replay {
             replay.retain(&mut |queued| queued.qos > Qos::AtMostOnce);
         }
+        self.bursts.clear();
         self.relax();
         self.live.retain(|queued| queued.qos > Qos::AtMostOnce);
         self.bytes = self.live.iter().map(|queued| queued.message.size()).sum();

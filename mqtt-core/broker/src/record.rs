@@ -1,3 +1,4 @@
+mod pull;
 mod state;
 
 use std::borrow::Borrow;
@@ -7,28 +8,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
-use bus::{Ack, ClientId, Delivery, DeliveryId, Event, Message, Qos, Reason, Will};
+use bus::{Ack, Burst, ClientId, DeliveryId, Qos, Reason, Will};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::Client;
 use crate::config::Config;
 use crate::inflight::Inflight;
-use crate::publish::Burst;
+use crate::priority::Priority;
 use crate::queue::{Queue, Queued};
 use crate::received::Received;
 use crate::rights::UNJUDGED;
-use crate::screen::Screen;
-use crate::stats::Counters;
 use crate::subscriptions::Subscriptions;
 use crate::target::Hit;
 use crate::timers::TimerKey;
 
-/// How many deliveries are taken under one lock, and of how many bytes together.
-const BATCH: usize = 64;
-const BATCH_BYTES: usize = 64 * 1024;
-
-/// How many messages are left out under one lock.
-const TIRING: usize = 256;
+pub use pull::Handed;
 
 /// What the broker keeps of a client: it outlives connections, and one connection at most holds it.
 pub(crate) struct Record {
@@ -50,7 +44,8 @@ pub(crate) struct Named(pub(crate) Arc<Record>);
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) queue: Queue,
+    /// There is one once something was owed.
+    pub(crate) queue: Option<Box<Queue>>,
     /// There is one once something was handed over that is acknowledged.
     pub(crate) inflight: Option<Box<Inflight>>,
     /// Ids of exactly-once publishes that were routed and not yet released.
@@ -107,17 +102,6 @@ pub(crate) struct Holder {
 
 /// The route to a session may not be valid any more.
 pub(crate) struct Stale;
-
-/// What a pull came to.
-#[derive(Default)]
-pub(crate) struct Pulled {
-    /// There is more, and room for it.
-    pub(crate) more: bool,
-    /// Messages that were left out on the way: expired, or the client may not receive them.
-    pub(crate) left_out: Vec<(Queued, Reason)>,
-    /// So many of those that others had better have their turn before the next.
-    pub(crate) tired: bool,
-}
 
 impl Borrow<ClientId> for Named {
     fn borrow(&self) -> &ClientId {
@@ -237,8 +221,9 @@ impl Record {
         }
         let mut lost = Vec::new();
         if state.keeps(queued.qos, config) {
-            let is_urgent = queued.qos == Qos::AtMostOnce && state.queue.is_overtaken_by(queued.priority);
-            state.queue.push(queued, config, &mut lost);
+            let queue = state.queue.get_or_insert_default();
+            let is_urgent = queued.qos == Qos::AtMostOnce && queue.is_overtaken_by(queued.priority);
+            queue.push(queued, config, &mut lost);
             feed(state, is_urgent);
         }
         Ok(lost)
@@ -247,8 +232,9 @@ impl Record {
     /// The same for messages that are alike.
     pub(crate) fn push_burst(
         &self,
-        burst: &Burst<'_>,
+        burst: &Arc<Burst>,
         hit: &Hit,
+        priority: Priority,
         epoch: u64,
         config: &Config,
     ) -> Result<Vec<Queued>, Stale> {
@@ -257,10 +243,11 @@ impl Record {
             return Err(Stale);
         }
         let mut lost = Vec::new();
-        let qos = hit.qos.min(burst.qos);
+        let qos = hit.qos.min(burst.qos());
         if state.keeps(qos, config) {
-            let is_urgent = qos == Qos::AtMostOnce && state.queue.is_overtaken_by(burst.priority);
-            state.queue.push_burst(burst, hit, config, &mut lost);
+            let queue = state.queue.get_or_insert_default();
+            let is_urgent = qos == Qos::AtMostOnce && queue.is_overtaken_by(priority);
+            queue.push_burst(burst, hit, priority, config, &mut lost);
             feed(state, is_urgent);
         }
         Ok(lost)
@@ -287,69 +274,6 @@ impl Record {
             waker.wake();
         }
         true
-    }
-
-    /// Hands over what waits, at most `room` deliveries, and remembers whom to wake when more comes.
-    pub(crate) fn pull(
-        &self,
-        epoch: u64,
-        room: usize,
-        now: Instant,
-        waker: &Waker,
-        screen: &mut Screen<'_>,
-        events: &mut Vec<Event>,
-    ) -> Pulled {
-        let mut pulled = Pulled::default();
-        let mut state = self.lock();
-        let state = &mut *state;
-        if self.epoch() != epoch {
-            events.push(Event::Close(Reason::TakenOver));
-            return pulled;
-        }
-        let Some(holder) = &state.holder else { return pulled };
-        if let Some(reason) = holder.evicted {
-            events.push(Event::Close(reason));
-            return pulled;
-        }
-        let window = usize::from(holder.window);
-        let counters = &screen.shared.counters;
-        let mut screen = screen.is_needed(state.filtered).then_some(screen);
-        let before = events.len();
-        let mut bytes = 0;
-        let limit = room.min(BATCH);
-        let is_ordinary = screen.is_none() && !state.has_again();
-        while events.len() - before < limit && bytes < BATCH_BYTES {
-            if is_ordinary && let Some(queued) = state.queue.pop_ordinary(state.handed() < window) {
-                bytes += queued.message.payload.len();
-                let id = match queued.qos {
-                    Qos::AtMostOnce => None,
-                    _ => state.inflight.get_or_insert_default().hand(queued.clone()),
-                };
-                events.push(Event::Deliver(queued.into_delivery(id)));
-                continue;
-            }
-            match next(state, screen.as_deref_mut(), window, now, &mut pulled) {
-                Some(event) => {
-                    bytes += payload(&event);
-                    events.push(event);
-                }
-                None => break,
-            }
-        }
-        let taken = events.get(before..).unwrap_or_default();
-        count(counters, taken);
-        let full = taken.len() == limit || bytes >= BATCH_BYTES;
-        let waiting = state.has_again() || !state.queue.is_empty();
-        pulled.more = full && room > taken.len() && waiting;
-        let Some(holder) = &mut state.holder else { return pulled };
-        holder.hungry = !full && !waiting;
-        if !holder.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            holder.waker = Some(waker.clone());
-        }
-        let is_hungry = holder.hungry;
-        state.queue.relax();
-        self.at_rest.store(is_hungry, Ordering::Release);
-        pulled
     }
 
     /// Notes what the client said of deliveries. Returns messages that came through a share group and were given
@@ -385,7 +309,7 @@ impl State {
                 if queued.group.is_some() {
                     return Some(queued);
                 }
-                self.queue.push_front(queued);
+                self.queue.get_or_insert_default().push_front(queued);
                 None
             }
         }
@@ -409,82 +333,6 @@ impl Holder {
             return None;
         }
         self.waker.clone()
-    }
-}
-
-/// The next thing to hand over, if the window has room for it. Order is kept: nothing overtakes a message
-/// that waits for the window. What the screen does not let through is left out.
-fn next(
-    state: &mut State,
-    mut screen: Option<&mut Screen<'_>>,
-    window: usize,
-    now: Instant,
-    pulled: &mut Pulled,
-) -> Option<Event> {
-    let State { queue, inflight, filtered, .. } = state;
-    let mut refuses = |message: &Message| screen.as_mut()?.refuses(*filtered, message);
-    let full = inflight.as_ref().is_some_and(|inflight| inflight.handed() >= window);
-    while let Some(inflight) = inflight.as_mut().filter(|inflight| inflight.has_again()) {
-        if full && !inflight.has_missed() {
-            return None;
-        }
-        if let Some(reason) = inflight.waiting_again().and_then(|queued| refuses(&queued.message)) {
-            pulled.left_out.extend(inflight.refuse_again().map(|queued| (queued, reason)));
-            continue;
-        }
-        let (id, entry) = inflight.again()?;
-        return Some(match &entry.queued {
-            None => Event::Release(id),
-            Some(queued) => Event::Deliver(queued.deliver(Some(id), true)),
-        });
-    }
-    let queued = loop {
-        if pulled.left_out.len() >= TIRING {
-            pulled.tired = true;
-            return None;
-        }
-        let wanted = |queued: &Queued| queued.qos == Qos::AtMostOnce || !full;
-        let queued = queue.pop_if(now, wanted, &mut pulled.left_out)?;
-        match refuses(&queued.message) {
-            Some(reason) => pulled.left_out.push((queued, reason)),
-            None => break queued,
-        }
-    };
-    if queued.qos == Qos::AtMostOnce {
-        return Some(Event::Deliver(queued.into_delivery(None)));
-    }
-    let id = inflight.get_or_insert_default().hand(queued.clone())?;
-    Some(Event::Deliver(queued.into_delivery(Some(id))))
-}
-
-fn payload(event: &Event) -> usize {
-    match event {
-        Event::Deliver(delivery) => delivery.message.payload.len(),
-        _ => 0,
-    }
-}
-
-fn count(counters: &Counters, events: &[Event]) {
-    let (mut counts, mut bytes) = ([0; 3], 0);
-    for event in events {
-        if let Event::Deliver(delivery) = event {
-            if let Some(count) = counts.get_mut(usize::from(delivery.qos.level())) {
-                *count += 1;
-            }
-            bytes += delivery.message.payload.len() as u64;
-        }
-    }
-    counters.wire.deliver(counts, bytes);
-}
-
-impl Queued {
-    fn deliver(&self, id: Option<DeliveryId>, duplicate: bool) -> Delivery {
-        Delivery { duplicate, ..self.clone().into_delivery(id) }
-    }
-
-    fn into_delivery(self, id: Option<DeliveryId>) -> Delivery {
-        let Self { message, matched, qos, retain, duplicate, .. } = self;
-        Delivery { id, message, matched, qos, retain, duplicate }
     }
 }
 

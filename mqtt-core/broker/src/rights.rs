@@ -248,11 +248,13 @@ impl Shared {
                 keep
             });
         }
-        state.queue.retain(&mut |queued| {
-            let keep = left.keep(queued);
-            lost.extend((!keep).then(|| queued.clone()));
-            keep
-        });
+        if let Some(queue) = &mut state.queue {
+            queue.retain(&mut |queued| {
+                let keep = left.keep(queued);
+                lost.extend((!keep).then(|| queued.clone()));
+                keep
+            });
+        }
         lost
     }
 

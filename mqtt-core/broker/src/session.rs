@@ -478,7 +478,7 @@ fn register(
     {
         return Err(Reason::QuotaExceeded);
     }
-    if state.queue.replay_len() >= shared.config.max_replay
+    if state.queue().replay_len() >= shared.config.max_replay
         || shared.counters.replaying.load(Ordering::Relaxed) >= shared.config.max_replay_total as u64
     {
         return Err(Reason::QuotaExceeded);
@@ -524,10 +524,11 @@ fn register(
         };
         // All is asked before the session is locked.
         let retained: Vec<_> = retained.filter(accept).collect();
+        let is_any = !retained.is_empty();
         let retained = Run::all(retained, id, options.qos, &shared.priorities);
         let mut state = record.lock();
-        if !state.ended {
-            state.queue.replay(retained, &shared.counters.replaying);
+        if is_any && !state.ended {
+            state.queue.get_or_insert_default().replay(retained, &shared.counters.replaying);
         }
     }
     let (client, qos) = (client.clone(), options.qos);

@@ -183,7 +183,7 @@ impl GroupRoute {
 fn fit(record: &Record, message: &Message, qos: Qos, config: &Config) -> Fit {
     let size = message.size();
     let state = record.lock();
-    if state.ended || !state.queue.has_room(1, size, config) {
+    if state.ended || !state.queue().has_room(1, size, config) {
         return Fit::Full;
     }
     let kept = qos.min(message.qos) > Qos::AtMostOnce || config.queue_qos0_offline;

@@ -79,8 +79,8 @@ impl Broker {
         let mut sum = Holdings::default();
         self.0.each_record(|record| {
             let state = record.lock();
-            sum.queued += state.queue.len() as u64;
-            sum.queued_bytes += state.queue.bytes() as u64;
+            sum.queued += state.queue().len() as u64;
+            sum.queued_bytes += state.queue().bytes() as u64;
             sum.inflight += state.unfinished() as u64;
         });
         sum
@@ -97,8 +97,8 @@ fn view(record: &Record) -> SessionView {
         keep_alive: state.keep_alive(),
         expiry: state.expiry(),
         subscriptions: state.subscriptions.len(),
-        queued: state.queue.len(),
-        queued_bytes: state.queue.bytes(),
+        queued: state.queue().len(),
+        queued_bytes: state.queue().bytes(),
         inflight: state.unfinished(),
     }
 }

@@ -59,7 +59,8 @@ fn publishes(dice: &mut Dice, step: u64) -> Vec<(Ticket, Publish)> {
         let qos = Qos::from_level(qos).unwrap();
         let mut publish = harness::publish(["a", "a/b", "$delayed/1/a"][topic], &payload, qos);
         publish.once = (qos == ExactlyOnce).then(|| 1 + dice.below(9) as u16);
-        publish.expiry = (dice.below(4) == 0).then(|| Duration::from_secs(1 + dice.below(3)));
+        let expires = step.is_multiple_of(2) && dice.below(4) == 0;
+        publish.expiry = expires.then(|| Duration::from_secs(1 + dice.below(3)));
         publish.retain = dice.below(20) == 0;
         (Ticket(number), publish)
     };

@@ -4,6 +4,7 @@
 //! [`Request`]s and [`Event`]s into bytes; the broker answers the requests. Nothing in this crate performs
 //! I/O, reads a clock, or knows a broker.
 
+mod burst;
 mod chance;
 mod content;
 mod delivery;
@@ -19,6 +20,7 @@ mod subscription;
 mod topic;
 pub mod units;
 
+pub use burst::{Burst, Deliveries};
 pub use chance::Chance;
 pub use content::ContentFormat;
 pub use delivery::{Ack, Delivery, DeliveryId, Matched};

@@ -128,6 +128,13 @@ impl Outbox {
         }
     }
 
+    /// Sends so many whole frames of a stream that `encode` appends to the buffer.
+    pub fn write_frames(&mut self, frames: usize, encode: impl FnOnce(&mut Vec<u8>)) {
+        debug_assert_eq!(self.transport, Transport::Stream, "a datagram holds one frame");
+        self.frames.sent += frames as u32;
+        encode(&mut self.bytes);
+    }
+
     /// Sends the end of a stream's frame whose beginning was sent just before.
     pub fn finish(&mut self, end: &[u8]) {
         self.bytes.extend_from_slice(end);

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use crate::{Address, Delivery, DeliveryId, Lane, Outbox, Peer, PeerName, Reason, Reply, Ticket};
+use crate::{Address, Deliveries, Delivery, DeliveryId, Lane, Outbox, Peer, PeerName, Reason, Reply, Ticket};
 
 /// A wire protocol offered on a listener: makes one [`Connection`] per peer.
 pub trait Protocol: Send + Sync + 'static {
@@ -64,6 +64,13 @@ pub trait Connection: Send {
 
     /// Handles what the broker says.
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox);
+
+    /// Takes messages that were published together, as one; by default as if each came alone.
+    fn take_burst(&mut self, deliveries: &Deliveries, now: Instant, out: &mut Outbox) {
+        for delivery in deliveries.iter() {
+            self.handle(Event::Deliver(delivery), now, out);
+        }
+    }
 
     /// One of the connection's lanes is gone, but not the main one, which ends the connection. What was sent there may
     /// not have arrived.

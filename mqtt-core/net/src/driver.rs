@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use broker::{Answer, Broker, Course, Exchange, Later, Opened, Reauthentication, Session, Settled, Underway};
+use broker::{
+    Answer, Broker, Course, Exchange, Handed, Later, Opened, Reauthentication, Session, Settled, Underway,
+};
 use bus::{
     Ack, Action, Address, Connection, DeliveryId, Disconnect, EnhancedAuthentication, Event, Lane, Outbox,
     Peer, PeerName, Publish, Reason, Reply, Request, Ticket,
@@ -97,7 +99,7 @@ struct Lists {
 thread_local! {
     static LISTS: Cell<Lists> = Cell::default();
     /// By itself, since what is performed in the course of a pull needs the others.
-    static EVENTS: Cell<Vec<Event>> = const { Cell::new(Vec::new()) };
+    static HANDED: Cell<Handed> = Cell::default();
 }
 
 /// How an answer changes the driver, once it is there.
@@ -387,15 +389,15 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> bool {
-        let mut events = EVENTS.take();
-        let more = self.pull_into(&mut events, deliver, now, out, names, cx);
-        EVENTS.set(events);
+        let mut handed = HANDED.take();
+        let more = self.pull_into(&mut handed, deliver, now, out, names, cx);
+        HANDED.set(handed);
         more
     }
 
     fn pull_into(
         &mut self,
-        events: &mut Vec<Event>,
+        handed: &mut Handed,
         deliver: bool,
         now: Instant,
         out: &mut Outbox,
@@ -408,14 +410,18 @@ impl Driver {
             }
             let room = if deliver { self.connection.room() } else { 0 };
             let Some(session) = &mut self.session else { return false };
-            let more = session.pull(room, now, cx.waker(), events);
-            let idle = !more && events.len() < room && self.connection.wants_idle();
-            let nothing = events.is_empty();
-            for event in events.drain(..) {
+            let more = session.pull_into(room, now, cx.waker(), handed);
+            let idle = !more && handed.len() < room && self.connection.wants_idle();
+            let nothing = handed.is_empty();
+            for burst in handed.bursts.drain(..) {
+                self.meter.delivered(burst.len());
+                self.connection.take_burst(&burst, now, out);
+            }
+            for event in handed.events.drain(..) {
                 if let Event::Close(reason) = event {
                     self.close(reason, now, out);
                 } else {
-                    self.meter.delivered(&event);
+                    self.meter.delivered(usize::from(matches!(event, Event::Deliver(_))));
                     self.connection.handle(event, now, out);
                 }
             }
@@ -424,7 +430,7 @@ impl Driver {
                 self.connection.handle(Event::Idle, now, out);
                 self.perform(now, out, names, cx);
             }
-            if nothing {
+            if nothing || !more && self.session.as_ref().is_some_and(|session| session.is_served()) {
                 return false;
             }
             if out.pending_bytes() >= TURN_BYTES {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use broker::{Broker, Course, Volume};
-use bus::{Event, Outbox, Request, Transport};
+use bus::{Outbox, Request, Transport};
 
 use crate::house::{House, Moment};
 
@@ -67,8 +67,8 @@ impl Meter {
         self.carried.sent.frames += frames.sent;
     }
 
-    pub(crate) fn delivered(&mut self, event: &Event) {
-        self.carried.sent.messages += u32::from(matches!(event, Event::Deliver(_)));
+    pub(crate) fn delivered(&mut self, messages: usize) {
+        self.carried.sent.messages += messages as u32;
     }
 
     pub(crate) fn published(&mut self, messages: usize) {

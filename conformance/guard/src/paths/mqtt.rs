@@ -39,8 +39,9 @@ pub(super) fn paths() -> Vec<Path> {
         path("pairs-qos1", PEERS, 500, || pairs(V3, Qos::AtLeastOnce, 1)),
         path("pairs-qos2", PEERS, 500, || pairs(V3, Qos::ExactlyOnce, 1)),
         path("pairs-v5-qos1-properties", PEERS, 500, || pairs(V5, Qos::AtLeastOnce, 1)),
-        path("fan-out-100-qos0", CROWD, 50, || fan_out(Qos::AtMostOnce)),
-        path("fan-out-100-qos1", CROWD, 50, || fan_out(Qos::AtLeastOnce)),
+        path("fan-out-100-qos0", CROWD, 50, || fan_out(Qos::AtMostOnce, 1)),
+        path("fan-out-100-qos0-burst16", CROWD * BURST, 20, || fan_out(Qos::AtMostOnce, BURST)),
+        path("fan-out-100-qos1", CROWD, 50, || fan_out(Qos::AtLeastOnce, 1)),
         path("shared-qos0", 1, 2_000, shared),
         path("filters-100000-qos0", 1, TOPICS, filters),
         path("connect-disconnect", 1, 1_000, connects),
@@ -79,12 +80,12 @@ fn pairs(version: Version, qos: Qos, burst: u64) -> Round {
     })
 }
 
-fn fan_out(qos: Qos) -> Round {
+fn fan_out(qos: Qos, burst: u64) -> Round {
     let mut world = World::new();
     for number in 0..CROWD {
         subscriber(&mut world, V3, &format!("subscriber-{number}"), "out/all", qos);
     }
-    one_publisher(world, Message::new(V3, "out/all", qos, 1))
+    one_publisher(world, Message::new(V3, "out/all", qos, burst))
 }
 
 /// Four share what one publishes.

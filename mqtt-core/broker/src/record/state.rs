@@ -6,6 +6,7 @@ use bus::{Qos, SessionExpiry};
 use super::{OwnedWill, Span, State};
 use crate::Client;
 use crate::config::Config;
+use crate::queue::{NOTHING, Queue};
 use crate::rights::UNJUDGED;
 use crate::timers::TimerKey;
 
@@ -20,9 +21,14 @@ impl State {
         self.inflight.as_ref().is_some_and(|inflight| inflight.has_again())
     }
 
-    /// How many deliveries the connection was handed and has not completed.
-    pub(super) fn handed(&self) -> usize {
-        self.inflight.as_ref().map_or(0, |inflight| inflight.handed())
+    /// What waits.
+    pub(crate) fn queue(&self) -> &Queue {
+        self.queue.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// Whether anything waits to be handed over.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.has_again() || !self.queue().is_empty()
     }
 
     /// How many deliveries are not complete.

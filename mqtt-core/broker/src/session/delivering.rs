@@ -8,22 +8,31 @@ use bus::{Ack, DeliveryId, Event, Reason};
 use super::Session;
 use crate::mount::unmount;
 use crate::queue::Queued;
+use crate::record::Handed;
 use crate::screen::Screen;
 
 impl Session {
     /// Hands over what waits, at most `room` deliveries; `waker` is woken when there is more, or when the
     /// session is lost. Returns whether more can be had at once.
     pub fn pull(&mut self, room: usize, now: Instant, waker: &Waker, events: &mut Vec<Event>) -> bool {
+        let mut handed = Handed::default();
+        let more = self.pull_into(room, now, waker, &mut handed);
+        events.extend(handed.bursts.iter().flat_map(|burst| burst.iter()).map(Event::Deliver));
+        events.append(&mut handed.events);
+        more
+    }
+
+    /// The same, where messages that came together may be handed over together. What was `handed` before was taken out.
+    pub fn pull_into(&mut self, room: usize, now: Instant, waker: &Waker, handed: &mut Handed) -> bool {
         let is_judged = self.shared.is_judged(&self.record, now);
         if is_judged && self.is_at_rest(waker) {
             return false;
         }
         let room = if is_judged { room } else { 0 };
-        let before = events.len();
         let more = loop {
             let screen = &mut Screen { shared: &self.shared, client: &self.client, seen: &mut self.seen };
-            let left = room.saturating_sub(events.len() - before);
-            let pulled = self.record.pull(self.epoch, left, now, waker, screen, events);
+            let left = room.saturating_sub(handed.len());
+            let pulled = self.record.pull(self.epoch, left, now, waker, screen, handed);
             if !pulled.left_out.is_empty() {
                 self.lose(pulled.left_out);
             }
@@ -32,12 +41,17 @@ impl Session {
             }
         };
         if let Some(prefix) = &self.client.identity.mountpoint {
-            unmount(prefix, events.get_mut(before..).unwrap_or_default());
+            unmount(prefix, &mut handed.events);
         }
         if let Some(memory) = &mut self.memory {
             memory.waker = waker.data().addr();
         }
         more
+    }
+
+    /// Whether the last pull has left nothing, and nothing has come since.
+    pub fn is_served(&self) -> bool {
+        self.record.is_at_rest()
     }
 
     /// Whether nothing can have come since the last pull. The record keeps the waker that it was given, so that no

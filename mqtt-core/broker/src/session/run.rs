@@ -7,11 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Session;
-use bus::{Message, Publish, Reason, Reply, Ticket};
+use bus::{Burst, Publish, Reason, Reply, Ticket};
 
 use crate::broker::Shared;
 use crate::config::Config;
-use crate::publish::{Burst, queued};
+use crate::publish::queued;
 use crate::record::{Record, Stale, State};
 use crate::router::Routes;
 
@@ -40,22 +40,28 @@ impl Session {
         let (mut messages, mut places, mut bytes) = (Vec::with_capacity(length), Vec::new(), 0);
         for (ticket, publish) in run.drain(..length) {
             let is_known = publish.once.map_or(Ok(false), |id| record.lock().remember(id, &shared.config));
-            let outcome = is_known.map(|_| Reply::Published { matched: 1 }); // [MQTT-3.3.1-10]
+            if ticket != Ticket::NONE {
+                let outcome = is_known.map(|_| Reply::Published { matched: 1 }); // [MQTT-3.3.1-10]
+                if matches!(is_known, Ok(false)) {
+                    places.push((messages.len(), settled.len()));
+                }
+                settled.push((ticket, outcome));
+            }
             if matches!(is_known, Ok(false)) {
                 bytes += publish.payload.len();
                 messages.push(Arc::new(shared.message(client, publish, now)));
-                places.push(settled.len());
             }
-            settled.push((ticket, outcome));
         }
         let Some(first) = messages.first() else { return };
         shared.counters.wire.publish(first.qos, messages.len(), bytes);
         let found = shared.router.find(&first.topic, &mut memory.routes);
-        shared.hand_out_all(&messages, &found, record, |at, matched| {
-            if let Some((_, outcome)) = places.get(at).and_then(|place| settled.get_mut(*place)) {
+        let burst = Arc::new(Burst::new(messages, found.targets.len()));
+        let matched = shared.hand_out_all(&burst, &found, record);
+        for (at, place) in places {
+            if let (Some((_, outcome)), Some(matched)) = (settled.get_mut(place), matched.of(at)) {
                 *outcome = Ok(Reply::Published { matched });
             }
-        });
+        }
     }
 
     /// How many publishes at the head of the run may go the way of the last one, and together.
@@ -99,37 +105,44 @@ impl State {
 }
 
 impl Shared {
-    /// Owes messages of one topic and guarantee to all that its routes lead to; `tell` hears how many matched each.
-    fn hand_out_all(
-        &self,
-        messages: &[Arc<Message>],
-        routes: &Routes,
-        origin: &Arc<Record>,
-        mut tell: impl FnMut(usize, usize),
-    ) {
+    /// Owes messages of one topic and guarantee to all that its routes lead to.
+    fn hand_out_all(&self, burst: &Arc<Burst>, routes: &Routes, origin: &Arc<Record>) -> Audience {
+        let messages = burst.messages();
         let Some(first) = messages.first().filter(|_| routes.is_plain) else {
-            for (at, message) in messages.iter().enumerate() {
-                tell(at, self.hand_out_counted(message, routes, Some(origin)));
-            }
-            return;
+            let hand_out = |message| self.hand_out_counted(message, routes, Some(origin));
+            return Audience::Each(messages.iter().map(hand_out).collect());
         };
-        let bytes = messages.iter().map(|message| message.size()).sum();
-        let burst = Burst { messages, qos: first.qos, priority: self.priorities.of(&first.topic), bytes };
+        let priority = self.priorities.of(&first.topic);
         let mut matched = 0;
         for target in &routes.targets {
             let own = Arc::ptr_eq(origin, &target.record);
             let Some(hit) = target.hit(first, own) else { continue };
             matched += 1;
-            match target.record.push_burst(&burst, &hit, routes.epoch, &self.config) {
+            match target.record.push_burst(burst, &hit, priority, routes.epoch, &self.config) {
                 Ok(lost) => self.lose(&target.record, lost, first.published),
                 Err(Stale) => messages.iter().for_each(|message| {
-                    self.owe_anew(&target.record, queued(message, &hit, burst.priority));
+                    self.owe_anew(&target.record, queued(message, &hit, priority));
                 }),
             }
         }
         if matched == 0 {
             self.counters.unrouted.fetch_add(messages.len() as u64, Ordering::Relaxed);
         }
-        (0..messages.len()).for_each(|at| tell(at, matched));
+        Audience::Same(matched)
+    }
+}
+
+/// How many sessions and groups each message of a burst matched.
+enum Audience {
+    Same(usize),
+    Each(Vec<usize>),
+}
+
+impl Audience {
+    fn of(&self, message: usize) -> Option<usize> {
+        match self {
+            Self::Same(matched) => Some(*matched),
+            Self::Each(matched) => matched.get(message).copied(),
+        }
     }
 }

@@ -6,8 +6,8 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use broker::{
-    Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Broker, Client, Config, Hooks,
-    Identity, Opened, Permission, Session,
+    Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Broker, Client, Config, Handed,
+    Hooks, Identity, Opened, Permission, Session,
 };
 use bus::{
     Ack, Address, Connect, Connected, Delivery, Event, Filter, Peer, Publish, Qos, Reason, Reply,
@@ -131,6 +131,13 @@ impl World {
         let mut events = Vec::new();
         while guest.session.pull(room, self.now, &WAKER, &mut events) {}
         events
+    }
+
+    /// As a connection pulls that takes what came together as one.
+    pub(crate) fn pull_whole(&self, guest: &mut Guest, room: usize) -> Handed {
+        let mut handed = Handed::default();
+        guest.session.pull_into(room, self.now, &WAKER, &mut handed);
+        handed
     }
 
     pub(crate) fn deliveries(&self, guest: &mut Guest) -> Vec<Delivery> {

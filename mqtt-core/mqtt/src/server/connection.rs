@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Carrier, Connection, Event, Lane, Outbox, ProtocolError, Reason, Reply};
+use bus::{Carrier, Connection, Deliveries, Event, Lane, Outbox, ProtocolError, Reason, Reply};
 
 use super::Shared;
 use super::connected::Connected;
@@ -180,6 +180,12 @@ impl Connection for MqttConnection {
             }
             Event::Idle => {}
             Event::Close(reason) => self.close(reason, out),
+        }
+    }
+
+    fn take_burst(&mut self, deliveries: &Deliveries, now: Instant, out: &mut Outbox) {
+        if let State::Connected(connected) = &mut self.state {
+            connected.deliver_burst(deliveries, now, out);
         }
     }
 

@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use bus::{Delivery, Lane, Outbox, Qos, Reason};
+use bus::{Deliveries, Delivery, Lane, Message, Outbox, Qos, Reason, SubscriptionId};
 
 use super::connected::Connected;
 use crate::aliases::Written;
@@ -32,6 +32,27 @@ impl Connected {
             lanes.sent(delivery.id, lane);
         }
         out.switch_lane(before);
+    }
+
+    /// Sends the PUBLISH packets of a burst: as they were written for another client, if they are the same for this one.
+    pub(super) fn deliver_burst(&mut self, deliveries: &Deliveries, now: Instant, out: &mut Outbox) {
+        let (burst, version) = (&*deliveries.burst, self.version);
+        let is_numbered = version == Version::V5 && deliveries.matched.as_slice().iter().any(is_named);
+        if !is_numbered && self.lanes().is_none() && self.outgoing_aliases().is_none() {
+            let write = |buffer: &mut Vec<u8>| {
+                burst.messages().iter().for_each(|message| write_plain(message, version, buffer));
+            };
+            let form = if version == Version::V5 { "mqtt 5" } else { "mqtt 3" };
+            let longest = self.terms().packet_maximum as usize;
+            match burst.encoded(form, write) {
+                Some(written) if written.len() <= longest => {
+                    return out.write_frames(deliveries.len(), |buffer| buffer.extend_from_slice(written));
+                }
+                None if longest >= write::LONGEST => return out.write_frames(deliveries.len(), write),
+                _ => {}
+            }
+        }
+        deliveries.iter().for_each(|delivery| self.deliver(&delivery, now, out));
     }
 
     /// Writes the packet if the client takes one so large.
@@ -79,6 +100,34 @@ impl Connected {
     }
 }
 
+/// Writes a PUBLISH at most once, with nothing in it that is the receiver's own.
+fn write_plain(message: &Message, version: Version, buffer: &mut Vec<u8>) {
+    let is_v5 = version == Version::V5;
+    let (topic, metadata) = (message.topic.as_str(), message.metadata.as_deref().filter(|_| is_v5));
+    let mut properties = 0;
+    if let Some(metadata) = metadata {
+        for_each_property(metadata, |property| properties += property.length());
+    }
+    let prefix = if is_v5 { write::variable_length(properties) } else { 0 };
+    let remaining = 2 + topic.len() + prefix + properties + message.payload.len();
+    write::publish_head(buffer, PUBLISH, remaining, topic.len() as u16);
+    buffer.extend_from_slice(topic.as_bytes());
+    if is_v5 {
+        write::variable(buffer, properties);
+    }
+    if let Some(metadata) = metadata {
+        for_each_property(metadata, |property| {
+            let _ = property.write(buffer);
+        });
+    }
+    buffer.extend_from_slice(&message.payload);
+}
+
+/// Whether the client gave the subscription a number of its own.
+fn is_named(id: &SubscriptionId) -> bool {
+    (1..=write::LONGEST as u32).contains(&id.0)
+}
+
 /// Every property of the PUBLISH.
 fn for_each(delivery: &Delivery, written: Written, now: Instant, mut each: impl FnMut(Property<'_>)) {
     if let Some(seconds) = remaining_seconds(&delivery.message, now) {
@@ -87,10 +136,8 @@ fn for_each(delivery: &Delivery, written: Written, now: Instant, mut each: impl 
     if let Written::Alias(alias) | Written::NameAndAlias(alias) = written {
         each(Property::TopicAlias(alias));
     }
-    for id in delivery.matched.as_slice() {
-        if (1..=write::LONGEST as u32).contains(&id.0) {
-            each(Property::SubscriptionIdentifier(id.0)); // [MQTT-3.3.4-3]
-        }
+    for id in delivery.matched.as_slice().iter().filter(|id| is_named(id)) {
+        each(Property::SubscriptionIdentifier(id.0)); // [MQTT-3.3.4-3]
     }
     if let Some(metadata) = &delivery.message.metadata {
         for_each_property(metadata, each);

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use bus::{Ack, Delivery, DeliveryId, Event, Matched, Message, Metadata, SubscriptionId, Topic};
+use bus::{
+    Ack, Burst, Deliveries, Delivery, DeliveryId, Event, Matched, Message, Metadata, SubscriptionId, Topic,
+};
 
 use super::*;
 
@@ -140,4 +142,58 @@ fn a_large_payload_is_delivered_whole() {
     let sent = bench.take_sent();
     assert!(sent.starts_with(b"\x30\xF3\xA2\x04\x00\x01a"));
     assert!(sent.ends_with(payload.as_bytes()) && sent.len() == 70_007);
+}
+
+/// What a client that connected so is sent of a burst, and of the same messages one by one.
+fn together_and_alone(connect: &[u8], subscription: u32, messages: &[Arc<Message>]) -> [Vec<u8>; 2] {
+    let burst = Arc::new(Burst::new(messages.to_vec(), 2));
+    let deliveries = Deliveries { burst, matched: Matched::One(SubscriptionId(subscription)) };
+    // Who comes after another finds what was written for that one.
+    connected(connect).take_burst(&deliveries);
+    let (mut together, mut alone) = (connected(connect), connected(connect));
+    together.take_burst(&deliveries);
+    deliveries.iter().for_each(|delivery| alone.deliver(delivery));
+    assert_eq!(together.lost, alone.lost);
+    [together.take_sent(), alone.take_sent()]
+}
+
+#[test]
+fn messages_that_come_together_are_sent_as_if_each_came_alone() {
+    let now = bench().now;
+    let told = |message: Arc<Message>| {
+        let mut message = Arc::into_inner(message).unwrap();
+        message.metadata =
+            Metadata { content_type: Some("text/plain".into()), ..Metadata::default() }.boxed();
+        Arc::new(message)
+    };
+    let messages = [
+        harness::message("a/b", "one", Qos::AtMostOnce, now),
+        told(harness::message("a/b", "", Qos::AtMostOnce, now)),
+        harness::message("a/b", &"long".repeat(100), Qos::AtMostOnce, now),
+    ];
+    let small_5 = connect_5(b"\x27\x00\x00\x00\x20"); // at most 32 bytes
+    let aliased_5 = connect_5(b"\x22\x00\x05");
+    for connect in [CONNECT_31, CONNECT_311, CONNECT_5, &small_5, &aliased_5] {
+        for subscription in [0, 7] {
+            let [together, alone] = together_and_alone(connect, subscription, &messages);
+            assert_eq!(together, alone, "{connect:?}");
+            assert!(!together.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_burst_is_written_once_for_all_clients_of_a_version() {
+    let messages = vec![harness::message("a", "1", Qos::AtMostOnce, bench().now)];
+    let burst = Burst::new(messages, 3);
+    let mut times = 0;
+    let mut written = |form| {
+        burst.encoded(form, |buffer| {
+            times += 1;
+            buffer.extend_from_slice(form.as_bytes());
+        })
+    };
+    let all = ["mqtt 3", "mqtt 5", "mqtt 3", "another"].map(|form| written(form).map(<[u8]>::to_vec));
+    assert_eq!(all, [Some(b"mqtt 3".to_vec()), Some(b"mqtt 5".to_vec()), Some(b"mqtt 3".to_vec()), None]);
+    assert_eq!(times, 2);
 }
