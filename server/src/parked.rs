@@ -16,9 +16,13 @@ use tracing::warn;
 /// What a file begins with: the form's version.
 const FORM: &[u8; 8] = b"WSDTLS\0\x01";
 
+/// How the extension of a file begins that a server has taken; its process follows.
+const TAKEN: &str = "taken-";
+
 /// The sessions of a listener, socket by socket, and where they were. They are nowhere else once this returns.
 pub(crate) fn take(state_directory: &Path, listener: &str) -> Vec<Vec<Parked>> {
     let file = place(state_directory, listener);
+    remove_abandoned(&file);
     match take_file(&file) {
         Ok(Some(bytes)) => decode(&bytes).unwrap_or_else(|| {
             warn!(file = %file.display(), "The file held no DTLS sessions; clients shake hands again.");
@@ -59,7 +63,7 @@ fn place(state_directory: &Path, listener: &str) -> PathBuf {
 
 fn take_file(file: &Path) -> io::Result<Option<Vec<u8>>> {
     // Whoever moves it has it: another server that was given the same folder by mistake finds nothing.
-    let ours = file.with_extension(format!("taken-{}", std::process::id()));
+    let ours = file.with_extension(format!("{TAKEN}{}", std::process::id()));
     match fs::rename(file, &ours) {
         Ok(()) => {}
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
@@ -72,6 +76,25 @@ fn take_file(file: &Path) -> io::Result<Option<Vec<u8>>> {
     let bytes = bytes?;
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())?;
     Ok(Some(bytes))
+}
+
+/// Removes what servers have taken that ended before they could: nobody can tell what of it they used.
+fn remove_abandoned(file: &Path) {
+    let Some(entries) = file.parent().and_then(|folder| fs::read_dir(folder).ok()) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        let process = extension.and_then(|extension| extension.strip_prefix(TAKEN)?.parse().ok());
+        if path.file_stem() == file.file_stem() && process.is_some_and(|process| !is_alive(process)) {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether another process has this number; it has if that cannot be told.
+fn is_alive(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    process != std::process::id()
+        && (!processes.join("self").exists() || processes.join(process.to_string()).exists())
 }
 
 fn encode(sockets: &[Vec<Parked>]) -> Vec<u8> {
@@ -157,6 +180,29 @@ mod tests {
             assert!(was.session == is.session && was.mark == is.mark);
         }
         assert!(take(room.path(), "co/aps").is_empty() && !file.exists());
+    }
+
+    /// What went wrong: a server that was killed at that moment left the keys of its sessions for good.
+    #[test]
+    fn what_a_server_has_taken_that_is_gone_is_removed() {
+        let room = tempfile::tempdir().unwrap();
+        let folder = room.path().join("dtls");
+        fs::create_dir(&folder).unwrap();
+        // Linux gives no process a number as high as that; that of the test's parent is another's.
+        let parent = std::os::unix::process::parent_id();
+        let names = [
+            format!("coaps.taken-{}", std::process::id()),
+            format!("coaps.taken-{}", u32::MAX),
+            format!("coaps.taken-{parent}"),
+            format!("other.taken-{}", u32::MAX),
+            "coaps.taken-x".to_owned(),
+        ];
+        for name in &names {
+            fs::write(folder.join(name), "keys").unwrap();
+        }
+        assert!(take(room.path(), "coaps").is_empty());
+        let there = names.map(|name| folder.join(name).exists());
+        assert_eq!(there, [false, !cfg!(target_os = "linux"), true, true, true]);
     }
 
     #[test]

@@ -69,7 +69,17 @@ impl Server {
         config: ListenerConfig,
         limits: Limits,
     ) -> Self {
-        let broker = Broker::new(Config::default(), Hooks::open(), Vec::new());
+        Self::with(Hooks::open(), bound, protocol, config, limits)
+    }
+
+    pub(crate) fn with(
+        hooks: Hooks,
+        bound: Bound,
+        protocol: Arc<dyn Protocol>,
+        config: ListenerConfig,
+        limits: Limits,
+    ) -> Self {
+        let broker = Broker::new(Config::default(), hooks, Vec::new());
         let (stop, address, seen) = (Stop::new(), bound.address, Arc::<Mutex<Vec<Peer>>>::default());
         let protocol = Arc::new(Watched { protocol, seen: seen.clone() });
         let running = bound.serve("test".into(), protocol, broker.clone(), config, limits, &stop);

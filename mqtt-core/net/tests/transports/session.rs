@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use broker::Hooks;
 use bus::{Carrier, KeyMark, Limits, Reason, Transport};
 use dtls::{
     Counts, Effects, Ending, Engine, EngineError, EngineFactory, Identity, Key, Keys, Proof, Refusal,
@@ -156,13 +157,17 @@ pub(crate) struct Secured {
 }
 
 impl Secured {
-    fn new(keys: Names, config: ListenerConfig, parked: Vec<Parked>) -> Self {
+    pub(crate) fn new(keys: Names, config: ListenerConfig, parked: Vec<Parked>) -> Self {
+        Self::with(Hooks::open(), keys, config, parked)
+    }
+
+    pub(crate) fn with(hooks: Hooks, keys: Names, config: ListenerConfig, parked: Vec<Parked>) -> Self {
         let offers = watch::Sender::new(offer(keys));
         let bound = bind(([127, 0, 0, 1], 0).into(), Transport::Datagram).unwrap();
         let bound = bound.over_dtls(&Fakes, &offers.subscribe(), vec![parked], true).unwrap();
         let limits = Limits { handshake: Duration::from_secs(5), ..Limits::default() };
         let protocol = MqttSn::new(mqtt_sn::Config::default(), limits.clone());
-        Self { server: Server::on(bound, Arc::new(protocol), config, limits), offers }
+        Self { server: Server::with(hooks, bound, Arc::new(protocol), config, limits), offers }
     }
 
     pub(crate) async fn peer(&self) -> UdpSocket {
