@@ -183,7 +183,10 @@ impl OtherSide {
             Request::Authenticate(EnhancedAuthentication { method, data }) => {
                 Reply::Authenticated(Box::new(EnhancedAuthentication { method, data }))
             }
-            Request::Publish(_) | Request::PublishAll(_) => Reply::Published { matched: self.draw(2) },
+            Request::PublishIf(_) if self.draw(2) == 0 => Reply::Unfulfilled,
+            Request::Publish(_) | Request::PublishAll(_) | Request::PublishIf(_) => {
+                Reply::Published { matched: self.draw(2) }
+            }
             Request::Release(_) => Reply::Released { known: self.draw(2) == 0 },
             Request::Subscribe(wishes) => {
                 let granted = wishes.iter().map(|wish| match self.draw(6) {

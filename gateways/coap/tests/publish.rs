@@ -327,18 +327,15 @@ fn is_published(retained: Option<&str>, with: impl FnOnce(Message) -> Message) -
     bench.receive(&put.encode());
     accept(&mut bench);
     let (ticket, asked) = bench.request();
-    assert!(matches!(asked, Request::Read(topic) if topic.as_str() == "a"));
+    let Request::PublishIf(wish) = asked else { panic!("expected a publish on condition, found {asked:?}") };
+    assert_eq!((wish.publish.topic.as_str(), &wish.publish.payload[..]), ("a", &b"new"[..]));
     let found = retained.map(|payload| harness::message("a", payload, Qos::AtMostOnce, bench.now));
-    bench.reply(ticket, Reply::Read(found));
-    if bench.requests.is_empty() {
-        assert_eq!(sent(&mut bench).code(), Code::PRECONDITION_FAILED);
-        return false;
-    }
-    let (ticket, publish) = published(&mut bench);
-    assert_eq!(publish.payload, "new");
-    bench.reply(ticket, Reply::Published { matched: 0 });
-    assert_eq!(sent(&mut bench).code(), Code::CHANGED);
-    true
+    let is_true = wish.precondition.holds(found.as_deref());
+    bench.reply(ticket, if is_true { Reply::Published { matched: 0 } } else { Reply::Unfulfilled });
+    let code = if is_true { Code::CHANGED } else { Code::PRECONDITION_FAILED };
+    assert_eq!(sent(&mut bench).code(), code);
+    assert!(bench.requests.is_empty());
+    is_true
 }
 
 #[test]
@@ -358,6 +355,20 @@ fn a_publish_on_condition_is_done_if_what_is_retained_fulfils_it() {
     assert!(is_published(None, absent));
     assert!(!is_published(Some("old"), absent));
     assert!(!is_published(Some("old"), |put| absent(matches(tag("old"))(put))));
+}
+
+#[test]
+fn an_exactly_once_publish_whose_condition_is_not_true_is_released_all_the_same() {
+    let mut bench = bench();
+    let put = request(Kind::Confirmable, Code::PUT, 1, b"t", "ps/a?qos=2");
+    bench.receive(&put.with_option(OptionNumber::IF_NONE_MATCH, "").encode());
+    accept(&mut bench);
+    let (ticket, asked) = bench.request();
+    let Request::PublishIf(wish) = asked else { panic!("expected a publish on condition, found {asked:?}") };
+    bench.reply(ticket, Reply::Unfulfilled);
+    assert_eq!(sent(&mut bench).code(), Code::PRECONDITION_FAILED);
+    let (_, asked) = bench.request();
+    assert!(matches!(asked, Request::Release(id) if Some(id) == wish.publish.once), "{asked:?}");
 }
 
 #[test]

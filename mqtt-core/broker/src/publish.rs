@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use bus::{Filter, Message, Publish, Reason, Will};
+use bus::{Filter, Message, Precondition, Publish, Reason, Will};
 
 use crate::access::{Access, Client, Interceptor, Permission};
 use crate::announce::is_system;
@@ -12,6 +12,7 @@ use crate::delayed::When;
 use crate::priority::Priority;
 use crate::queue::Queued;
 use crate::record::Record;
+use crate::retained::Found;
 use crate::router::{Last, Routes};
 use crate::share::{Choice, Fit};
 use crate::target::Hit;
@@ -60,6 +61,31 @@ impl Shared {
             self.retained.set(&message, client, &self.config)?;
         }
         Ok(self.distribute(&message, origin, routes))
+    }
+
+    /// Retains and routes a reviewed publish if its precondition is true of what is retained; `None` if it is not.
+    pub(crate) fn route_if(
+        self: &Arc<Self>,
+        client: &Arc<Client>,
+        origin: &Arc<Record>,
+        publish: Publish,
+        precondition: &dyn Precondition,
+        now: Instant,
+    ) -> Result<Option<usize>, Reason> {
+        self.check(&publish)?;
+        // As for who reads: what its publisher may not publish any more is not there.
+        let wrong = self.retained.read(&publish.topic, now).filter(|found| !self.is_rightful(found));
+        let is_wrong =
+            |found: &Found| wrong.as_ref().is_some_and(|it| Arc::ptr_eq(&it.message, &found.message));
+        let message = Arc::new(self.message(client, publish, now));
+        let holds = |found: Option<&Found>| {
+            precondition.holds(found.filter(|found| !is_wrong(found)).map(|found| &*found.message))
+        };
+        if !self.retained.set_if(&message, client, &self.config, holds)? {
+            return Ok(None);
+        }
+        self.counters.wire.publish(message.qos, 1, message.payload.len());
+        Ok(Some(self.distribute(&message, Some(origin), &mut Last::default())))
     }
 
     /// Retains and routes several reviewed publishes, or keeps them until they are due, or none of all that. Returns

@@ -48,6 +48,25 @@ impl Retained {
         self.inner.write().set(message, publisher, config)
     }
 
+    /// The same if something is true of what is kept at that moment; a message that is not retained changes nothing.
+    /// Returns whether it was true.
+    pub(crate) fn set_if(
+        &self,
+        message: &Arc<Message>,
+        publisher: &Arc<Client>,
+        config: &Config,
+        is_true: impl FnOnce(Option<&Found>) -> bool,
+    ) -> Result<bool, Reason> {
+        let mut inner = self.inner.write();
+        let kept = inner.tree.find(message.topic.as_str()).and_then(Option::as_ref);
+        let found = kept.filter(|kept| !kept.is_over(message.published)).map(|kept| &kept.found);
+        let is_true = is_true(found);
+        if is_true && message.retain {
+            inner.set(message, publisher, config)?;
+        }
+        Ok(is_true)
+    }
+
     /// The same for several in order, or for none of them.
     pub(crate) fn set_all<'a>(
         &self,

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bus::{
-    Credentials, Disconnect, EnhancedAuthentication, Filter, Publish, Qos, Reason, Reply, RetainHandling,
-    Right, Subscription, Topic, Unsubscribe, Will,
+    ConditionalPublish, Credentials, Disconnect, EnhancedAuthentication, Filter, Publish, Qos, Reason, Reply,
+    RetainHandling, Right, Subscription, Topic, Unsubscribe, Will,
 };
 
 use crate::access::{Access, Attempt, Authentication, Client, Exchange, Identity, Interceptor, Permission};
@@ -130,6 +130,39 @@ impl Session {
                 })
             }
         }
+    }
+
+    /// Publishes if something is true of what is retained on the topic, which the client must be allowed to read.
+    pub fn publish_if(&mut self, wish: ConditionalPublish, now: Instant) -> Answer<Result<Reply, Reason>> {
+        self.now = now;
+        let ConditionalPublish { mut publish, precondition } = wish;
+        let checked = self.check(now).and_then(|()| self.shared.interpret(&self.client, &mut publish));
+        let checked = checked.and_then(|()| match is_delayed(&publish.topic) {
+            true => Err(Reason::UnsupportedFeature), // what is retained when it is due is not known yet
+            false => Ok(()),
+        });
+        if let Err(reason) = checked {
+            return Answer::Now(Err(reason));
+        }
+        let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
+        let (epoch, rights) = (self.epoch, self.rights);
+        let may_read = self.shared.permit(&self.client, Access::Read { topic: &publish.topic });
+        may_read.then(move |permission| {
+            if let Err(reason) = permission {
+                return Answer::Now(Err(reason));
+            }
+            shared.clone().review(&client.clone(), publish, false).map(move |publish| {
+                let publish = publish?;
+                shared.is_welcome(&record, &client, rights, now)?;
+                let mut is_true = true;
+                let done = commit(&shared, &record, epoch, publish.once, || {
+                    let matched = shared.route_if(&client, &record, publish, &*precondition, now)?;
+                    is_true = matched.is_some();
+                    Ok(matched.unwrap_or(0))
+                })?;
+                Ok(if is_true { done } else { Reply::Unfulfilled })
+            })
+        })
     }
 
     /// Keeps a message until it is due. Its rights are those of the topic behind the delay.

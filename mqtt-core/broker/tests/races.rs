@@ -5,7 +5,7 @@ mod common;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use bus::{Qos, Reason, Reply};
+use bus::{ConditionalPublish, Message, Precondition, Publish, Qos, Reason, Reply, Topic};
 use common::{World, now};
 
 /// What went wrong: a publish that looked for its id before a take-over, and was routed after it, was doubled
@@ -58,4 +58,69 @@ fn a_session_that_ends_while_its_client_comes_back_is_counted_right() {
         let stats = world.broker.stats();
         assert_eq!((stats.connections, stats.sessions), (0, 1), "round {round}");
     }
+}
+
+/// A message is retained, and it is this one; or none is.
+#[derive(Debug)]
+struct Is(Option<&'static str>);
+
+impl Precondition for Is {
+    fn holds(&self, retained: Option<&Message>) -> bool {
+        retained.map(|message| &message.payload[..]) == self.0.map(str::as_bytes)
+    }
+}
+
+fn on_condition(publish: Publish, is: Option<&'static str>) -> ConditionalPublish {
+    ConditionalPublish { publish: publish.retained(), precondition: Box::new(Is(is)) }
+}
+
+#[test]
+fn of_two_who_publish_on_the_same_condition_at_once_exactly_one_does() {
+    let world = World::new();
+    let mut reader = world.connect("reader");
+    world.subscribe(&mut reader, 1, "#", Qos::AtMostOnce).unwrap();
+    let mut guests = [world.connect("one"), world.connect("other")];
+    for round in 0..2_000 {
+        let topic = format!("t/{}", round / 3);
+        // Nothing is retained; then "a" is, which one of them changes; then one of them removes it.
+        let (is, payload) = [(None, "a"), (Some("a"), "b"), (Some("b"), "")][round % 3];
+        let start = Barrier::new(2);
+        let done = std::thread::scope(|scope| {
+            let (start, at, topic) = (&start, world.now, &topic);
+            let threads = guests.each_mut().map(|guest| {
+                scope.spawn(move || {
+                    let wish = on_condition(harness::publish(topic, payload, Qos::AtMostOnce), is);
+                    start.wait();
+                    now(guest.session.publish_if(wish, at)).unwrap()
+                })
+            });
+            threads.map(|thread| thread.join().unwrap())
+        });
+        let published = done.iter().filter(|reply| matches!(reply, Reply::Published { .. })).count();
+        let refused = done.iter().filter(|reply| matches!(reply, Reply::Unfulfilled)).count();
+        assert_eq!((published, refused), (1, 1), "round {round}");
+        assert_eq!(world.read(&mut reader), [payload], "round {round}");
+    }
+}
+
+#[test]
+fn a_condition_is_judged_by_what_a_reader_would_find() {
+    let mut world = World::new();
+    let mut guest = world.connect("guest");
+    let mut lasting = harness::publish("t", "a", Qos::AtMostOnce).retained();
+    lasting.expiry = Some(Duration::from_secs(10));
+    world.send(&mut guest, lasting).unwrap();
+    let mut ask = |world: &World, is, payload: &str, retain| {
+        let wish = on_condition(harness::publish("t", payload, Qos::AtMostOnce), is);
+        let wish = ConditionalPublish { publish: Publish { retain, ..wish.publish }, ..wish };
+        matches!(now(guest.session.publish_if(wish, world.now)).unwrap(), Reply::Published { .. })
+    };
+    assert!(!ask(&world, None, "b", true));
+    assert!(ask(&world, Some("a"), "passing", false), "what is not retained takes no message's place");
+    assert!(ask(&world, Some("a"), "passing", false));
+    world.now += Duration::from_secs(11);
+    assert!(!ask(&world, Some("a"), "b", true), "it has expired");
+    assert!(ask(&world, None, "b", true));
+    let found = now(guest.session.read(Topic::parse("t").unwrap(), world.now)).unwrap();
+    assert!(matches!(found, Reply::Read(Some(message)) if message.payload == "b"));
 }

@@ -25,7 +25,7 @@ pub use chance::Chance;
 pub use content::ContentFormat;
 pub use delivery::{Ack, Delivery, DeliveryId, Matched};
 pub use limits::Limits;
-pub use message::{Message, Metadata, Publish, Qos, UserProperty, Will};
+pub use message::{ConditionalPublish, Message, Metadata, Precondition, Publish, Qos, UserProperty, Will};
 pub use network::{Network, NetworkError};
 pub use outbox::{Action, Chunk, Frames, Outbox};
 pub use peer::{

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,21 @@ pub struct Publish {
     /// The publisher's id for exactly-once handling: a second publish with this id is not routed again until
     /// [`Request::Release`](crate::Request::Release) names the id. Set if and only if `qos` is exactly once.
     pub once: Option<u16>,
+}
+
+/// A publish that is done if something is true of its topic at that moment.
+#[derive(Debug)]
+pub struct ConditionalPublish {
+    /// What is published.
+    pub publish: Publish,
+    /// What must be true.
+    pub precondition: Box<dyn Precondition>,
+}
+
+/// What must be true of the message that is retained on a topic.
+pub trait Precondition: fmt::Debug + Send + Sync {
+    /// Whether it is. To be answered from the message alone, and soon: nothing is retained meanwhile.
+    fn holds(&self, retained: Option<&Message>) -> bool;
 }
 
 /// What crosses protocols beside topic and payload, as far as the receiving protocol can carry it.

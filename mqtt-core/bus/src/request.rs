@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::{
-    ClientId, Message, Publish, Qos, Reason, Secured, Subscription, Topic, Unsubscribe, UserProperty, Will,
+    ClientId, ConditionalPublish, Message, Publish, Qos, Reason, Secured, Subscription, Topic, Unsubscribe,
+    UserProperty, Will,
 };
 
 /// The number by which a connection recognizes the reply to its request; the connection chooses it.
@@ -32,6 +33,9 @@ pub enum Request {
     /// Publishes several messages in order, or none of them if one is refused; answered [`Reply::Published`]. None is
     /// sent exactly once.
     PublishAll(Vec<Publish>),
+    /// Publishes a message if its precondition is true of what is retained on the topic when the message takes its place;
+    /// answered [`Reply::Published`] or [`Reply::Unfulfilled`]. It takes the right to read the topic too.
+    PublishIf(Box<ConditionalPublish>),
     /// Ends the exactly-once handling of a publish; answered [`Reply::Released`].
     Release(u16),
     /// Makes subscriptions; answered [`Reply::Subscribed`] with as many results.
@@ -155,6 +159,8 @@ pub enum Reply {
         /// How many sessions or share groups matched; of several messages, the sum.
         matched: usize,
     },
+    /// The precondition of a publish is not true: nothing was done.
+    Unfulfilled,
     /// The exactly-once handling is over.
     Released {
         /// Whether the id was known.

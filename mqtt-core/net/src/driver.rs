@@ -543,7 +543,7 @@ impl Driver {
     fn charged(&mut self, request: Request, now: Instant) -> Answer<Settle> {
         let quota = self.rare.as_mut().and_then(|rare| rare.quota.as_mut());
         let pause = quota.and_then(|quota| quota.charge(&request, now));
-        let sends = matches!(request, Request::Publish(_) | Request::PublishAll(_));
+        let sends = matches!(request, Request::Publish(_) | Request::PublishAll(_) | Request::PublishIf(_));
         let pressed = sends && self.house().overload.pauses();
         if let Some(pause) = pause.into_iter().chain(pressed.then_some(overload::PAUSE)).max() {
             let rare = self.rare.get_or_insert_default();
@@ -685,6 +685,7 @@ fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<R
     match request {
         Request::Publish(publish) => session.publish(publish, now),
         Request::PublishAll(publishes) => session.publish_all(publishes, now),
+        Request::PublishIf(wish) => session.publish_if(*wish, now),
         Request::Release(id) => Answer::Now(session.release(id)),
         Request::Subscribe(subscriptions) => session.subscribe(subscriptions, now),
         Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),

@@ -77,7 +77,7 @@ impl Meter {
 
     pub(crate) fn asked(&mut self, request: &Request) {
         match request {
-            Request::Publish(_) => self.published(1),
+            Request::Publish(_) | Request::PublishIf(_) => self.published(1),
             Request::PublishAll(publishes) => self.published(publishes.len()),
             _ => {}
         }

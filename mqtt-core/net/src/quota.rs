@@ -117,6 +117,9 @@ impl Cost {
     fn of(request: &Request) -> Option<Self> {
         Some(match request {
             Request::Publish(publish) => Self { messages: 1, bytes: publish.payload.len(), subscriptions: 0 },
+            Request::PublishIf(wish) => {
+                Self { messages: 1, bytes: wish.publish.payload.len(), subscriptions: 0 }
+            }
             Request::PublishAll(publishes) => {
                 let bytes = publishes.iter().map(|publish| publish.payload.len()).sum();
                 Self { messages: publishes.len(), bytes, subscriptions: 0 }

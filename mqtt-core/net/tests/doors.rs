@@ -9,9 +9,9 @@ use broker::{
     Identity, Open, Permission,
 };
 use bus::{
-    Address, Connection, Disconnect, EnhancedAuthentication, Event, Filter, Outbox, Peer, Protocol,
-    ProtocolError, Qos, Reason, Reply, Request, Right, Subscription, SubscriptionId, Ticket, Topic,
-    Transport, Unsubscribe, Will,
+    Address, ConditionalPublish, Connection, Disconnect, EnhancedAuthentication, Event, Filter, Message,
+    Outbox, Peer, Precondition, Protocol, ProtocolError, Qos, Reason, Reply, Request, Right, Subscription,
+    SubscriptionId, Ticket, Topic, Transport, Unsubscribe, Will,
 };
 use net::{Driver, House};
 
@@ -102,6 +102,16 @@ impl Authenticator for Everybody {
     }
 }
 
+/// Asks nothing of what is retained.
+#[derive(Debug)]
+struct Whatever;
+
+impl Precondition for Whatever {
+    fn holds(&self, _: Option<&Message>) -> bool {
+        true
+    }
+}
+
 /// Every kind of request. A new kind does not compile until it is listed here.
 fn every_request() -> Vec<Request> {
     let topic = || Topic::parse("t").unwrap();
@@ -111,6 +121,10 @@ fn every_request() -> Vec<Request> {
         Request::Authenticate(EnhancedAuthentication { method: "m".into(), data: Default::default() }),
         Request::Publish(harness::publish("t", "x", Qos::AtMostOnce).retained()),
         Request::PublishAll(vec![harness::publish("t", "x", Qos::AtMostOnce).retained()]),
+        Request::PublishIf(Box::new(ConditionalPublish {
+            publish: harness::publish("t", "x", Qos::AtMostOnce).retained(),
+            precondition: Box::new(Whatever),
+        })),
         Request::Release(1),
         Request::Subscribe(vec![Subscription {
             id: SubscriptionId(1),
@@ -136,13 +150,14 @@ fn kind(request: &Request) -> usize {
         Request::Authenticate(_) => 1,
         Request::Publish(_) => 2,
         Request::PublishAll(_) => 3,
-        Request::Release(_) => 4,
-        Request::Subscribe(_) => 5,
-        Request::Unsubscribe(_) => 6,
-        Request::Read(_) => 7,
-        Request::Judge(_) => 8,
-        Request::SetWill(_) => 9,
-        Request::Disconnect(_) => 10,
+        Request::PublishIf(_) => 4,
+        Request::Release(_) => 5,
+        Request::Subscribe(_) => 6,
+        Request::Unsubscribe(_) => 7,
+        Request::Read(_) => 8,
+        Request::Judge(_) => 9,
+        Request::SetWill(_) => 10,
+        Request::Disconnect(_) => 11,
     }
 }
 
@@ -153,6 +168,7 @@ fn outcome(reply: &Reply) -> Result<&'static str, Reason> {
         Reply::Challenge(_) => Ok("challenged"),
         Reply::Authenticated(_) => Ok("authenticated"),
         Reply::Published { .. } => Ok("published"),
+        Reply::Unfulfilled => Ok("unfulfilled"),
         Reply::Released { .. } => Ok("released"),
         Reply::Subscribed(results) => results[0].map(|_| "subscribed"),
         Reply::Unsubscribed(results) => results[0].map(|()| "unsubscribed"),
@@ -229,6 +245,7 @@ fn who_may_do_nothing_publishes_subscribes_and_reads_nothing() {
         Ok("authenticated"),         // tells nothing and changes nothing
         denied,                      // publish
         denied,                      // publish several
+        denied,                      // publish on condition
         Ok("released"),              // of its own ids
         denied,                      // subscribe
         Err(Reason::NoSubscription), // of its own subscriptions

@@ -1,4 +1,4 @@
-use bus::Message as Published;
+use bus::{Message as Published, Precondition};
 
 use crate::{ETag, Message, OptionNumber};
 
@@ -18,9 +18,10 @@ impl Condition {
         let absent = request.option(OptionNumber::IF_NONE_MATCH).is_some();
         (absent || !one_of.is_empty()).then_some(Self { one_of, absent })
     }
+}
 
-    /// Whether it is true of what is retained.
-    pub(super) fn holds(&self, found: Option<&Published>) -> bool {
+impl Precondition for Condition {
+    fn holds(&self, found: Option<&Published>) -> bool {
         let Some(found) = found else { return self.one_of.is_empty() };
         let tag = ETag::of(found);
         !self.absent && self.one_of.iter().any(|wanted| wanted.is_none_or(|wanted| wanted == tag))

@@ -1,8 +1,8 @@
 use std::time::Instant;
 
 use bus::{
-    Filter, Keyed, Message as Published, Outbox, Publish, Qos, Reason, Reply, RetainHandling,
-    SubscribeOptions, Subscription, SubscriptionId, Ticket, Topic, Unsubscribe,
+    ConditionalPublish, Filter, Keyed, Message as Published, Outbox, Precondition, Publish, Qos, Reason,
+    Reply, RetainHandling, SubscribeOptions, Subscription, SubscriptionId, Ticket, Topic, Unsubscribe,
 };
 
 use super::condition::Condition;
@@ -29,11 +29,6 @@ pub(super) enum Pending {
         answer: Message,
         once: Option<u16>,
         topic: Option<TopicId>,
-    },
-    /// Whether a publish may be done.
-    Condition {
-        reply_to: ReplyTo,
-        conditional: Box<Conditional>,
     },
     Subscribe {
         reply_to: ReplyTo,
@@ -75,15 +70,6 @@ pub(super) enum Pending {
     },
 }
 
-/// A publish that is done on condition.
-pub(super) struct Conditional {
-    condition: Condition,
-    publish: Publish,
-    answer: Code,
-    request: Message,
-    topic: Option<TopicId>,
-}
-
 /// What a retained message is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -101,7 +87,6 @@ impl Pending {
             Self::MayBeAsked => None,
             Self::Connect { asker, login } => login.then_some(asker),
             Self::Publish { reply_to, .. }
-            | Self::Condition { reply_to, .. }
             | Self::Subscribe { reply_to, .. }
             | Self::Unsubscribe { reply_to, .. }
             | Self::Read { reply_to, .. }
@@ -131,16 +116,9 @@ impl PubSub {
     ) {
         let Request { message, reply_to } = request;
         match operation {
-            Operation::Publish { publish, answer } => match Condition::of(&message) {
-                Some(condition) => {
-                    let topic = publish.topic.clone();
-                    let (request, topic_id) = (message, configured);
-                    let conditional = Conditional { condition, publish, answer, request, topic: topic_id };
-                    let pending = Pending::Condition { reply_to, conditional: Box::new(conditional) };
-                    self.ask(pending, bus::Request::Read(topic), turn.out);
-                }
-                None => self.publish(publish, answer, message, configured, reply_to, turn.out),
-            },
+            Operation::Publish { publish, answer } => {
+                self.publish(publish, answer, message, configured, reply_to, turn.out);
+            }
             Operation::Read { topic, preference } => {
                 self.read(topic, reply_to, preference, Purpose::Get, turn.out)
             }
@@ -168,7 +146,7 @@ impl PubSub {
         reply_to: ReplyTo,
         out: &mut Outbox,
     ) {
-        let response = Message::response(answer);
+        let (response, condition) = (Message::response(answer), Condition::of(&message));
         if answer == Code::CHANGED {
             publish.payload = message.into_payload();
         }
@@ -178,7 +156,14 @@ impl PubSub {
         }
         let once = publish.once;
         let pending = Pending::Publish { reply_to, answer: response, once, topic };
-        self.ask(pending, bus::Request::Publish(publish), out);
+        let request = match condition {
+            Some(condition) => bus::Request::PublishIf(Box::new(ConditionalPublish {
+                publish,
+                precondition: Box::new(condition),
+            })),
+            None => bus::Request::Publish(publish),
+        };
+        self.ask(pending, request, out);
     }
 
     fn read(
@@ -247,17 +232,11 @@ impl PubSub {
             (pending @ (Pending::Made { .. } | Pending::Unmade { .. }), reply) => {
                 self.done(pending, reply, turn);
             }
-            (Pending::Condition { reply_to, conditional }, Ok(Reply::Read(found))) => {
-                let Conditional { condition, publish, answer, request, topic } = *conditional;
-                match condition.holds(found.as_deref()) {
-                    true => self.publish(publish, answer, request, topic, reply_to, turn.out),
-                    false => drop(turn.respond(&reply_to, precondition_failed())),
-                }
-            }
-            (Pending::Publish { reply_to, answer, once, topic }, Ok(_)) => {
-                let answer = match topic {
-                    Some(topic) => self.published(topic, answer, turn),
-                    None => answer,
+            (Pending::Publish { reply_to, answer, once, topic }, Ok(reply)) => {
+                let answer = match (reply, topic) {
+                    (Reply::Unfulfilled, _) => precondition_failed(),
+                    (_, Some(topic)) => self.published(topic, answer, turn),
+                    (_, None) => answer,
                 };
                 if let Some(id) = once {
                     // The message layer keeps duplicates off, so that the id has served.

@@ -196,6 +196,18 @@ impl World {
                 self.route(publish);
                 Reply::Published { matched: 0 }
             }
+            Request::PublishIf(wish) => {
+                let topic = self.mounted(peer, &wish.publish.topic);
+                self.permit(Right::Read(wish.publish.topic.clone()))?;
+                self.permit(Right::Publish(wish.publish.topic.clone()))?;
+                match wish.precondition.holds(self.retained.get(topic.as_str()).map(|message| &**message)) {
+                    true => {
+                        self.route(Publish { topic, ..wish.publish });
+                        Reply::Published { matched: 0 }
+                    }
+                    false => Reply::Unfulfilled,
+                }
+            }
             Request::Subscribe(wishes) => {
                 for wish in &wishes {
                     let topic = self.mounted(peer, &wish.filter.as_topic().expect("one topic"));
