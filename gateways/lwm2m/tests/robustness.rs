@@ -77,7 +77,7 @@ fn play(bench: &mut Bench, chance: &mut Chance) {
                 bench.accept_connect(chance.below(2) == 0);
             }
             _ if ticket == bus::Ticket::NONE => {}
-            Request::Publish(_) | Request::PublishAll(_) => {
+            Request::Publish(_) | Request::PublishAll(_) | Request::PublishIf(_) => {
                 bench.reply(ticket, Reply::Published { matched: 1 })
             }
             Request::Subscribe(wishes) => {

@@ -35,7 +35,7 @@ fn play(bench: &mut Bench) {
                 bench.requests.push_front((ticket, request));
                 bench.accept_connect(false);
             }
-            bus::Request::Publish(_) | bus::Request::PublishAll(_) => {
+            bus::Request::Publish(_) | bus::Request::PublishAll(_) | bus::Request::PublishIf(_) => {
                 bench.reply(ticket, bus::Reply::Published { matched: 1 })
             }
             bus::Request::Subscribe(wanted) => {
