@@ -134,7 +134,6 @@ impl Session {
 
     /// Publishes if something is true of what is retained on the topic, which the client must be allowed to read.
     pub fn publish_if(&mut self, wish: ConditionalPublish, now: Instant) -> Answer<Result<Reply, Reason>> {
-        self.now = now;
         let ConditionalPublish { mut publish, precondition } = wish;
         let checked = self.check(now).and_then(|()| self.shared.interpret(&self.client, &mut publish));
         let checked = checked.and_then(|()| match is_delayed(&publish.topic) {
