@@ -4,11 +4,13 @@ mod common;
 #[path = "common/protected.rs"]
 mod protected;
 
+use std::sync::Arc;
+
 use bus::{Qos, Reply, Request, Ticket};
 use coap::{Code, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
-use oscore::Contexts;
+use oscore::{Contexts, Pending, SecurityContext};
 use protected::*;
 
 fn put(id: u16, uri: &str) -> Message {
@@ -29,6 +31,16 @@ fn asked(bench: &mut Bench) -> (Option<String>, Option<String>) {
         connect.client_id.as_ref().map(|id| id.as_str().to_owned()),
         proved.and_then(|proved| proved.username.as_deref().map(str::to_owned)),
     )
+}
+
+/// Lets a device observe `ps/a`: the id of the subscription, the first answer, and what opens it and those that follow.
+fn observing_protected(bench: &mut Bench, device: &Arc<SecurityContext>) -> (u32, Message, Pending) {
+    let (datagram, pending) = protect(device, get(7, "ps/a").with_observe(0));
+    bench.receive(&datagram);
+    accept(bench);
+    let id = granted(bench);
+    found_nothing(bench);
+    (id, sent(bench), pending)
 }
 
 /// A message that nobody acknowledges to the broker.
@@ -125,12 +137,7 @@ fn an_error_of_a_resource_is_protected() {
 #[test]
 fn an_observer_gets_protected_notifications_each_with_a_partial_iv_of_its_own() {
     let (mut bench, _) = server(false, None);
-    let (datagram, mut pending) = protect(&device(1), get(7, "ps/a").with_observe(0));
-    bench.receive(&datagram);
-    accept(&mut bench);
-    let id = granted(&mut bench);
-    found_nothing(&mut bench);
-    let first = sent(&mut bench);
+    let (id, first, mut pending) = observing_protected(&mut bench, &device(1));
     assert_eq!((first.code(), first.option(OptionNumber::OSCORE)), (Code::CONTENT, Some(&[1, 0][..])));
     assert_eq!(open(&mut pending, &first).observe(), Some(1));
     for number in 0..3_u8 {
@@ -151,12 +158,7 @@ fn an_observer_gets_protected_notifications_each_with_a_partial_iv_of_its_own() 
 fn an_observation_ends_by_a_protected_request_with_another_partial_iv() {
     let (mut bench, _) = server(false, None);
     let device = device(1);
-    let (datagram, _) = protect(&device, get(7, "ps/a").with_observe(0));
-    bench.receive(&datagram);
-    accept(&mut bench);
-    let id = granted(&mut bench);
-    found_nothing(&mut bench);
-    sent(&mut bench);
+    let (id, ..) = observing_protected(&mut bench, &device);
     bench.receive(&get(8, "ps/a").with_observe(1).encode());
     assert_eq!(sent(&mut bench).code(), Code::UNAUTHORIZED);
     let (datagram, mut pending) = protect(&device, get(9, "ps/a").with_observe(1));
@@ -288,12 +290,7 @@ fn another_context_at_the_same_address_gets_a_session_of_its_own() {
 fn a_context_that_is_taken_away_is_known_no_more() {
     let (mut bench, in_force) = server(false, None);
     let device = device(1);
-    let (datagram, _) = protect(&device, get(7, "ps/a").with_observe(0));
-    bench.receive(&datagram);
-    accept(&mut bench);
-    let id = granted(&mut bench);
-    found_nothing(&mut bench);
-    sent(&mut bench);
+    let (id, ..) = observing_protected(&mut bench, &device);
     in_force.replace(Contexts::default());
     deliver(&mut bench, id, "secret");
     assert!(bench.sent.is_empty());
