@@ -9,6 +9,7 @@ mod properties;
 mod property;
 mod read;
 mod reason_code;
+mod repeat;
 #[cfg(test)]
 mod tests;
 pub(crate) mod write;
@@ -27,3 +28,4 @@ pub use reason_code::ReasonCode;
 pub(crate) use connect::Level;
 pub(crate) use decode::Frame;
 pub(crate) use packet::Kind;
+pub(crate) use repeat::Repeat;

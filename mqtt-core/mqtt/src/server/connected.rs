@@ -177,7 +177,14 @@ impl Connected {
             let packet = frame.publish(self.version, last.as_ref().map(Topic::as_str))?;
             let is_taken = self.publish(&packet, last.as_ref(), shared, out)?;
             self.last_topic = self.last_topic.take().or(last);
-            return Ok(if is_taken { Step::Took(taken) } else { Step::Wait });
+            if !is_taken {
+                return Ok(Step::Wait);
+            }
+            let repeats = match input.get(taken..) {
+                None | Some([]) => 0,
+                Some(rest) => self.publish_repeats(rest, shared, out),
+            };
+            return Ok(Step::Took(taken + repeats));
         }
         if let Some((kind, id)) = frame.bare_ack(self.version) {
             match kind {

@@ -6,7 +6,7 @@ use super::connected::Connected;
 use super::opening::topic;
 use super::reason::is_final;
 use super::ticket::Asked;
-use crate::codec::{Ack, Kind, Packet, PacketId, Publish, ReasonCode, Version};
+use crate::codec::{Ack, Kind, Packet, PacketId, Publish, ReasonCode, Repeat, Version};
 use crate::metadata::Said;
 
 /// A topic of more bytes is not kept for the next PUBLISH, since it would make an idle connection large.
@@ -62,6 +62,25 @@ impl Connected {
         }
         out.request(self.expect_reply(packet, out.lane()), Request::Publish(publish));
         Ok(true)
+    }
+
+    /// Hands over what follows a PUBLISH, as far as it says the same but for the payload; returns how many bytes that
+    /// was. Nothing in such a packet is left to be checked but its length.
+    pub(super) fn publish_repeats(&mut self, input: &[u8], shared: &Shared, out: &mut Outbox) -> usize {
+        let Some(topic) = self.last_topic.clone().filter(|_| self.lanes().is_none()) else { return 0 };
+        let (mut rest, mut taken) = (input, 0);
+        while !out.is_full()
+            && let Some(repeat) = Repeat::find(rest, self.version, topic.as_str())
+            && repeat.length <= shared.limits.packet
+        {
+            let payload = Bytes::copy_from_slice(repeat.payload);
+            let publish = bus::Publish::new(topic.clone(), payload, Qos::AtMostOnce);
+            out.count_received();
+            out.request(Ticket::NONE, Request::Publish(publish));
+            taken += repeat.length;
+            rest = repeat.rest;
+        }
+        taken
     }
 
     /// Acknowledges a publish as the broker's reply says. MQTT 3 clients cannot be told of a failure.

@@ -237,3 +237,37 @@ fn a_server_that_does_not_tell_says_no_more_than_that_it_failed() {
     bench.reply(ticket, Reply::Subscribed(vec![Err(Reason::NotAuthorized)]));
     assert_eq!(bench.take_sent(), b"\x90\x04\x00\x01\x00\x80");
 }
+
+#[test]
+fn publishes_that_come_in_one_read_are_asked_for_as_if_each_came_alone() {
+    let packets: [&[u8]; 9] = [
+        b"\x30\x05\x00\x01ahi",
+        b"\x30\x04\x00\x01ax",
+        b"\x30\x03\x00\x01a",
+        b"\x31\x04\x00\x01ax",
+        b"\x30\x05\x00\x02aax",
+        b"\x30\x05\x00\x02aay",
+        b"\x32\x07\x00\x02aa\x00\x01z",
+        b"\x30\x05\x00\x02aaz",
+        b"\x30\x05\x00\x01bby",
+    ];
+    let asked = |bench: &mut Bench| {
+        let publishes = bench.requests.drain(..).map(|(ticket, request)| match request {
+            Request::Publish(publish) => (ticket, format!("{publish:?}")),
+            other => panic!("{other:?}"),
+        });
+        publishes.collect::<Vec<_>>()
+    };
+    let mut alone = connected(CONNECT_311);
+    packets.iter().for_each(|packet| alone.receive(packet));
+    let expected = asked(&mut alone);
+    assert_eq!(expected.len(), packets.len());
+    let all = packets.concat();
+    for cut in 0..all.len() {
+        let mut together = connected(CONNECT_311);
+        let (first, second) = all.split_at(cut);
+        together.receive(first);
+        together.receive(second);
+        assert_eq!(asked(&mut together), expected, "cut at {cut}");
+    }
+}
