@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok((length, from)) => engine.receive(&buffer[..length], from, Instant::now(), &mut effects),
             Err(_) => engine.expire(Instant::now(), &mut effects),
         }
+        while engine.work(Instant::now(), &mut effects) {}
         for event in std::mem::take(&mut effects.events) {
             println!("{event:?} {:?}", engine.counts());
             if let SessionEvent::Received { session, plaintext } = event {

@@ -34,8 +34,10 @@ mod session;
 mod settings;
 mod stream;
 mod suites;
+mod taking;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 #[cfg(feature = "client")]
 pub use client::Client;

@@ -17,6 +17,10 @@ pub trait Engine: Send {
     /// Takes one datagram, which may hold several records.
     fn receive(&mut self, datagram: &[u8], from: SocketAddr, now: Instant, effects: &mut Effects);
 
+    /// Goes on with a handshake for which something has come; `false` if there is none. A step may take a millisecond, which
+    /// nothing else does, so that [`Engine::receive`] leaves it to whoever knows what else is to be done.
+    fn work(&mut self, now: Instant, effects: &mut Effects) -> bool;
+
     /// Encrypts one record and sends it to where the session was last heard from. What is longer than
     /// [`Engine::room`] is lost, as on any network.
     fn send(&mut self, session: SessionId, plaintext: &[u8], now: Instant, effects: &mut Effects);
@@ -70,7 +74,8 @@ pub struct Counts {
     pub refused: u64,
     /// First hellos that were answered with a cookie.
     pub cookies: u64,
-    /// Hellos that found no room among the half-open handshakes or the sessions.
+    /// Hellos that found no room among the half-open handshakes or the sessions, and records of handshakes that found none
+    /// among those that wait.
     pub turned_away: u64,
     /// Records that belong to no session, are malformed, or do not decrypt.
     pub bad_records: u64,

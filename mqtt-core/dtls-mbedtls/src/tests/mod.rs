@@ -8,4 +8,5 @@ mod memory;
 mod names;
 mod parking;
 mod streams;
+mod turns;
 mod world;

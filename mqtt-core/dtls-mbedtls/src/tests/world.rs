@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) events: Vec<SessionEvent>,
     /// How long the engine has worked on datagrams.
     pub(super) spent: Duration,
+    /// How long the longest step of a handshake took.
+    pub(super) longest: Duration,
 }
 
 /// A client at its address.
@@ -69,6 +71,7 @@ impl World {
             now,
             events: Vec::new(),
             spent: Duration::ZERO,
+            longest: Duration::ZERO,
         }
     }
 
@@ -139,6 +142,12 @@ impl World {
         let mut effects = Effects::new();
         let began = Instant::now();
         self.engine.receive(datagram, from, self.now, &mut effects);
+        let mut works = true;
+        while works {
+            let began = Instant::now();
+            works = self.engine.work(self.now, &mut effects);
+            self.longest = self.longest.max(began.elapsed());
+        }
         self.spent += began.elapsed();
         self.events.append(&mut effects.events);
         effects.datagrams

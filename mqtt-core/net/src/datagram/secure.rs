@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use broker::Course;
 use bus::{Address, Carrier, Link, Outbox, Reason, Secured, Transport};
@@ -28,11 +28,16 @@ pub(crate) struct Secure {
     before: Vec<(Instant, Arc<Offer>)>,
     sessions: Sessions,
     effects: Effects,
+    /// Whether handshakes may wait for their turn.
+    works: bool,
     counts: Arc<Mutex<Counts>>,
     parked: Vec<Parked>,
     /// Who is given the sessions when the listener has stopped; they all end then if nobody is.
     heir: Option<oneshot::Sender<Vec<Parked>>>,
 }
+
+/// For how long handshakes go on before other datagrams have their turn; each makes one step at least.
+const WORK: Duration = Duration::from_millis(1);
 
 /// What the owner of a listener has of one of its secured sockets.
 pub(crate) struct View {
@@ -56,6 +61,7 @@ impl Secure {
             before: Vec::new(),
             sessions: Sessions::default(),
             effects: Effects::new(),
+            works: false,
             counts: Arc::default(),
             parked,
             heir: None,
@@ -250,6 +256,7 @@ impl Way for Secure {
         }
         let way = &mut datagrams.way;
         way.engine.receive(datagram, from, now, &mut way.effects);
+        way.works = true;
         datagrams.heed(now);
     }
 
@@ -329,6 +336,10 @@ impl Way for Secure {
         if way.engine.deadline().is_some_and(|deadline| deadline <= now) {
             way.engine.expire(now, &mut way.effects);
         }
+        let began = Instant::now();
+        while way.works && began.elapsed() < WORK {
+            way.works = way.engine.work(now, &mut way.effects);
+        }
         datagrams.heed(now);
     }
 
@@ -337,7 +348,7 @@ impl Way for Secure {
     }
 
     fn has_news(&self) -> bool {
-        !self.effects.is_empty()
+        self.works || !self.effects.is_empty()
     }
 
     fn rest(&mut self) {

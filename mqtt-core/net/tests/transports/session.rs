@@ -93,6 +93,10 @@ impl Engine for Fake {
         }
     }
 
+    fn work(&mut self, _: Instant, _: &mut Effects) -> bool {
+        false
+    }
+
     fn send(&mut self, session: SessionId, plaintext: &[u8], _: Instant, effects: &mut Effects) {
         if let Some((address, _)) = self.open.get(&session) {
             let datagram = [&[b'D', session.0 as u8], plaintext].concat();
