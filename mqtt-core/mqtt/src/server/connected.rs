@@ -29,7 +29,7 @@ pub(super) struct Connected {
     /// What few connections need.
     pub(super) rare: Option<Box<Rare>>,
     /// Publishes whose reply has not come; those that are refused at sight wait for them, to keep the order.
-    pub(super) unanswered: u32,
+    pub(super) unanswered: u16,
     /// How much of an unfinished packet there was when the client was last heard.
     progress: u32,
     /// How long the client may be silent, in milliseconds; 0 is for ever.
@@ -38,27 +38,27 @@ pub(super) struct Connected {
     pub(super) unfinished: u16,
     pub(super) version: Version,
     problem_information: bool,
+    expires_at_once: bool,
+}
+
+/// What a client may do and how it is treated, which is the same for most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
     pub(super) bridge: bool,
     pub(super) maximum_qos: Qos,
     pub(super) retain_available: bool,
     pub(super) shared_subscriptions_available: bool,
-    expires_at_once: bool,
-    tells_not_authorized: bool,
+    pub(super) tells_not_authorized: bool,
+    /// Whether nothing comes back that the client published, whatever it subscribes.
     pub(super) no_local: bool,
 }
 
 /// What CONNECT and CONNACK settled.
 pub(super) struct Agreed {
     pub(super) terms: Terms,
-    pub(super) bridge: bool,
+    pub(super) manner: Manner,
     pub(super) keep_alive: u16,
-    pub(super) maximum_qos: Qos,
-    pub(super) retain_available: bool,
-    pub(super) shared_subscriptions_available: bool,
     pub(super) expires_at_once: bool,
-    pub(super) tells_not_authorized: bool,
-    /// Whether nothing comes back that the client published, whatever it subscribes.
-    pub(super) no_local: bool,
     /// How many topic aliases may be sent.
     pub(super) topic_aliases: u8,
     pub(super) method: Option<Arc<str>>,
@@ -67,6 +67,7 @@ pub(super) struct Agreed {
 #[derive(Debug, Default)]
 pub(super) struct Rare {
     packet_maximum: Option<u32>,
+    manner: Manner,
     pub(super) incoming: Incoming,
     pub(super) outgoing: Option<Outgoing>,
     pub(super) lanes: Option<Lanes>,
@@ -89,28 +90,24 @@ impl Connected {
     pub(super) fn new(agreed: Agreed, keep_alives: f64, now: Instant) -> Self {
         let rare = Rare {
             packet_maximum: Some(agreed.terms.packet_maximum).filter(|maximum| *maximum < u32::MAX),
+            manner: agreed.manner,
             outgoing: (agreed.topic_aliases > 0).then(|| Outgoing::new(agreed.topic_aliases)),
             method: agreed.method,
             ..Rare::default()
         };
+        let is_usual = agreed.manner == Manner::default();
         let is_needed = rare.packet_maximum.is_some() || rare.outgoing.is_some() || rare.method.is_some();
         Self {
             heard: now,
             progress: 0,
             last_topic: None,
-            rare: is_needed.then(|| Box::new(rare)),
+            rare: (is_needed || !is_usual).then(|| Box::new(rare)),
             unanswered: 0,
             patience: patience(agreed.keep_alive, keep_alives),
             unfinished: 0,
             version: agreed.terms.version,
             problem_information: agreed.terms.problem_information,
-            bridge: agreed.bridge,
-            maximum_qos: agreed.maximum_qos,
-            retain_available: agreed.retain_available,
-            shared_subscriptions_available: agreed.shared_subscriptions_available,
             expires_at_once: agreed.expires_at_once,
-            tells_not_authorized: agreed.tells_not_authorized,
-            no_local: agreed.no_local,
         }
     }
 
@@ -125,10 +122,14 @@ impl Connected {
     /// How a refusal is told: its code, and the reason to put in words. Who does not wish to reveal the reason says
     /// that it is not specified [MQTT5 3.4.2.1], [MQTT5 3.9.3].
     pub(super) fn refusal(&self, reason: Reason, kind: Kind) -> (ReasonCode, Option<Reason>) {
-        if reason == Reason::NotAuthorized && !self.tells_not_authorized {
+        if reason == Reason::NotAuthorized && !self.manner().tells_not_authorized {
             return (ReasonCode::UNSPECIFIED_ERROR, None);
         }
         (code(reason, kind), Some(reason))
+    }
+
+    pub(super) fn manner(&self) -> Manner {
+        self.rare.as_ref().map(|rare| rare.manner).unwrap_or_default()
     }
 
     pub(super) fn rare(&mut self) -> &mut Rare {
@@ -335,6 +336,19 @@ impl Connected {
         }
         out.request(Asked::Session.ticket(Lane::MAIN), Request::Authenticate(step));
         Ok(())
+    }
+}
+
+impl Default for Manner {
+    fn default() -> Self {
+        Self {
+            bridge: false,
+            maximum_qos: Qos::ExactlyOnce,
+            retain_available: true,
+            shared_subscriptions_available: true,
+            tells_not_authorized: true,
+            no_local: false,
+        }
     }
 }
 

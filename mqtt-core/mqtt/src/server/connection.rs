@@ -16,8 +16,6 @@ use crate::codec::{DecodeError, Level, Packet, Version, decode};
 #[derive(Debug)]
 pub struct MqttConnection {
     shared: Arc<Shared>,
-    /// Whether there may be other lanes than the main one.
-    has_lanes: bool,
     state: State,
 }
 
@@ -25,9 +23,14 @@ pub struct MqttConnection {
 enum State {
     ExpectConnect {
         since: Option<Instant>,
+        /// Whether there may be other lanes than the main one.
+        has_lanes: bool,
     },
     /// The broker, or the client in a challenge, is to speak.
-    Opening(Box<Opening>),
+    Opening {
+        opening: Box<Opening>,
+        has_lanes: bool,
+    },
     Connected(Connected),
     Closed,
 }
@@ -44,18 +47,19 @@ pub(super) enum Step {
 
 impl MqttConnection {
     pub(super) fn new(shared: Arc<Shared>, carrier: Carrier) -> Self {
-        Self { shared, has_lanes: carrier == Carrier::Quic, state: State::ExpectConnect { since: None } }
+        let has_lanes = carrier == Carrier::Quic;
+        Self { shared, state: State::ExpectConnect { since: None, has_lanes } }
     }
 
     fn step(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<Step, ProtocolError> {
         match &mut self.state {
             // Other lanes wait until the main one has opened the session.
-            State::ExpectConnect { .. } | State::Opening(_) if out.lane() != Lane::MAIN => Ok(Step::Wait),
-            State::ExpectConnect { since } => {
-                let since = since.unwrap_or(now);
-                self.expect_connect(input, since, out)
+            State::ExpectConnect { .. } | State::Opening { .. } if out.lane() != Lane::MAIN => Ok(Step::Wait),
+            State::ExpectConnect { since, has_lanes } => {
+                let (since, has_lanes) = (since.unwrap_or(now), *has_lanes);
+                self.expect_connect(input, since, has_lanes, out)
             }
-            State::Opening(opening) => opening.receive(input, &self.shared, out),
+            State::Opening { opening, .. } => opening.receive(input, &self.shared, out),
             State::Connected(connected) => connected.step(input, &self.shared, now, out),
             State::Closed => Ok(Step::Last),
         }
@@ -65,6 +69,7 @@ impl MqttConnection {
         &mut self,
         input: &[u8],
         since: Instant,
+        has_lanes: bool,
         out: &mut Outbox,
     ) -> Result<Step, ProtocolError> {
         if input.is_empty() {
@@ -78,16 +83,16 @@ impl MqttConnection {
         let Packet::Connect(connect) = packet else { return Err(DecodeError::ReservedType.into()) };
         let (opening, request) = open(&connect, &self.shared, since)?;
         out.request(Asked::Session.ticket(Lane::MAIN), bus::Request::Connect(Box::new(request)));
-        self.state = State::Opening(Box::new(opening));
+        self.state = State::Opening { opening: Box::new(opening), has_lanes };
         Ok(Step::Took(taken))
     }
 
     fn reply(&mut self, asked: Asked, reply: Result<Reply, Reason>, now: Instant, out: &mut Outbox) {
         match &mut self.state {
-            State::Opening(opening) => match opening.reply(reply, &self.shared, now, out) {
+            State::Opening { opening, has_lanes } => match opening.reply(reply, &self.shared, now, out) {
                 Next::Stay => {}
                 Next::Connected(mut connected) => {
-                    if self.has_lanes {
+                    if *has_lanes {
                         connected.rare().lanes = Some(Lanes::default());
                     }
                     self.state = State::Connected(connected);
@@ -115,7 +120,7 @@ impl MqttConnection {
         let lane = out.lane();
         out.switch_lane(Lane::MAIN);
         match &self.state {
-            State::Opening(opening) => opening.terms.refuse(out, why, reference),
+            State::Opening { opening, .. } => opening.terms.refuse(out, why, reference),
             State::Connected(connected) => connected.terms().dismiss(out, why, reference),
             State::ExpectConnect { .. } | State::Closed => {}
         }
@@ -125,7 +130,9 @@ impl MqttConnection {
 
 impl Connection for MqttConnection {
     fn begin(&mut self, now: Instant, _out: &mut Outbox) {
-        self.state = State::ExpectConnect { since: Some(now) };
+        if let State::ExpectConnect { since, .. } = &mut self.state {
+            *since = Some(now);
+        }
     }
 
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
@@ -202,7 +209,7 @@ impl Connection for MqttConnection {
             return;
         }
         let reason = match &self.state {
-            State::ExpectConnect { .. } | State::Opening(_) => Reason::HandshakeTimeout,
+            State::ExpectConnect { .. } | State::Opening { .. } => Reason::HandshakeTimeout,
             State::Connected(_) | State::Closed => Reason::KeepAliveTimeout,
         };
         self.close(reason, out);
@@ -210,8 +217,8 @@ impl Connection for MqttConnection {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.state {
-            State::ExpectConnect { since } => since.map(|since| since + self.shared.limits.handshake),
-            State::Opening(opening) => Some(opening.since + self.shared.limits.handshake),
+            State::ExpectConnect { since, .. } => since.map(|since| since + self.shared.limits.handshake),
+            State::Opening { opening, .. } => Some(opening.since + self.shared.limits.handshake),
             State::Connected(connected) => connected.deadline(),
             State::Closed => None,
         }
@@ -220,7 +227,7 @@ impl Connection for MqttConnection {
     fn room(&self) -> usize {
         match &self.state {
             State::Connected(_) => usize::MAX,
-            State::ExpectConnect { .. } | State::Opening(_) | State::Closed => 0,
+            State::ExpectConnect { .. } | State::Opening { .. } | State::Closed => 0,
         }
     }
 }

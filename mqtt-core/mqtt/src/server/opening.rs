@@ -8,7 +8,7 @@ use bus::{
 use bytes::Bytes;
 
 use super::Shared;
-use super::connected::{Agreed, Connected};
+use super::connected::{Agreed, Connected, Manner};
 use super::connection::Step;
 use super::terms::Terms;
 use super::ticket::Asked;
@@ -241,14 +241,16 @@ impl Opening {
                 Next::Connected(Connected::new(
                     Agreed {
                         terms: self.terms,
-                        bridge: self.bridge,
+                        manner: Manner {
+                            bridge: self.bridge,
+                            maximum_qos: connected.maximum_qos,
+                            retain_available: connected.retain_available,
+                            shared_subscriptions_available: connected.shared_subscriptions_available,
+                            tells_not_authorized: shared.config.tell_not_authorized,
+                            no_local: self.bridge || (shared.config.v3_no_local && !self.terms.is_v5()),
+                        },
                         keep_alive: self.keep_alive,
-                        maximum_qos: connected.maximum_qos,
-                        retain_available: connected.retain_available,
-                        shared_subscriptions_available: connected.shared_subscriptions_available,
                         expires_at_once: self.session_expiry == SessionExpiry::AtOnce,
-                        tells_not_authorized: shared.config.tell_not_authorized,
-                        no_local: self.bridge || (shared.config.v3_no_local && !self.terms.is_v5()),
                         topic_aliases: shared.config.topic_aliases_sent.min(clamp(self.topic_alias_maximum)),
                         method: self.method.take(),
                     },

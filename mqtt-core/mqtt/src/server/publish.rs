@@ -135,10 +135,11 @@ impl Connected {
     /// What ends the connection whatever the QoS.
     fn check(&self, packet: &Publish<'_>, shared: &Shared) -> Result<(), ProtocolError> {
         let fault = |reason, detail| Err(ProtocolError { reason, detail });
-        if packet.qos > self.maximum_qos {
+        let manner = self.manner();
+        if packet.qos > manner.maximum_qos {
             return fault(Reason::QosNotSupported, "the QoS is above the maximum that CONNACK told");
         }
-        if packet.retain && !self.retain_available {
+        if packet.retain && !manner.retain_available {
             return fault(Reason::RetainNotSupported, "CONNACK told that nothing is retained");
         }
         let is_counted = self.version == Version::V5 && packet.qos > Qos::AtMostOnce;

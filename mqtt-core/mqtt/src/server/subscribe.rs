@@ -139,8 +139,8 @@ impl Connected {
 
     /// A bridge gets nothing back that it sent, and sees which messages were retained.
     fn options(&self, asked: SubscribeOptions, filter: &Filter) -> Result<SubscribeOptions, ProtocolError> {
-        let is_shared = filter.share().is_some();
-        if is_shared && !self.shared_subscriptions_available && self.version == Version::V5 {
+        let (manner, is_shared) = (self.manner(), filter.share().is_some());
+        if is_shared && !manner.shared_subscriptions_available && self.version == Version::V5 {
             let reason = Reason::SharedSubscriptionsNotSupported;
             return Err(ProtocolError { reason, detail: "CONNACK told that nothing is shared" }); // [MQTT5 3.2.2.3.13]
         }
@@ -148,8 +148,8 @@ impl Connected {
             return Err(ProtocolError::violation("a shared subscription with no local")); // [MQTT-3.8.3-4]
         }
         Ok(SubscribeOptions {
-            no_local: asked.no_local || (self.no_local && !is_shared),
-            retain_as_published: asked.retain_as_published || self.bridge,
+            no_local: asked.no_local || (manner.no_local && !is_shared),
+            retain_as_published: asked.retain_as_published || manner.bridge,
             ..asked
         })
     }

@@ -75,5 +75,5 @@ fn next_publish(bench: &mut Bench) -> (Ticket, bus::Publish) {
 
 #[test]
 fn an_idle_connection_is_small() {
-    assert!(size_of::<MqttConnection>() <= 88, "{} bytes", size_of::<MqttConnection>());
+    assert!(size_of::<MqttConnection>() <= 64, "{} bytes", size_of::<MqttConnection>());
 }
