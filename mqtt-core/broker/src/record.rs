@@ -343,6 +343,6 @@ mod tests {
     #[test]
     fn what_a_session_rests_in_stays_small() {
         let size = size_of::<Record>();
-        assert!(size <= 216, "{size}");
+        assert!(size <= 176, "{size}");
     }
 }
