@@ -393,7 +393,9 @@ fn a_condition_holds_for_the_whole_body() {
         }
     }
     let (ticket, asked) = bench.request();
-    assert!(matches!(asked, Request::Read(_)), "{asked:?}");
-    bench.reply(ticket, Reply::Read(Some(shared(b"x", &bench))));
+    let Request::PublishIf(wish) = asked else { panic!("expected a publish on condition, found {asked:?}") };
+    assert_eq!(wish.publish.payload, body);
+    assert!(!wish.precondition.holds(Some(&*shared(b"x", &bench))));
+    bench.reply(ticket, Reply::Unfulfilled);
     assert_eq!(sent(&mut bench).code(), Code::PRECONDITION_FAILED);
 }
