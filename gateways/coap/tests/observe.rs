@@ -248,6 +248,64 @@ fn a_message_of_another_format_than_accepted_ends_the_observation() {
     assert_eq!(bench.acks, [(DeliveryId::new(7).unwrap(), Ack::Reject(Reason::UnsupportedFeature))]);
 }
 
+/// A message of a topic in a format, or in none that is known.
+fn in_format(id: u32, topic: &str, format: Option<ContentFormat>, now: std::time::Instant) -> bus::Delivery {
+    let plain = delivery(0, id, topic, "x", Qos::AtMostOnce, now);
+    let metadata = bus::Metadata { content_format: format, ..bus::Metadata::default() };
+    let message = std::sync::Arc::into_inner(plain.message).unwrap();
+    bus::Delivery { message: bus::Message { metadata: metadata.boxed(), ..message }.into(), ..plain }
+}
+
+#[test]
+fn what_is_observed_without_accept_keeps_the_format_of_the_first_message() {
+    let (json, cbor) = (Some(ContentFormat::JSON), Some(ContentFormat::CBOR));
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    for (format, told) in [(json, json), (None, None), (json, json)] {
+        bench.deliver(in_format(id, "a", format, bench.now));
+        let notification = sent(&mut bench);
+        assert_eq!((notification.code(), notification.content_format()), (Code::CONTENT, told));
+    }
+    bench.deliver(in_format(id, "a", cbor, bench.now));
+    let last = sent(&mut bench);
+    assert_eq!((last.code(), last.observe()), (Code::NOT_ACCEPTABLE, None)); // [RFC7641 4.2]
+    assert_eq!(unsubscribed(&mut bench), [id]);
+
+    // Where the first message is of no known format, none is told.
+    let id = observing(&mut bench, 2, b"u", "ps/a");
+    for format in [None, json, cbor] {
+        bench.deliver(in_format(id, "a", format, bench.now));
+        let notification = sent(&mut bench);
+        assert_eq!((notification.code(), notification.content_format()), (Code::CONTENT, None));
+    }
+}
+
+#[test]
+fn the_first_answer_fixes_the_format_if_it_has_a_message() {
+    let mut bench = bench();
+    bench.receive(&observe(1, b"t", "ps/a"));
+    accept(&mut bench);
+    let id = granted(&mut bench);
+    let retained = in_format(id, "a", Some(ContentFormat::JSON), bench.now).message;
+    let (ticket, _) = bench.request();
+    bench.reply(ticket, Reply::Read(Some(retained)));
+    assert_eq!(sent(&mut bench).content_format(), Some(ContentFormat::JSON));
+    bench.deliver(in_format(id, "a", Some(ContentFormat::CBOR), bench.now));
+    assert_eq!(sent(&mut bench).code(), Code::NOT_ACCEPTABLE); // [RFC7641 4.2]
+}
+
+#[test]
+fn publishers_of_one_filter_may_differ_and_only_the_first_format_is_told() {
+    let mut bench = bench();
+    let id = observing(&mut bench, 1, b"t", "ps/+");
+    let (json, cbor) = (Some(ContentFormat::JSON), Some(ContentFormat::CBOR));
+    for (topic, format, told) in [("a", json, json), ("b", cbor, None), ("a", json, json)] {
+        bench.deliver(in_format(id, topic, format, bench.now));
+        let notification = sent(&mut bench);
+        assert_eq!((notification.code(), notification.content_format()), (Code::CONTENT, told));
+    }
+}
+
 #[test]
 fn a_message_that_fits_no_datagram_is_rejected_and_the_observation_goes_on() {
     let mut bench = bench_with(Config { largest_message: 36, ..Config::default() });

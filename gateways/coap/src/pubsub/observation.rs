@@ -51,10 +51,22 @@ pub(crate) struct Observation {
     /// Whether what it does not take is for another member of its share group.
     shared: bool,
     preference: Preference,
+    /// The format of the first message that was sent.
+    format: Pinned,
     /// When the peer last showed that it wants it.
     confirmed: Instant,
     /// Its place among the subscribers of a topic that has a configuration.
     seat: Option<Seat>,
+}
+
+/// Which format notifications have.
+#[derive(Clone, Copy, Debug)]
+enum Pinned {
+    /// That of the first message.
+    Open,
+    Told(ContentFormat),
+    /// The first message had none that is known, so that none is told.
+    Untold,
 }
 
 #[derive(Debug)]
@@ -133,7 +145,15 @@ impl Observations {
         let (names_topic, shared) = (filter.as_topic().is_none(), filter.share().is_some());
         self.by_id.insert(
             id,
-            Observation { reply_to: reply_to.clone(), names_topic, shared, preference, confirmed: now, seat },
+            Observation {
+                reply_to: reply_to.clone(),
+                names_topic,
+                shared,
+                preference,
+                format: Pinned::Open,
+                confirmed: now,
+                seat,
+            },
         );
         Some(id)
     }
@@ -176,10 +196,10 @@ impl Observations {
             .min()
     }
 
-    /// Lets an observation have nothing but the format of its first answer [RFC7641 4.2].
-    pub(crate) fn pin_format(&mut self, id: SubscriptionId, format: Option<ContentFormat>) {
-        if let Some(observation) = self.by_id.get_mut(&id).filter(|observation| observation.seat.is_some()) {
-            observation.preference.accept = format;
+    /// The first answer of an observation has this message.
+    pub(crate) fn begin_with(&mut self, id: SubscriptionId, published: &Published) {
+        if let Some(observation) = self.by_id.get_mut(&id) {
+            observation.format = observation.format.after(published);
         }
     }
 
@@ -262,13 +282,18 @@ impl Observations {
                     || !turn.endpoint.can_send()
             }
         };
-        if !observation.preference.accepts(format(published)) {
-            let text = "The topic's messages no longer have the format that was asked for.";
+        let format = format(published);
+        if !observation.takes(format) {
+            let text = "The topic's messages no longer have the format that was asked for, or told first.";
             let message = Message::diagnostic(Code::NOT_ACCEPTABLE, text); // [RFC7641 4.2]
             let _ = turn.notify(reply_to, message, confirmable);
             return Outcome::Ended(Reason::UnsupportedFeature);
         }
+        observation.format = observation.format.after(published);
         let mut message = representation(published, turn.now).with_observe(sequence);
+        if !observation.format.is_told(format) {
+            message = message.without(OptionNumber::CONTENT_FORMAT); // [RFC7641 4.2]
+        }
         if observation.names_topic {
             let levels: Vec<&str> = published.topic.levels().collect();
             // No option can name such a topic [RFC7252 5.10.7].
@@ -369,6 +394,33 @@ impl Observations {
                 return id;
             }
         }
+    }
+}
+
+impl Observation {
+    /// Whether a message of this format may be sent. Publishers of one filter differ, each for a topic of its own, so that
+    /// none of them ends it.
+    fn takes(&self, format: Option<ContentFormat>) -> bool {
+        let pinned = match (self.format, format) {
+            (Pinned::Told(first), Some(format)) => first == format || self.names_topic,
+            _ => true,
+        };
+        pinned && self.preference.accepts(format)
+    }
+}
+
+impl Pinned {
+    /// All that follow go by the first message; that one was removed says nothing.
+    fn after(self, published: &Published) -> Self {
+        match self {
+            Self::Open if !published.payload.is_empty() => format(published).map_or(Self::Untold, Self::Told),
+            pinned => pinned,
+        }
+    }
+
+    /// Whether a notification says its format: only if the first one said the same.
+    fn is_told(self, format: Option<ContentFormat>) -> bool {
+        matches!(self, Self::Told(first) if format == Some(first))
     }
 }
 

@@ -312,7 +312,9 @@ impl PubSub {
             return;
         };
         self.registering = self.registering.saturating_sub(1);
-        self.observations.pin_format(id, found.and_then(format));
+        if let Some(published) = found {
+            self.observations.begin_with(id, published);
+        }
         let answer = match self.observations.get(id) {
             Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
             _ => answer,
