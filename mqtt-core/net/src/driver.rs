@@ -97,9 +97,9 @@ struct Lists {
 }
 
 thread_local! {
-    static LISTS: Cell<Lists> = Cell::default();
+    static LISTS: Cell<Option<Box<Lists>>> = const { Cell::new(None) };
     /// By itself, since what is performed in the course of a pull needs the others.
-    static HANDED: Cell<Handed> = Cell::default();
+    static HANDED: Cell<Option<Box<Handed>>> = const { Cell::new(None) };
 }
 
 /// How an answer changes the driver, once it is there.
@@ -389,9 +389,9 @@ impl Driver {
         names: &mut dyn Names,
         cx: &mut Context<'_>,
     ) -> bool {
-        let mut handed = HANDED.take();
+        let mut handed = HANDED.take().unwrap_or_default();
         let more = self.pull_into(&mut handed, deliver, now, out, names, cx);
-        HANDED.set(handed);
+        HANDED.set(Some(handed));
         more
     }
 
@@ -459,11 +459,11 @@ impl Driver {
             return;
         }
         let Some(session) = &mut self.session else { return };
-        let mut lists = LISTS.take();
+        let mut lists = LISTS.take().unwrap_or_default();
         out.take_acks(&mut lists.acks);
         session.ack_all(&lists.acks);
         lists.acks.clear();
-        LISTS.set(lists);
+        LISTS.set(Some(lists));
     }
 
     /// Performs the publishes that are next, those that are alike together.
@@ -475,7 +475,7 @@ impl Driver {
         if is_limited || self.house().overload.pressure() == Pressure::Full {
             return; // each is to be charged
         }
-        let mut lists = LISTS.take();
+        let mut lists = LISTS.take().unwrap_or_default();
         out.take_publishes(&mut lists.run);
         while let (false, Some(session)) = (self.is_waiting(), &mut self.session) {
             let before = lists.run.len();
@@ -488,7 +488,7 @@ impl Driver {
             self.act(Action::Request(ticket, Request::Publish(publish)), now, out, names, cx);
         }
         out.put_back(&mut lists.run);
-        LISTS.set(lists);
+        LISTS.set(Some(lists));
     }
 
     fn act(
