@@ -2,13 +2,14 @@ use std::time::Instant;
 
 use bus::{Limits, Outbox, Transport};
 
-use crate::pubsub::discover;
-use crate::{Code, Config, Endpoint, Incoming, Kind, Link, Message};
+use crate::pubsub::answer_in_group;
+use crate::{Code, Config, Endpoint, Incoming, Kind, Link, Message, OptionNumber};
 
 /// The answer to a datagram that was sent to a multicast group, if it deserves one [RFC7252 8].
 ///
 /// Only discovery is answered, and only if the query selects something: the errors and resets of many members would
-/// flood whoever asks. Nothing is larger than three times the request; the rest is had from the server itself.
+/// flood whoever asks. With No-Response the asker says itself which classes of answers it wants, errors too
+/// [RFC7967 2.1]. Nothing is larger than three times the request; the rest is had from the server itself.
 pub fn answer_group(
     links: &[Link],
     config: &Config,
@@ -19,20 +20,24 @@ pub fn answer_group(
 ) -> Option<Vec<u8>> {
     let is_request = |message: &Message| {
         let in_q_blocks = message.all_options().any(|(number, _)| number.is_q_block()); // [RFC9177 4.8]
-        message.kind() == Kind::NonConfirmable && message.code() == Code::GET && !in_q_blocks
+        message.kind() == Kind::NonConfirmable && message.code().is_request() && !in_q_blocks
     };
-    Message::decode(datagram).ok().filter(is_request)?; // [RFC7252 8.1]
+    let message = Message::decode(datagram).ok().filter(is_request)?; // [RFC7252 8.1]
+    let says_which = message.option(OptionNumber::NO_RESPONSE).is_some();
+    // Nothing is put together of the blocks that a group is sent.
+    let is_wanted = |code: Code| code == Code::CONTENT || says_which && code != Code::CONTINUE;
     let mut endpoint = Endpoint::of_stranger(chance, config, limits);
-    let Some(Incoming::Request(request)) =
-        endpoint.receive(datagram, now, &mut Outbox::new(Transport::Datagram))
-    else {
-        return None;
-    };
-    let links = discover(links, &request.message).filter(|links| !links.payload().is_empty())?;
     let mut out = Outbox::new(Transport::Datagram);
-    endpoint.respond(&request.reply_to, links, now, &mut out);
+    if let Some(Incoming::Request(request)) = endpoint.receive(datagram, now, &mut out) {
+        let answer = answer_in_group(links, &request.message);
+        let selects = answer.code() != Code::CONTENT || !answer.payload().is_empty();
+        if selects || says_which {
+            endpoint.respond(&request.reply_to, answer, now, &mut out);
+        }
+    }
     let answer = out.chunks().next().map(|chunk| chunk.bytes.to_vec())?;
-    Message::decode(&answer).is_ok_and(|answer| answer.code() == Code::CONTENT).then_some(answer)
+    let said = Message::decode(&answer).ok()?;
+    (said.code().is_response() && is_wanted(said.code())).then_some(answer)
 }
 
 #[cfg(test)]
@@ -84,6 +89,25 @@ mod tests {
             let (links, config) = ([Link::new("/ps")], Config::default());
             let now = Instant::now();
             assert_eq!(answer_group(&links, &config, &Limits::default(), &datagram, 7, now), None);
+        }
+    }
+
+    #[test]
+    fn who_says_which_answers_of_a_group_it_wants_gets_them_and_no_others() {
+        let cases: [(fn(Message) -> Message, u32, Option<Code>); 9] = [
+            (|message| core(message).with_query("rt=core.ps"), 0, Some(Code::CONTENT)),
+            (|message| core(message).with_query("rt=nothing"), 0, Some(Code::CONTENT)),
+            (|message| core(message).with_query("rt=core.ps"), 2, None),
+            (|message| core(message).with_accept(bus::ContentFormat::CBOR), 2, Some(Code::NOT_ACCEPTABLE)),
+            (|message| message.with_path(["nothing"]), 2, Some(Code::NOT_FOUND)),
+            (|message| message.with_path(["ps", "a"]), 2, Some(Code::NOT_FOUND)),
+            (|message| core(message).with_uint(OptionNumber::HOP_LIMIT, 0), 2, Some(Code::BAD_REQUEST)),
+            (|message| message.with_path(["nothing"]), 26, None),
+            (|message| core(message).with_option(OptionNumber(65_001), "x"), 0, None), // a Reset is no answer
+        ];
+        for (at, (change, unwanted, expected)) in cases.into_iter().enumerate() {
+            let answer = ask(|message| change(message).with_uint(OptionNumber::NO_RESPONSE, unwanted));
+            assert_eq!(answer.map(|answer| answer.code()), expected, "case {at}");
         }
     }
 

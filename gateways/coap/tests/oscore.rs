@@ -6,8 +6,8 @@ mod protected;
 
 use std::sync::Arc;
 
-use bus::{Qos, Reply, Request, Ticket};
-use coap::{Code, Kind, Message, OptionNumber};
+use bus::{Limits, Qos, Reply, Request, Ticket, Transport};
+use coap::{Coap, Code, Frame, Framing, Kind, Message, OptionNumber};
 use common::*;
 use harness::Bench;
 use oscore::{Contexts, Pending, SecurityContext};
@@ -210,6 +210,44 @@ fn where_protection_is_required_only_discovery_is_open() {
     bench.receive(&datagram);
     accept(&mut bench);
     published(&mut bench);
+}
+
+#[test]
+fn each_link_says_once_and_without_a_value_that_it_takes_protection() {
+    for required in [true, false] {
+        let (mut bench, _) = server(required, None);
+        bench.receive(&get(1, ".well-known/core").encode());
+        let answer = sent(&mut bench);
+        let links = text(&answer).split(',').map(str::to_owned).collect::<Vec<_>>();
+        assert!(!links.is_empty());
+        for link in links {
+            let saying: Vec<&str> =
+                link.split(';').filter(|attribute| attribute.starts_with("osc")).collect();
+            assert_eq!(saying, if required { vec!["osc"] } else { vec![] }, "{link}"); // [RFC8613 9]
+        }
+    }
+}
+
+#[test]
+fn signals_on_a_stream_stay_as_they_are_whoever_protects_its_requests() {
+    let coap = Coap::new(config(true, None), Limits::default());
+    let mut bench = Bench::new(&coap, Transport::Stream);
+    assert_eq!(bench.take_sent(), b"\x70\xE1\x23\x01\x00\x00\x20\x21\x40", "CSM");
+    let context = device(1);
+    let (protected, _) = protect(&context, put(1, "ps/a"));
+    let protected = Message::decode(&protected).unwrap();
+    let body = protected.encode_options_and_payload();
+    let mut bytes = b"\x00\xE1".to_vec(); // CSM
+    Framing::Tcp.encode(&Frame { code: protected.code(), token: b"t", body: &body }, &mut bytes);
+    bench.receive(&bytes);
+    accept(&mut bench);
+    assert_eq!(bench.take_sent(), b"\x40\xE1\x23\x10\x00\x00", "CSM");
+    let (ticket, _) = published(&mut bench);
+    bench.reply(ticket, Reply::Published { matched: 0 });
+    let answer = bench.take_sent();
+    assert_eq!(answer[1..4], *b"\x44t\x90", "2.04 with OSCORE, which is empty");
+    bench.receive(b"\x01\xE2p");
+    assert_eq!(bench.take_sent(), b"\x01\xE3p", "Ping and Pong [RFC8613 4.3]");
 }
 
 /// What went wrong: the path of discovery with this query is that of the topics, which are not told to everybody.

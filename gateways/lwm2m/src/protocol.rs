@@ -35,7 +35,7 @@ impl Lwm2m {
         let mut model = ObjectModel::standard();
         config.objects.iter().for_each(|object| model.add(object));
         let mut links = PubSub::links(&coap);
-        links.push(Link::new("/rd").with("rt", "oma.lwm2m"));
+        links.push(Link::new("/rd").with("rt", "oma.lwm2m").protected_as(&coap));
         let shared = Shared { config, coap: coap.into(), limits, links: links.into(), common, model };
         Self { shared: Arc::new(shared) }
     }

@@ -7,6 +7,7 @@ mod opening;
 mod operation;
 mod perform;
 mod resources;
+mod sequence;
 mod session;
 mod task;
 mod turn;
@@ -140,7 +141,9 @@ impl PubSub {
 
     /// How many deliveries can be taken now.
     pub fn room(&self, endpoint: &Endpoint) -> usize {
-        match self.registering == 0 && endpoint.can_send() {
+        // What comes in order needs no numbers [RFC8323 7.1].
+        let rests = self.observations.rest_until().is_some() && !endpoint.is_reliable();
+        match self.registering == 0 && endpoint.can_send() && !rests {
             // Of what the peer must fetch the rest of, one comes at a time.
             true if self.observations.sends_blocks() => 1,
             true => BURST,
@@ -181,7 +184,7 @@ impl PubSub {
     /// When [`PubSub::expire`] is next due.
     pub fn deadline(&self) -> Option<Instant> {
         let downlink = self.downlink.as_ref().and_then(|downlink| downlink.deadline());
-        [self.look_at, downlink].into_iter().flatten().min()
+        [self.look_at, downlink, self.observations.rest_until()].into_iter().flatten().min()
     }
 
     /// Ends the observations of topics that another client has removed, or that have expired, and gives up what
@@ -193,6 +196,7 @@ impl PubSub {
         if self.look_at.is_some_and(|look_at| look_at <= turn.now) {
             self.look(turn);
         }
+        self.observations.wake(turn.now);
     }
 
     /// Handles the broker's reply; `false` if the ticket is not of this crate.
@@ -338,11 +342,13 @@ impl PubSub {
     }
 }
 
-/// The answer to a request if it is one of discovery.
-pub(crate) fn discover(links: &[Link], request: &Message) -> Option<Message> {
-    let is_discovery = matches!(route(request), Ok(Family::Discovery));
-    let answer = is_discovery.then(|| answer_discovery(links, request))?;
-    answer.code().is_success().then_some(answer)
+/// The answer to a request that was sent to a group: discovery is all that there is in one.
+pub(crate) fn answer_in_group(links: &[Link], request: &Message) -> Message {
+    match route(request) {
+        Ok(Family::Discovery) => answer_discovery(links, request),
+        Ok(_) => Message::diagnostic(Code::NOT_FOUND, "A group tells what there is, and nothing else."),
+        Err(answer) => answer,
+    }
 }
 
 fn unsubscribe(ids: Vec<SubscriptionId>, out: &mut Outbox) {

@@ -10,6 +10,7 @@ use super::Turn;
 use super::configured::half_created;
 use super::downlink::REQUESTS;
 use super::operation::Preference;
+use super::sequence::Sequence;
 use crate::collection::{Seat, TopicId};
 use crate::content::format;
 use crate::{Code, Config, ETag, ExchangeId, Message, Notify, OptionNumber, ReplyTo, SendError, Token};
@@ -26,7 +27,7 @@ pub(crate) struct Observations {
     by_id: HashMap<SubscriptionId, Observation>,
     by_token: HashMap<Token, SubscriptionId>,
     next_id: u32,
-    sequence: u32,
+    sequence: Sequence,
     /// Confirmable notifications and answers that are not acknowledged.
     unacknowledged: HashMap<ExchangeId, Sent>,
     unconfirmed: VecDeque<(ExchangeId, SubscriptionId)>,
@@ -94,7 +95,7 @@ impl Observations {
             by_id: HashMap::new(),
             by_token: HashMap::new(),
             next_id: 0,
-            sequence: 0,
+            sequence: Sequence::default(),
             unacknowledged: HashMap::new(),
             unconfirmed: VecDeque::new(),
             notify: config.notify,
@@ -212,9 +213,18 @@ impl Observations {
     }
 
     /// The number of the next notification [RFC7641 4.4]; one count for all observations of the peer.
-    pub(crate) fn next_sequence(&mut self) -> u32 {
-        self.sequence = (self.sequence + 1) & 0x00FF_FFFF;
-        self.sequence
+    pub(crate) fn next_sequence(&mut self, now: Instant) -> u32 {
+        self.sequence.next(now)
+    }
+
+    /// Until when no notification may be sent, where they can overtake each other.
+    pub(crate) fn rest_until(&self) -> Option<Instant> {
+        self.sequence.rests_until()
+    }
+
+    /// Goes on after a rest.
+    pub(crate) fn wake(&mut self, now: Instant) {
+        self.sequence.wake(now);
     }
 
     /// Watches for what the peer says of the answer that opened an observation.
@@ -255,7 +265,7 @@ impl Observations {
     }
 
     fn notify(&mut self, id: SubscriptionId, delivery: &Delivery, turn: &mut Turn<'_>) -> Outcome {
-        let sequence = self.next_sequence();
+        let sequence = self.next_sequence(turn.now);
         let Some(observation) = self.by_id.get_mut(&id) else {
             return Outcome::Failed(Reason::NoSubscription);
         };

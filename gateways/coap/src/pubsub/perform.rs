@@ -316,7 +316,9 @@ impl PubSub {
             self.observations.begin_with(id, published);
         }
         let answer = match self.observations.get(id) {
-            Some(_) if answer.code().is_success() => answer.with_observe(self.observations.next_sequence()),
+            Some(_) if answer.code().is_success() => {
+                answer.with_observe(self.observations.next_sequence(turn.now))
+            }
             _ => answer,
         };
         let established = answer.observe().is_some() && turn.endpoint.fits(&reply_to, &answer);

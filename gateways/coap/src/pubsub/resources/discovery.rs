@@ -2,7 +2,7 @@ use std::fmt::Write;
 
 use bus::ContentFormat;
 
-use crate::{Code, Message};
+use crate::{Code, Config, Message};
 
 /// A resource that `/.well-known/core` tells of (RFC 6690).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,11 @@ impl Link {
     pub fn with(mut self, name: &str, value: &str) -> Self {
         self.attributes.push((name.into(), value.into()));
         self
+    }
+
+    /// The same, saying that it takes OSCORE where everything does [RFC8613 9].
+    pub fn protected_as(self, config: &Config) -> Self {
+        if config.oscore.required { self.with("osc", "") } else { self }
     }
 
     /// Whether the query `name=value` selects it; `value` may end with `*` [RFC6690 4.1].

@@ -114,7 +114,8 @@ impl Family {
 
 /// The links of all families.
 pub(super) fn links(config: &Config) -> Vec<Link> {
-    Family::ALL.into_iter().flat_map(|family| family.links(config)).collect()
+    let links = Family::ALL.into_iter().flat_map(|family| family.links(config));
+    links.map(|link| link.protected_as(config)).collect()
 }
 
 /// Whose a request is; the error is the answer to one that is nobody's.
