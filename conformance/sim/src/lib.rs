@@ -10,7 +10,9 @@ mod mqtt_device;
 mod sn_device;
 mod world;
 
-pub use coap_client::{CoapDownloader, CoapObserver, CoapSensor, CoapUploader, Outcome};
+pub use coap_client::{
+    CoapDownloader, CoapObserver, CoapQReader, CoapQUploader, CoapSensor, CoapUploader, Outcome,
+};
 pub use device::{Device, Shared};
 pub use mqtt_device::MqttDevice;
 pub use sn_device::SnDevice;

@@ -285,9 +285,9 @@ impl Message {
         self.unknown(OptionNumber::is_q_block)
     }
 
-    /// The same of a request to whoever takes Q-Block. Several Q-Block2 list missing blocks, which are asked for
+    /// The same of a message to whoever takes Q-Block. Several Q-Block2 list missing blocks, which are asked for
     /// without Observe and without a body; else they are too many [RFC9177 4.1, 4.5].
-    pub(crate) fn unknown_beside_q_block(&self) -> Option<OptionNumber> {
+    pub fn unknown_beside_q_block(&self) -> Option<OptionNumber> {
         let is_list =
             self.option(OptionNumber::OBSERVE).is_none() && self.option(OptionNumber::Q_BLOCK1).is_none();
         let several = !is_list && self.options(OptionNumber::Q_BLOCK2).nth(1).is_some();

@@ -55,7 +55,7 @@ fn transfers(input: &[u8]) {
     converse_knowing(&Coap::new(config, small_limits()), Transport::Datagram, |heard| {
         for answer in heard {
             let answer = Message::decode(answer).expect("what is sent is well-formed");
-            assert_eq!(answer.unknown_critical_option(), None, "{answer:?}");
+            assert_eq!(answer.unknown_beside_q_block(), None, "{answer:?}");
             echo = answer.option(ECHO).map(<[u8]>::to_vec).or(echo.take());
         }
         choices.next().map(|(id, choice)| block(id, *choice, echo.as_deref()))
@@ -170,13 +170,32 @@ fn transfer_seeds() -> Vec<Vec<u8>> {
     let tagged = |number, more, tag| [0x01, 0x21, 3, number, 2, 40, more, tag];
     let get = |number| [0x00, 0x02, 4, number, 2, 0, 0, 0];
     let fast = |number: u8, more: u8| [0x01, 0x34, 5, number, 2, 10, more | 128, 9];
-    let several: [&[[u8; 8]]; 8] = [
+    let observing = |number: u8, more: u8| [0x00, 0x48, 6, number, 0, 0, more | 128, 0];
+    let missing = |number: u8, more: u8| [0x00, 0x08, 9, number, 0, 0, more | 128, 0];
+    let several: [&[[u8; 8]]; 12] = [
         &[put(0, 1), put(1, 1), put(2, 0)],
         &[put(0, 1), put(2, 1), put(1, 0)],
         &[put(0, 1), put(0, 1), put(1, 64), get(0), get(1), get(2)],
         &[tagged(0, 1, 1), tagged(0, 1, 2), tagged(1, 0, 1), tagged(1, 0, 2)],
         &[[0x00, 0x42, 4, 0, 0, 0, 0, 0], get(1), get(2), [0x00, 0x42, 4, 0, 0, 0, 0, 1]],
         &[fast(0, 1), fast(1, 1), fast(3, 1), fast(2, 1), fast(4, 0)],
+        &[
+            fast(8, 1),
+            fast(0, 1),
+            fast(2, 1),
+            fast(1, 1),
+            fast(1, 1),
+            fast(7, 1),
+            fast(6, 1),
+            fast(5, 1),
+            fast(9, 0),
+            fast(4, 1),
+            fast(3, 1),
+            fast(9, 0),
+        ],
+        &[fast(0, 1), fast(9, 0), missing(0, 1), fast(5, 1), missing(1, 2), missing(10, 1)],
+        &[put(0, 1), put(1, 1), put(2, 64), observing(0, 1), missing(1, 2), missing(2, 1), missing(10, 1)],
+        &[observing(0, 1), missing(0, 0), observing(0, 1), missing(1, 1), [0x00, 0x48, 6, 0, 0, 0, 129, 1]],
         &[[0x00, 0x08, 6, 0, 2, 0, 1, 0], [0x00, 0x08, 6, 3, 2, 0, 2, 0], [0xB0, 0, 0, 1, 0, 2, 0, 0]],
         &[[0x04, 0x83, 3, 0, 1, 9, 1, 1], [0x04, 0x83, 3, 1, 1, 9, 0, 1], [0x06, 0x81, 3, 0, 1, 9, 1, 2]],
     ];

@@ -3,11 +3,16 @@
 mod caller;
 mod download;
 mod observer;
+mod q_link;
+mod q_read;
+mod q_upload;
 mod sensor;
 mod upload;
 
 pub use download::CoapDownloader;
 pub use observer::CoapObserver;
+pub use q_read::CoapQReader;
+pub use q_upload::CoapQUploader;
 pub use sensor::CoapSensor;
 pub use upload::{CoapUploader, Outcome};
 

@@ -74,7 +74,8 @@ impl Receiving {
             let text = "Number, size and M bit of the block do not fit the Size1."; // [RFC9177 4.6]
             return Received::Refused(Code::BAD_REQUEST, text);
         }
-        if let Some(again) = self.finished(key, size, block, message) {
+        let until = now + transmission.non_partial_timeout;
+        if let Some(again) = self.finished(key, size, (block, message), until) {
             return again;
         }
         let at = self.bodies.iter().position(|body| body.key == key);
@@ -89,7 +90,7 @@ impl Receiving {
         match received {
             Received::TooLarge(_) => {}
             _ if body.is_whole() => {
-                self.remember(&body, bounds.transfers, transmission, now);
+                self.remember(&body, bounds.transfers, until);
                 return Received::Whole(body.into_message(message.token()));
             }
             _ => {
@@ -105,20 +106,27 @@ impl Receiving {
 
     /// What a block comes to whose body has come whole before: its sender has not heard the answer, or it was long on its
     /// way.
-    fn finished(&mut self, key: u64, size: usize, block: Block, message: &Message) -> Option<Received> {
+    fn finished(
+        &mut self,
+        key: u64,
+        size: usize,
+        (block, message): (Block, &Message),
+        until: Instant,
+    ) -> Option<Received> {
         let at = self.finished.iter().position(|finished| finished.key == key)?;
-        let finished = self.finished.get(at)?;
+        let mut finished = self.finished.remove(at)?;
         let is_another =
             finished.size != size || (block.number == 0 && finished.beginning != digest(message.payload()));
         if is_another {
-            self.finished.remove(at); // a device that was restarted may use a Request-Tag again
-            return None;
+            return None; // a device that was restarted may use a Request-Tag again
         }
-        Some(finished.answer.clone().map_or(Received::More, Received::Answered))
+        finished.until = until;
+        let answer = finished.answer.clone();
+        self.finished.push_back(finished);
+        Some(answer.map_or(Received::More, Received::Answered))
     }
 
-    fn remember(&mut self, body: &Body, transfers: usize, transmission: &Transmission, now: Instant) {
-        let until = now + transmission.non_partial_timeout;
+    fn remember(&mut self, body: &Body, transfers: usize, until: Instant) {
         let beginning = digest(body.beginning());
         self.finished.push_back(Finished { key: body.key, size: body.size, beginning, answer: None, until });
         while self.finished.len() > transfers.saturating_mul(FINISHED_PER_TRANSFER) {

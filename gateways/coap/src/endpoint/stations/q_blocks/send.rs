@@ -91,8 +91,10 @@ impl Sending {
             transfer.stream();
             let at = self.place(transfer, terms.transfers, now);
             let first = self.first_of(at, set, now);
-            // Without the M bit the first block alone was asked for [RFC9177 4.4].
-            if let Some(transfer) = self.transfers.get_mut(at).filter(|_| terms.one_each || asked.is_some()) {
+            // What must be acknowledged before more goes shows where the peer is. Without the M bit the first block
+            // alone was asked for [RFC9177 4.4].
+            let one = terms.one_each && notified != Some(true) || asked.is_some();
+            if let Some(transfer) = self.transfers.get_mut(at).filter(|_| one) {
                 transfer.halt();
             }
             return first;
