@@ -228,23 +228,67 @@ fn moved(bench: &mut Bench) {
 
 #[test]
 fn whoever_has_moved_shows_anew_that_it_is_there() {
-    let mut bench = far_away(unasked(Config::default()), Some(Arc::default()));
-    assert_eq!(read(&mut bench, &get(1), 1_500).payload().len(), 1_024);
-    moved(&mut bench);
-    let challenge = read(&mut bench, &get(2), 1_500);
-    let echo = echo_of(&challenge);
-    let again = get(3).with_option(OptionNumber::ECHO, echo.clone());
-    assert_eq!(read(&mut bench, &again, 1_500).payload().len(), 1_024);
-    assert!(bench.connection.is_reached());
-    // That of one address is nothing at the next.
-    moved(&mut bench);
-    let stale = get(4).with_option(OptionNumber::ECHO, echo.clone());
-    bench.receive(&stale.encode());
-    found_text(&mut bench, &"x".repeat(1_500));
-    assert_ne!(echo_of(&sent(&mut bench)), echo);
+    let mut bench = stranger();
+    for id in [10, 20] {
+        let echo = echo_of(&read(&mut bench, &get(id), 1_500));
+        let again = get(id + 1).with_option(OptionNumber::ECHO, echo.clone());
+        assert_eq!(read(&mut bench, &again, 1_500).payload().len(), 1_024);
+        assert!(bench.connection.is_reached());
+        // That of one address is nothing at the next.
+        moved(&mut bench);
+        bench.receive(&get(id + 2).with_option(OptionNumber::ECHO, echo.clone()).encode());
+        found_text(&mut bench, &"x".repeat(1_500));
+        assert_ne!(echo_of(&sent(&mut bench)), echo);
+        moved(&mut bench);
+    }
     // A way from this machine is not forged.
     bench.connection.moved(Address::Socket(([127, 0, 0, 1], 9).into()));
     assert!(bench.connection.is_reached());
+}
+
+/// The ping among the datagrams that were sent, and the one other.
+fn pinged(bench: &mut Bench) -> (u16, Message) {
+    let ping = Message::decode(&bench.sent.pop_front().expect("a ping").1).unwrap();
+    assert_eq!((ping.kind(), ping.code()), (Kind::Confirmable, Code::EMPTY));
+    (ping.id(), sent(bench))
+}
+
+#[test]
+fn a_secured_peer_that_has_moved_is_pinged_when_there_is_much_for_it() {
+    let mut bench = far_away(unasked(Config::default()), Some(Arc::default()));
+    assert_eq!(read(&mut bench, &get(1), 1_500).payload().len(), 1_024);
+    moved(&mut bench);
+    assert_eq!(read(&mut bench, &get(2), 1).payload().len(), 1, "what is small is sent as ever");
+    let with_tags = get(3).with_option(OptionNumber::ETAG, [1; 8]).with_option(OptionNumber::ETAG, [2; 8]);
+    bench.receive(&with_tags.encode());
+    found_text(&mut bench, &"x".repeat(1_500));
+    let (id, answer) = pinged(&mut bench);
+    // It need not know Echo: it gets the first block, and the others are larger once it has answered.
+    assert_eq!((answer.code(), answer.block2().map(|block| block.more)), (Code::CONTENT, Some(true)));
+    bench.receive(&reset(id.wrapping_add(9)));
+    assert!(!bench.connection.is_reached());
+    bench.receive(&reset(id));
+    assert!(bench.connection.is_reached());
+    bench.receive(&con(Code::GET, 4, b"q", "ps/c"));
+    found_text(&mut bench, &"x".repeat(500));
+    assert_eq!(sent(&mut bench).payload().len(), 500);
+}
+
+#[test]
+fn what_was_under_way_when_a_secured_peer_moved_follows_it_once_it_answers() {
+    let mut bench = far_away(unasked(Config::default()), Some(Arc::default()));
+    let id = observing(&mut bench, 1, b"t", "ps/a");
+    let text = "x".repeat(500);
+    bench.deliver(delivery(0, id, "a", &text, Qos::AtLeastOnce, bench.now));
+    let first = sent(&mut bench);
+    moved(&mut bench);
+    assert_eq!(read(&mut bench, &get(2), 1).payload().len(), 1);
+    bench.advance(3 * SECOND);
+    let ping = sent(&mut bench);
+    assert_eq!((ping.kind(), ping.code()), (Kind::Confirmable, Code::EMPTY));
+    bench.receive(&reset(ping.id()));
+    bench.advance(std::time::Duration::ZERO);
+    assert_eq!(sent(&mut bench).encode(), first.encode());
 }
 
 #[test]

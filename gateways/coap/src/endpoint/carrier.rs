@@ -59,7 +59,7 @@ impl Carrier {
     /// datagrams say; `None` if it is not.
     pub(crate) fn allowance(&self, answer_to: Option<&ReplyTo>) -> Option<usize> {
         match self {
-            Self::Datagram(datagram) => datagram.allowance(answer_to),
+            Self::Datagram(datagram) => datagram.credit().allowance(answer_to),
             Self::Stream(_) => None,
         }
     }
@@ -67,15 +67,24 @@ impl Carrier {
     /// The peer is where its datagrams say.
     pub(crate) fn prove(&mut self) {
         match self {
-            Self::Datagram(datagram) => datagram.prove(),
+            Self::Datagram(datagram) => datagram.credit_mut().prove(),
             Self::Stream(_) => {}
         }
     }
 
     /// The peer's datagrams come from another address; exchanges from `since` on begin there, with this message id.
-    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) {
+    /// Returns whether a ping can show that it is there.
+    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) -> bool {
         match self {
             Self::Datagram(datagram) => datagram.moved(address, since, next_id),
+            Self::Stream(_) => true,
+        }
+    }
+
+    /// There is more for the peer than it may be sent before it has shown where it is.
+    pub(crate) fn is_short(&mut self, out: &mut Outbox) {
+        match self {
+            Self::Datagram(datagram) => datagram.is_short(out),
             Self::Stream(_) => {}
         }
     }
@@ -83,7 +92,7 @@ impl Carrier {
     /// Whether the peer is not known to be where its datagrams say, and was elsewhere before.
     pub(crate) fn has_moved(&self) -> bool {
         match self {
-            Self::Datagram(datagram) => datagram.has_moved(),
+            Self::Datagram(datagram) => datagram.credit().has_moved(),
             Self::Stream(_) => false,
         }
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use bus::{Address, Limits, Outbox};
 
 use super::Turn;
+use super::credit::Credit;
 use super::received::{PER_MESSAGE, Received, State};
 use super::stations::echo;
 use crate::{
@@ -38,30 +39,10 @@ pub(crate) struct Datagram {
     longest_token: usize,
     largest: usize,
     q_block: bool,
-    /// What the peer may be sent until it is known to be where its datagrams say.
-    credit: Option<Credit>,
-    /// Whether it is asked to show that.
-    prove_address: bool,
+    credit: Credit,
+    /// Whether the peer was to be sent more than it may.
+    is_short: bool,
 }
-
-/// The bytes that may be sent to an address which somebody may have forged.
-#[derive(Debug, Default)]
-struct Credit {
-    bytes: usize,
-    /// How many acknowledgements came of nothing: somebody may be guessing.
-    strays: u8,
-    /// The first exchange that began when it was there: what answers an earlier one may have been heard elsewhere.
-    since: Option<ExchangeId>,
-}
-
-/// An address that has not proved itself is sent no more than so many times what came from it [RFC9175 2.4].
-const AMPLIFICATION: usize = 3;
-
-/// So much of what it may be sent is saved up.
-const MOST_CREDIT: usize = 64 << 10;
-
-/// After so many acknowledgements of nothing, no acknowledgement proves anything.
-const MOST_STRAYS: u8 = 8;
 
 #[derive(Debug)]
 struct Confirmable {
@@ -89,7 +70,7 @@ impl Datagram {
     pub(crate) fn new(
         next_id: u16,
         largest: usize,
-        is_proved: bool,
+        credit: Credit,
         config: &Config,
         limits: &Limits,
     ) -> Self {
@@ -106,15 +87,13 @@ impl Datagram {
             longest_token: config.longest_token.clamp(Token::SHORT, Token::LONGEST),
             largest: largest.min(LARGEST_DATAGRAM),
             q_block: config.q_block,
-            credit: (!is_proved).then(Credit::default),
-            prove_address: config.prove_address,
+            credit,
+            is_short: false,
         }
     }
 
     pub(crate) fn receive(&mut self, datagram: &[u8], turn: &mut Turn<'_>) -> Option<Incoming> {
-        if let Some(credit) = &mut self.credit {
-            credit.bytes = MOST_CREDIT.min(credit.bytes + AMPLIFICATION * datagram.len());
-        }
+        self.credit.earn(datagram.len());
         let message = match Message::decode(datagram) {
             Ok(message) => message,
             Err(DecodeError::Format { kind: Kind::Confirmable, id, .. }) => {
@@ -171,7 +150,7 @@ impl Datagram {
         mut response: Message,
         turn: &mut Turn<'_>,
     ) -> Option<ExchangeId> {
-        if let Some(allowance) = self.allowance(Some(to)) {
+        if let Some(allowance) = self.credit.allowance(Some(to)) {
             response = echo::restrain(to, response, allowance);
         }
         let piggybacked = to.confirmable && self.is_pending(to, turn.now);
@@ -335,9 +314,12 @@ impl Datagram {
             in_flight.retransmissions += 1;
             in_flight.timeout *= 2; // [RFC7252 4.2]
             (in_flight.sent, in_flight.due) = (turn.now, turn.now + in_flight.timeout);
-            if Credit::covers(&mut self.credit, &in_flight.message.datagram) {
+            let covered = self.credit.covers(&in_flight.message.datagram);
+            if covered {
                 turn.out.send(&in_flight.message.datagram);
             }
+            self.is_short |= !covered;
+            self.find_out(turn.out);
             return None;
         }
         let exchange = in_flight.message.exchange;
@@ -437,7 +419,7 @@ impl Datagram {
         let state = State::Done(confirmable.then(|| reply.into()));
         self.received.insert(id, digest, now + lifetime, state, now);
         let exchange = exchange?;
-        self.proved_by(exchange); // nobody else knows the token
+        self.credit.proved_by(exchange); // nobody else knows the token
         if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.message.request.as_ref() == Some(&token))
         {
             self.in_flight = None; // the answer says that the request came [RFC7252 5.2.2]
@@ -457,7 +439,7 @@ impl Datagram {
         }
         let exchange = expected.exchange;
         self.in_flight = None;
-        self.proved_by(exchange); // nobody else knows the token
+        self.credit.proved_by(exchange); // nobody else knows the token
         self.send_next(turn);
         if message.unknown_critical_option().is_some() {
             self.give_up(exchange, turn); // [RFC7252 5.4.1]
@@ -469,20 +451,23 @@ impl Datagram {
     fn receive_acknowledgement(&mut self, id: u16, turn: &mut Turn<'_>) -> Option<Incoming> {
         let Some(InFlight { message, .. }) = self.in_flight.take_if(|in_flight| in_flight.message.id == id)
         else {
-            if let Some(credit) = &mut self.credit {
-                credit.strays = credit.strays.saturating_add(1);
-            }
+            self.credit.acknowledged(None);
             return None;
         };
-        if self.credit.as_ref().is_some_and(|credit| credit.strays < MOST_STRAYS) {
-            self.proved_by(message.exchange); // nobody else knows the id
-        }
+        self.credit.acknowledged(Some(message.exchange));
         turn.matching.acknowledged(message.exchange, turn.now + self.transmission.response_timeout);
         self.send_next(turn);
         Some(Incoming::Acknowledged { exchange: message.exchange })
     }
 
     fn receive_reset(&mut self, id: u16, turn: &mut Turn<'_>) -> Option<Incoming> {
+        if self.credit.is_ping(id) {
+            self.credit.prove();
+            if let Some(in_flight) = &mut self.in_flight {
+                in_flight.due = turn.now; // where it was sent the peer is no more
+            }
+            return None;
+        }
         let exchange = match self.in_flight.take_if(|in_flight| in_flight.message.id == id) {
             Some(in_flight) => in_flight.message.exchange,
             None => self.unconfirmed.iter().find(|(sent, _)| *sent == id).map(|(_, exchange)| *exchange)?,
@@ -493,33 +478,43 @@ impl Datagram {
         Some(Incoming::Reset { exchange })
     }
 
-    /// How large an answer or a notification may be, unless the peer is known to be where its datagrams say.
-    pub(crate) fn allowance(&self, answer_to: Option<&ReplyTo>) -> Option<usize> {
-        let credit = self.credit.as_ref()?.bytes;
-        Some(answer_to.map_or(credit, |to| credit.min(AMPLIFICATION * to.length)))
+    /// Whether the peer is where its datagrams say.
+    pub(crate) fn credit(&self) -> &Credit {
+        &self.credit
     }
 
-    /// The peer is where its datagrams say.
-    pub(crate) fn prove(&mut self) {
-        self.credit = None;
-    }
-
-    /// The same, if what was answered or acknowledged was sent to where it is.
-    fn proved_by(&mut self, exchange: ExchangeId) {
-        self.credit.take_if(|credit| credit.since.is_none_or(|since| exchange >= since));
+    pub(crate) fn credit_mut(&mut self) -> &mut Credit {
+        &mut self.credit
     }
 
     /// The peer's datagrams come from another address; exchanges from `since` on begin there [RFC9175 2.4].
-    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) {
+    pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) -> bool {
         self.next_id = next_id; // whoever heard the ids of the last address does not know those of this one
-        // Nothing is gained by forging a local one.
-        let is_asked = self.prove_address && !address.is_local();
-        self.credit = is_asked.then(|| Credit { since: Some(since), ..Credit::default() });
+        self.credit.moved(address, since);
+        self.credit.is_secured()
     }
 
-    /// Whether the peer is not known to be where its datagrams say, and was elsewhere before.
-    pub(crate) fn has_moved(&self) -> bool {
-        self.credit.as_ref().is_some_and(|credit| credit.since.is_some())
+    /// Pings a peer that has moved, if there is more for it than it may be sent before it has shown where it is: its Reset
+    /// shows it. What waits to be acknowledged has not arrived there, so that this is the only exchange with it.
+    pub(crate) fn find_out(&mut self, out: &mut Outbox) {
+        if !std::mem::take(&mut self.is_short) {
+            return;
+        }
+        let next = self.next_id.wrapping_add(1);
+        let Some(id) = self.credit.ping(next) else { return };
+        if id == next {
+            self.next_id = next;
+        }
+        let ping = Message::empty(Kind::Confirmable, id).encode();
+        if self.credit.covers(&ping) {
+            out.send(&ping);
+        }
+    }
+
+    /// There is more for the peer than it may be sent.
+    pub(crate) fn is_short(&mut self, out: &mut Outbox) {
+        self.is_short = true;
+        self.find_out(out);
     }
 
     /// A request is done without an answer: an acknowledgement that is due is all that is sent [RFC7967 2].
@@ -534,8 +529,9 @@ impl Datagram {
     }
 
     fn send(&mut self, datagram: &[u8], out: &mut Outbox) {
-        if Credit::covers(&mut self.credit, datagram) {
-            out.send(datagram);
+        match self.credit.covers(datagram) {
+            true => out.send(datagram),
+            false => self.is_short(out),
         }
     }
 
@@ -591,15 +587,5 @@ impl Datagram {
     fn take_id(&mut self) -> u16 {
         self.next_id = self.next_id.wrapping_add(1);
         self.next_id
-    }
-}
-
-impl Credit {
-    /// Whether a datagram may be sent; what may is counted.
-    fn covers(credit: &mut Option<Self>, datagram: &[u8]) -> bool {
-        let Some(credit) = credit else { return true };
-        let left = credit.bytes.checked_sub(datagram.len());
-        credit.bytes = left.unwrap_or(credit.bytes);
-        left.is_some()
     }
 }

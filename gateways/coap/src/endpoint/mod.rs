@@ -1,6 +1,7 @@
 //! One peer's exchanges: a carrier below, stations above it, and the matching of requests and answers between.
 
 mod carrier;
+mod credit;
 mod datagram;
 mod guard;
 mod matching;
@@ -15,6 +16,7 @@ use bus::{Address, Carrier as Way, Chance, Limits, Outbox, Peer, ProtocolError, 
 use crate::stream::Framing;
 use crate::{Code, Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendError, Token, Transmission};
 use carrier::Carrier;
+use credit::Credit;
 use datagram::Datagram;
 use guard::Guard;
 pub(crate) use guard::Protection;
@@ -71,7 +73,8 @@ impl Endpoint {
             || peer.link.carrier != Way::Udp
             || peer.address.is_local();
         let largest = config.largest_message.min(peer.link.largest_datagram());
-        Self::over_datagrams(peer.seed, largest, is_proved, config, limits)
+        let credit = Credit::new(is_proved, config.prove_address, peer.link.secured.is_some());
+        Self::over_datagrams(peer.seed, largest, credit, config, limits)
     }
 
     /// The endpoint for a peer with this seed, whose datagrams are at most `largest` bytes; more than a UDP
@@ -79,17 +82,19 @@ impl Endpoint {
     pub fn new(seed: u64, transmission: Transmission, limits: &Limits, largest: usize) -> Self {
         let longest_token = Token::SHORT;
         let config = Config { transmission, longest_token, ..Config::default() };
-        Self::over_datagrams(seed, largest, true, &config, limits)
+        Self::over_datagrams(seed, largest, Credit::new(true, config.prove_address, false), &config, limits)
     }
 
     /// The endpoint for one exchange with somebody who may be elsewhere.
     pub(crate) fn of_stranger(seed: u64, config: &Config, limits: &Limits) -> Self {
-        Self::over_datagrams(seed, config.largest_message, false, config, limits)
+        let credit = Credit::new(false, config.prove_address, false);
+        Self::over_datagrams(seed, config.largest_message, credit, config, limits)
     }
 
-    fn over_datagrams(seed: u64, largest: usize, is_proved: bool, config: &Config, limits: &Limits) -> Self {
+    fn over_datagrams(seed: u64, largest: usize, credit: Credit, config: &Config, limits: &Limits) -> Self {
         let mut chance = Chance::new(seed);
-        let datagram = Datagram::new(chance.next() as u16, largest, is_proved, config, limits);
+        let is_proved = credit.allowance(None).is_none();
+        let datagram = Datagram::new(chance.next() as u16, largest, credit, config, limits);
         Self::over(Carrier::Datagram(Box::new(datagram)), is_proved, chance, config, limits)
     }
 
@@ -296,6 +301,9 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Option<ExchangeId> {
+        if self.carrier.allowance(Some(to)).is_some_and(|allowance| !echo::fits(to, &response, allowance)) {
+            self.carrier.is_short(out);
+        }
         let (reach, allowance) = (reach(&self.carrier), self.carrier.allowance(Some(to)));
         let response = self.stations.answer(to, response, reach, allowance, &mut self.chance, now);
         let (carrier, mut turn) = self.turn(now, out);
@@ -373,6 +381,9 @@ impl Endpoint {
         now: Instant,
         out: &mut Outbox,
     ) -> Result<ExchangeId, SendError> {
+        if self.carrier.allowance(None).is_some_and(|allowance| !echo::fits(to, &message, allowance)) {
+            self.carrier.is_short(out);
+        }
         let (reach, allowance) = (reach(&self.carrier), self.carrier.allowance(None));
         let room = Room { bytes: reach.room.bytes.min(allowance.unwrap_or(usize::MAX)), ..reach.room };
         let reach = Reach { room, ..reach };
@@ -393,7 +404,7 @@ impl Endpoint {
     pub fn let_in(&mut self, asker: &ReplyTo, out: &mut Outbox) {
         self.carrier.bind(asker);
         self.carrier.let_in(out);
-        self.stations.echo.renew(); // what has served to come in serves nobody again
+        self.stations.echo.renew(true); // what has served to come in serves nobody again
     }
 
     /// Tells the peer why the connection is about to be closed, where the carrier can; nothing is sent behind it.
@@ -416,8 +427,8 @@ impl Endpoint {
     pub fn moved(&mut self, address: Address) {
         let since = self.matching.number();
         let next_id = self.draw() as u16;
-        self.carrier.moved(address, since, next_id);
-        self.stations.echo.renew();
+        let tells = self.carrier.moved(address, since, next_id);
+        self.stations.echo.renew(!tells);
     }
 
     /// Asks whether the peer is there; [`Incoming::Reset`] says that it is.

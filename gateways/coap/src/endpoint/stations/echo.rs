@@ -33,9 +33,9 @@ impl Echo {
         Some(self.offer(Message::response(Code::UNAUTHORIZED), chance)) // [RFC9175 2.3]
     }
 
-    /// Has another value asked for from now on.
-    pub(crate) fn renew(&mut self) {
-        *self = Self::default();
+    /// Has another value asked for from now on, or only offered: who need not know Echo is not refused for it.
+    pub(crate) fn renew(&mut self, is_asked: bool) {
+        *self = Self { value: None, sent: !is_asked };
     }
 
     /// The same answer with the value, for a client that repeats it with its next request [RFC9175 2.3].
