@@ -3,6 +3,7 @@
 mod carrier;
 mod credit;
 mod datagram;
+mod flow;
 mod guard;
 mod matching;
 mod received;
@@ -18,6 +19,7 @@ use crate::{Code, Config, ExchangeId, Incoming, Message, ReplyTo, Request, SendE
 use carrier::Carrier;
 use credit::Credit;
 use datagram::Datagram;
+use flow::reach;
 use guard::Guard;
 pub(crate) use guard::Protection;
 use matching::Matching;
@@ -194,33 +196,6 @@ impl Endpoint {
                 Some(Incoming::Begin { head: Request { message: message.with_payload(""), reply_to } })
             }
         }
-    }
-
-    /// A request is done without an answer of its own.
-    fn settle(&mut self, to: &ReplyTo, now: Instant, out: &mut Outbox) {
-        let (carrier, mut turn) = self.turn(now, out);
-        carrier.settle(to, &mut turn);
-    }
-
-    /// Sends what may go of bodies in Q-Blocks, and what their senders are owed.
-    fn flow(&mut self, now: Instant, out: &mut Outbox) {
-        while !self.stations.q_blocks.is_idle() {
-            let (carrier, q_blocks) = (&self.carrier, &mut self.stations.q_blocks);
-            let Some(transmission) = carrier.q_blocks() else { return };
-            let room = |to: &ReplyTo| {
-                let allowance = carrier.allowance(Some(to)).unwrap_or(usize::MAX);
-                carrier.room().bytes.min(allowance).saturating_sub(BESIDE_A_LIST + to.token.len())
-            };
-            let Some(due) = q_blocks.due(now, transmission, carrier.can_send(), room) else { break };
-            let (carrier, mut turn) = self.turn(now, out);
-            let sent = carrier.notify(&due.to, due.message, due.confirmable, &mut turn);
-            self.stations.q_blocks.sent(due.of, sent.ok());
-        }
-        if self.stations.q_blocks.wants_ping() {
-            let exchange = self.ping(now, out);
-            self.stations.q_blocks.pinged(exchange);
-        }
-        self.stations.q_blocks.rest();
     }
 
     /// Goes on with a request of ours.
@@ -507,12 +482,3 @@ impl Endpoint {
         (carrier, Turn { matching, chance, now, out })
     }
 }
-
-/// How the peer is reached now.
-fn reach(carrier: &Guard) -> Reach<'_> {
-    let is_unproved = carrier.allowance(None).is_some();
-    Reach { q_blocks: carrier.q_blocks(), room: carrier.room(), is_unproved }
-}
-
-/// What a list of missing blocks has beside it and the token: header, Content-Format, marker.
-const BESIDE_A_LIST: usize = 8;

@@ -161,6 +161,19 @@ fn a_block_that_comes_again_changes_nothing_and_is_answered_as_if_it_were_the_fi
     assert!(bench.requests.is_empty(), "it is not published twice");
 }
 
+#[test]
+fn a_client_that_never_hears_the_answer_makes_nothing_be_done_twice_however_long_it_asks() {
+    let (mut bench, body) = (bench(), body(32));
+    send(&mut bench, 1, &[0, 1], &body);
+    publish(&mut bench, &body);
+    for id in 10..16 {
+        bench.advance(200 * SECOND);
+        let again = send(&mut bench, id, &[1], &body);
+        assert_eq!((again[0].code(), again[0].token()), (Code::CHANGED, token_of(id)));
+    }
+    assert!(bench.requests.is_empty());
+}
+
 /// A late block of a body that is being worked must not begin it anew.
 #[test]
 fn a_block_of_a_body_that_is_being_worked_waits_for_nothing() {

@@ -71,7 +71,8 @@ impl Sending {
         let whole = with_tag(whole).without(OptionNumber::SIZE2).with_uint(OptionNumber::SIZE2, size);
         let wanted = wish.exponent.min(terms.exponent).min(LARGEST_EXPONENT);
         let Some((exponent, unit)) = fit(&whole, wanted, terms.room) else {
-            return Some(Message::response(Code::REQUEST_ENTITY_TOO_LARGE)); // [RFC9177 4.4]
+            let is_answer = notified.is_none() && !terms.one_each;
+            return is_answer.then(|| Message::response(Code::REQUEST_ENTITY_TOO_LARGE)); // [RFC9177 4.4]
         };
         if length <= unit && !wish.named {
             return None;
