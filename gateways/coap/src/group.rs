@@ -94,7 +94,8 @@ mod tests {
 
     #[test]
     fn who_says_which_answers_of_a_group_it_wants_gets_them_and_no_others() {
-        let cases: [(fn(Message) -> Message, u32, Option<Code>); 9] = [
+        type Change = fn(Message) -> Message;
+        let cases: [(Change, u32, Option<Code>); 9] = [
             (|message| core(message).with_query("rt=core.ps"), 0, Some(Code::CONTENT)),
             (|message| core(message).with_query("rt=nothing"), 0, Some(Code::CONTENT)),
             (|message| core(message).with_query("rt=core.ps"), 2, None),
