@@ -222,7 +222,7 @@ fn refusals_of_tokens_that_are_too_long_count_among_what_an_address_is_sent() {
 
 /// A secured peer whose datagrams come from another address now.
 fn moved(bench: &mut Bench) {
-    bench.connection.moved(Address::Socket(([198, 51, 100, 9], 9).into()));
+    bench.connection.moved(Address::Socket(([198, 51, 100, 9], 9).into()), false);
     assert!(!bench.connection.is_reached());
 }
 
@@ -242,7 +242,7 @@ fn whoever_has_moved_shows_anew_that_it_is_there() {
         moved(&mut bench);
     }
     // A way from this machine is not forged.
-    bench.connection.moved(Address::Socket(([127, 0, 0, 1], 9).into()));
+    bench.connection.moved(Address::Socket(([127, 0, 0, 1], 9).into()), false);
     assert!(bench.connection.is_reached());
 }
 

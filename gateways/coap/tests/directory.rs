@@ -305,3 +305,21 @@ fn a_simple_registration_ends_with_the_session() {
     bench.handle(bus::Event::Close(Reason::ShuttingDown));
     assert_eq!(sent(&mut bench).code(), Code::SERVICE_UNAVAILABLE);
 }
+
+#[test]
+fn a_registration_without_a_base_follows_its_client_to_another_address() {
+    for (is_reached, secured) in [(false, true), (true, true), (false, false)] {
+        let secured = secured.then(Default::default);
+        let scheme = if secured.is_some() { "coaps" } else { "coap" };
+        let link = bus::Link { carrier: bus::Carrier::Udp, secured };
+        let coap = Coap::new(unasked(Config::default()), Limits::default());
+        let address = ([203, 0, 113, 7], 61_616).into();
+        let mut bench = Bench::with_peer_at(address, &coap, Transport::Datagram, link);
+        ask(&mut bench, &register(1, "directory?ep=a", "</t>"));
+        ask(&mut bench, &register(2, "directory?ep=b&base=coap://h", "</t>"));
+        bench.connection.moved(bus::Address::Socket(([198, 51, 100, 9], 9).into()), is_reached);
+        let a = lookup(&mut bench, 4, "directory-lookup/res?ep=a");
+        assert_eq!(a, format!("<{scheme}://198.51.100.9:9/t>"));
+        assert_eq!(lookup(&mut bench, 5, "directory-lookup/res?ep=b"), "<coap://h/t>");
+    }
+}

@@ -55,6 +55,11 @@ impl Base {
         Ok(Self { uri: text.into(), origin, link_local })
     }
 
+    /// The link that a client's address is of, if it is of one only.
+    pub fn scope_of(address: SocketAddr) -> Scope {
+        scope_of(address)
+    }
+
     /// The base of an endpoint that names none: scheme, address and port that it sent from, the port only if it is
     /// not the scheme's own [RFC9176 5].
     pub fn of_peer(scheme: &str, default_port: u16, address: SocketAddr) -> Self {

@@ -137,15 +137,16 @@ impl Directory {
         self.put(parameters, links, None, from)
     }
 
-    /// Registers an endpoint whose links were fetched, and are fresh for a while [RFC9176 5.1].
+    /// Registers an endpoint whose links were fetched, and are fresh for a while; returns the location, which nobody is
+    /// told [RFC9176 5.1].
     pub fn register_simply(
         &mut self,
         parameters: Parameters,
         links: &str,
         fresh_for: Duration,
         from: &Requester<'_>,
-    ) -> Result<(), Refusal> {
-        self.put(parameters, links, Some(from.now + fresh_for.min(LIFETIME)), from).map(drop)
+    ) -> Result<Box<str>, Refusal> {
+        self.put(parameters, links, Some(from.now + fresh_for.min(LIFETIME)), from)
     }
 
     /// Whether the endpoint may register simply, before its links are fetched; `true` if they need not be, since those
@@ -194,6 +195,21 @@ impl Directory {
         changed.attributes.retain(|(name, _)| !given(name));
         changed.attributes.extend(parameters.attributes);
         self.replace(Some(id), changed, from).map(drop)
+    }
+
+    /// The client has another address: what it registered at a location follows, unless that named its base. What does not
+    /// fit any more stays as it is.
+    pub fn follow(&mut self, location: &str, names: &[Box<str>], base: &Base, scope: Scope) {
+        let id = location.strip_prefix(FOLDER).and_then(|id| u64::from_str_radix(id, 16).ok());
+        let id = id.filter(|id| self.may(*id, names));
+        let found = id.and_then(|id| self.registrations.get_mut(&id)).filter(|found| !found.base_given);
+        let (Some(found), Ok(scope)) = (found, reachable(base, scope)) else { return };
+        let others = self.bytes - found.size();
+        let moved = Registration { base: base.clone(), scope, ..found.clone() };
+        if moved.size() <= self.bounds.registration && others + moved.size() <= self.bounds.bytes {
+            self.bytes = others + moved.size();
+            *found = moved;
+        }
     }
 
     /// Ends a registration [RFC9176 5.3.2].
@@ -253,7 +269,7 @@ impl Directory {
             return Ok(None);
         };
         match self.registrations.get(&id) {
-            _ if self.may(id, from) => Ok(Some(id)),
+            _ if self.may(id, from.names) => Ok(Some(id)),
             // [RFC9176 7.5]: a name is free once its registration has ended
             Some(found) if !found.is_active(from.now) => {
                 self.forget(id);
@@ -273,12 +289,12 @@ impl Directory {
         if self.registrations.get(&id).is_some_and(hidden) {
             return Err(Refusal::NotFound);
         }
-        if self.may(id, from) { Ok(id) } else { Err(Refusal::Taken) }
+        if self.may(id, from.names) { Ok(id) } else { Err(Refusal::Taken) }
     }
 
     /// Whether the client has all the names of the one who registered [RFC9176 7.5].
-    fn may(&self, id: u64, from: &Requester<'_>) -> bool {
-        self.owners.get(&id).is_none_or(|owner| owner.iter().all(|name| from.names.contains(name)))
+    fn may(&self, id: u64, names: &[Box<str>]) -> bool {
+        self.owners.get(&id).is_none_or(|owner| owner.iter().all(|name| names.contains(name)))
     }
 
     /// Puts a registration in the place of another, or in a new one. Nothing changes if it is refused.

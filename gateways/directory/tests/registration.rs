@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use directory::{Bounds, LinkBounds, LinkError, Lookup, Refusal};
+use directory::{Base, Bounds, LinkBounds, LinkError, Lookup, Refusal};
 
 const LINKS: &str = "</sensors/temp>;rt=temperature-c;if=sensor,\
                      <http://www.example.com/sensors/temp>;anchor=\"/sensors/temp\";rel=describedby";
@@ -49,6 +49,28 @@ fn without_a_base_the_address_of_the_last_update_is_the_base() {
     desk.address = "10.0.0.7:5683";
     desk.update(&location, "").unwrap();
     assert_eq!(desk.resources(""), "<coap://10.0.0.7/t>");
+}
+
+#[test]
+fn what_names_no_base_follows_its_client_to_another_address() {
+    let mut desk = Desk::new();
+    let followed = desk.register("ep=a", "</t>").unwrap();
+    let named = desk.register("ep=b&base=coap://h", "</t>").unwrap();
+    let address = "10.0.0.7:61616".parse().unwrap();
+    let (base, scope) = (Base::of_peer("coap", 5_683, address), Base::scope_of(address));
+    for location in [&*followed, &*named, "/directory/0", "elsewhere"] {
+        desk.directory.follow(location, &[], &base, scope);
+    }
+    assert_eq!(desk.resources("ep=a"), "<coap://10.0.0.7:61616/t>");
+    assert_eq!(desk.resources("ep=b"), "<coap://h/t>");
+    // Nobody else takes it along, and it cannot go where nobody could find it.
+    let mut desk = Desk::new();
+    desk.names = vec!["client:a".into()];
+    let location = desk.register("ep=a", "</t>").unwrap();
+    desk.directory.follow(&location, &["client:b".into()], &base, scope);
+    let hidden = "[fe80::1]:5683".parse().unwrap();
+    desk.directory.follow(&location, &["client:a".into()], &Base::of_peer("coap", 5_683, hidden), None);
+    assert!(!desk.resources("").contains("10.0.0.7") && !desk.resources("").contains("fe80"));
 }
 
 #[test]

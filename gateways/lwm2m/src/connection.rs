@@ -153,8 +153,10 @@ impl Connection for Lwm2mConnection {
         self.endpoint.begin(now, out);
     }
 
-    fn moved(&mut self, address: Address) {
-        self.endpoint.moved(address);
+    fn moved(&mut self, address: Address, is_reached: bool) {
+        if !is_reached {
+            self.endpoint.moved(address);
+        }
         self.pubsub.moved(address);
     }
 

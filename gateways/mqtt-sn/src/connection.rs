@@ -115,10 +115,11 @@ impl Connection for MqttSnConnection {
         result.map(|()| input.len()).map_err(|error| self.fail(error, now, out))
     }
 
-    fn moved(&mut self, address: Address) {
+    fn moved(&mut self, address: Address, is_reached: bool) {
         self.peer.address = address;
         // Where nothing is secured nobody waits for the answer.
-        self.asked = self.peer.link.secured.is_some().then_some(0);
+        let is_awaited = !is_reached && self.peer.link.secured.is_some();
+        self.asked = is_awaited.then_some(0);
     }
 
     fn is_reached(&self) -> bool {

@@ -52,9 +52,9 @@ pub trait Connection: Send {
     /// An error ends the connection after what was written to `out` has been sent.
     fn receive(&mut self, input: &[u8], now: Instant, out: &mut Outbox) -> Result<usize, ProtocolError>;
 
-    /// The peer's datagrams come from another address, beginning with the next; what is sent goes there. Nothing shows yet
-    /// that the peer hears it there.
-    fn moved(&mut self, _address: Address) {}
+    /// The peer's datagrams come from another address, beginning with the next; what is sent goes there. Unless it is
+    /// reached, nothing shows yet that the peer hears it there.
+    fn moved(&mut self, _address: Address, _is_reached: bool) {}
 
     /// Whether the peer has shown, since it has moved, that it hears what is sent. Until then DTLS sends it at most three
     /// times the bytes that came from there [RFC9146 6].

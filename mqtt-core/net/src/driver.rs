@@ -256,9 +256,7 @@ impl Driver {
             Arc::make_mut(&mut peer).address = Address::Socket(address);
             self.rare.get_or_insert_default().peer = Some(peer);
         }
-        if !is_reached {
-            self.connection.moved(Address::Socket(address));
-        }
+        self.connection.moved(Address::Socket(address), is_reached);
     }
 
     /// Whether the peer has shown that it hears what is sent to where it is.

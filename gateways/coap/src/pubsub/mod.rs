@@ -19,8 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{
-    Ack, Address, ClientId, Delivery, Limits, Outbox, Peer, Reason, Reply, Right, SubscriptionId, Ticket,
-    Unsubscribe,
+    Ack, ClientId, Delivery, Limits, Outbox, Peer, Reason, Reply, Right, SubscriptionId, Ticket, Unsubscribe,
 };
 
 use crate::{Code, Config, Endpoint, ExchangeId, Message, OptionNumber, Request, Shared, Topics};
@@ -77,6 +76,8 @@ pub struct PubSub {
     look_at: Option<Instant>,
     /// The simple registration that is under way.
     fetch: Option<Box<Fetch>>,
+    /// Where the resource directory has what was registered over this connection.
+    registered: Vec<Box<str>>,
     /// What applications ask of the client, if they can.
     downlink: Option<Box<Downlink>>,
 }
@@ -109,6 +110,7 @@ impl PubSub {
             rate: Rate::default(),
             look_at: None,
             fetch: None,
+            registered: Vec::new(),
             downlink: None,
         }
     }
@@ -149,11 +151,6 @@ impl PubSub {
             true => BURST,
             false => 0,
         }
-    }
-
-    /// The peer's datagrams come from another address.
-    pub fn moved(&mut self, address: Address) {
-        self.visitor.moved(address);
     }
 
     /// Answers a request, now or when the broker has spoken. Unknown paths are answered too.

@@ -69,7 +69,7 @@ impl Desk {
     pub fn register_simply(&mut self, query: &str, links: &str, fresh: Duration) -> Result<(), Refusal> {
         let parameters = Parameters::parse(arguments(query))?;
         let names = self.names.clone();
-        self.directory.register_simply(parameters, links, fresh, &self.from(&names))
+        self.directory.register_simply(parameters, links, fresh, &self.from(&names)).map(drop)
     }
 
     pub fn endpoints(&mut self, query: &str) -> String {

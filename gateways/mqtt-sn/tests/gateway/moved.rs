@@ -16,7 +16,7 @@ fn secured() -> Bench {
 }
 
 fn moved(bench: &mut Bench) {
-    bench.connection.moved(Address::Socket(([198, 51, 100, 9], 9).into()));
+    bench.connection.moved(Address::Socket(([198, 51, 100, 9], 9).into()), false);
 }
 
 #[test]

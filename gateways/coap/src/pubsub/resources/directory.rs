@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use bus::{ContentFormat, Judgement, Reason, Reply, Right, Topic};
-use directory::{Lookup, Parameters, Refusal, Requester};
+use bus::{Address, ContentFormat, Judgement, Reason, Reply, Right, Topic};
+use directory::{Base, Lookup, Parameters, Refusal, Requester};
 
 use crate::pubsub::operation::IDENTITY;
 use crate::pubsub::perform::Pending;
@@ -89,12 +89,13 @@ impl PubSub {
         turn.respond(&reply_to, answer);
     }
 
-    fn answer_directory(&self, asked: Asked, realm: &Topic, chance: u64, now: Instant) -> Message {
-        let names = self.names();
+    fn answer_directory(&mut self, asked: Asked, realm: &Topic, chance: u64, now: Instant) -> Message {
+        let (names, mut registered) = (self.names(), None);
         let from = self.requester(&names, realm, now);
         let answer = self.shared.with_directory(&self.config.directory, chance, |directory| match asked {
             Asked::Register(parameters, links) => {
-                directory.register(parameters, &links, &from).map(|location| created(&location))
+                let location = directory.register(parameters, &links, &from);
+                location.map(|location| created(registered.insert(location)))
             }
             Asked::Update(location, parameters) => {
                 directory.update(&location, parameters, &from).map(|()| Message::response(Code::CHANGED))
@@ -112,7 +113,30 @@ impl PubSub {
                 directory.begin_simply(&parameters, &from).map(|_| Message::response(Code::CHANGED))
             }
         });
+        if let Some(location) = registered {
+            self.note_registration(location);
+        }
         answer.unwrap_or_else(|refused| refuse(&refused))
+    }
+
+    /// Remembers what the client has registered over this connection, so that it follows its address.
+    fn note_registration(&mut self, location: Box<str>) {
+        self.registered.retain(|known| *known != location);
+        if self.registered.len() >= self.config.directory.endpoints_per_client.max(1) {
+            self.registered.remove(0);
+        }
+        self.registered.push(location);
+    }
+
+    /// The peer's datagrams come from another address: the base URIs that were made of the last one are made of this.
+    pub fn moved(&mut self, address: Address) {
+        self.visitor.moved(address);
+        let Some(address) = self.visitor.address.filter(|_| !self.registered.is_empty()) else { return };
+        let (names, (scheme, port)) = (self.names(), self.visitor.scheme);
+        let (base, scope) = (Base::of_peer(scheme, port, address), Base::scope_of(address));
+        self.shared.with_directory(&self.config.directory, 0, |directory| {
+            self.registered.iter().for_each(|location| directory.follow(location, &names, &base, scope));
+        });
     }
 
     /// Begins a simple registration: the endpoint is asked for its links, unless those of the last time are fresh
@@ -176,7 +200,13 @@ impl PubSub {
                 let done = self.shared.with_directory(&self.config.directory, chance, |directory| {
                     directory.register_simply(parameters, links, fresh, &from)
                 });
-                done.map_or_else(|refused| refuse(&refused), |()| Message::response(Code::CHANGED))
+                match done {
+                    Ok(location) => {
+                        self.note_registration(location);
+                        Message::response(Code::CHANGED)
+                    }
+                    Err(refused) => refuse(&refused),
+                }
             }
             None => {
                 let text = format!("Your .well-known/core answered {} and no link format.", message.code());
