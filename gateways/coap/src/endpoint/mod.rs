@@ -415,8 +415,8 @@ impl Endpoint {
     /// Sends a message of ours no more, neither for the first time nor again, and awaits nothing more of it; the
     /// next notification is refused [RFC7641 3.6].
     pub fn forget(&mut self, exchange: ExchangeId) {
-        self.stations.q_blocks.forget(exchange);
-        for exchange in self.stations.asking.forget(exchange).into_iter().chain([exchange]) {
+        let block = self.stations.q_blocks.forget(exchange);
+        for exchange in self.stations.asking.forget(exchange).into_iter().chain(block).chain([exchange]) {
             self.carrier.forget(exchange);
             self.matching.forget(exchange);
         }

@@ -158,3 +158,15 @@ fn a_fresher_body_takes_the_place_of_one_that_is_on_its_way() {
     assert_eq!(numbers(&all), [(0, true), (1, true), (2, true), (3, false)]);
     assert_eq!(joined(&all), [0xAA; 60]);
 }
+
+#[test]
+fn a_notification_takes_the_place_of_the_first_answer_that_is_on_its_way() {
+    let mut bench = bench();
+    let (subscription, first) = observe(&mut bench, 1, &body(25 * 16));
+    assert_eq!(first.len(), 10);
+    let mut said = notify(&mut bench, subscription, &[0xAA; 60], Qos::AtMostOnce);
+    pong(&mut bench, &[said.pop().unwrap()]);
+    assert_eq!(joined(&said), [0xAA; 60]);
+    bench.advance(10 * SECOND);
+    assert_eq!(heard(&mut bench), [], "nothing more of what is old");
+}

@@ -252,6 +252,19 @@ fn a_confirmable_request_is_answered_by_blocks_that_are_all_acknowledged() {
     assert_eq!(heard(&mut bench), []);
 }
 
+#[test]
+fn missing_blocks_do_not_wait_for_an_acknowledgement_that_is_due() {
+    let (mut bench, body) = (bench(), body(60));
+    let first = ask(&mut bench, &confirmable(get(1, &[(0, true)])), &body);
+    bench.receive(&get(2, &[(2, false), (3, false)]).encode());
+    let missing = heard(&mut bench);
+    assert_eq!((number(&missing[0]), missing[0].token()), ((2, true), token_of(2)));
+    bench.receive(&acknowledgement(first[1].id()));
+    bench.advance(3 * SECOND);
+    let rest: Vec<u32> = heard(&mut bench).iter().map(|message| number(message).0).collect();
+    assert!(rest.contains(&2) && rest.contains(&3), "it goes on: {rest:?}");
+}
+
 /// [RFC9177 4.4]: then the client may ask for what is missing.
 #[test]
 fn a_confirmable_block_that_is_never_acknowledged_ends_the_body() {

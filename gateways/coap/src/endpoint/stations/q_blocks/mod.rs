@@ -273,11 +273,9 @@ impl QBlocks {
         if live.receiving.rejected(exchange) { Outcome::Nothing } else { live.sending.ended(exchange) }
     }
 
-    /// Nobody awaits anything of an exchange any more.
-    pub(crate) fn forget(&mut self, exchange: ExchangeId) {
-        if let Some(live) = &mut self.live {
-            live.sending.forget(exchange);
-        }
+    /// Nobody awaits anything of an exchange any more; gives what is under way for it.
+    pub(crate) fn forget(&mut self, exchange: ExchangeId) -> Option<ExchangeId> {
+        self.live.as_mut()?.sending.forget(exchange)
     }
 
     /// There is no session any more, and nothing of it is told.

@@ -151,7 +151,9 @@ impl Sending {
         let (transfer, set) = (self.transfers.get_mut(at)?, terms.transmission.payloads());
         numbers.truncate(if terms.one_each { 1 } else { numbers.len() });
         transfer.want(numbers, to, set);
-        self.first_of(at, set, now)
+        let Sent { message, confirmable, .. } = transfer.next_wanted(now)?;
+        self.current = Some((at, confirmable));
+        Some(message)
     }
 
     fn find(&self, which: impl Fn(&Transfer) -> bool) -> Option<usize> {
@@ -256,9 +258,10 @@ impl Sending {
         }
     }
 
-    /// Nobody awaits anything of an exchange any more.
-    pub(super) fn forget(&mut self, exchange: ExchangeId) {
-        self.transfers.retain(|transfer| transfer.first() != Some(exchange));
+    /// Nobody awaits anything of an exchange any more; gives what is under way for it.
+    pub(super) fn forget(&mut self, exchange: ExchangeId) -> Option<ExchangeId> {
+        let at = self.transfers.iter().position(|transfer| transfer.first() == Some(exchange))?;
+        self.transfers.remove(at).in_flight()
     }
 
     /// The peer observes no more by the request `to`.

@@ -127,7 +127,7 @@ impl Transfer {
         }
         if let Some(number) = self.again.next() {
             if self.again.is_empty() {
-                self.pause(now);
+                self.pause(self.confirmable, now);
             }
             return Some(self.own(number, now));
         }
@@ -137,17 +137,18 @@ impl Transfer {
         }
         self.stream = Some(number + 1).filter(|next| *next < self.total());
         if (number + 1).is_multiple_of(set) {
-            self.pause(now); // [RFC9177 7.2]
+            self.pause(self.confirmable, now); // [RFC9177 7.2]
         }
         Some(self.own(number, now))
     }
 
-    fn next_wanted(&mut self, now: Instant) -> Option<Sent> {
+    /// The next of the blocks that somebody misses.
+    pub(super) fn next_wanted(&mut self, now: Instant) -> Option<Sent> {
         let (number, to) = (self.wanted.pop_front()?, self.asker.clone()?);
         self.until = now + self.lifetime;
-        self.granted -= 1;
+        self.granted = self.granted.saturating_sub(1);
         if self.granted == 0 {
-            self.pause(now);
+            self.pause(to.confirmable, now);
         }
         let message = self.block(number, now).without(OptionNumber::OBSERVE); // [RFC9177 4.5]
         Some(Sent { confirmable: to.confirmable, to, message })
@@ -176,8 +177,8 @@ impl Transfer {
     }
 
     /// Waits before the next set, unless each block is acknowledged.
-    fn pause(&mut self, now: Instant) {
-        if !self.confirmable {
+    fn pause(&mut self, confirmable: bool, now: Instant) {
+        if !confirmable {
             self.resume = Some(now + self.pause);
         }
     }
@@ -186,7 +187,9 @@ impl Transfer {
     pub(super) fn sent(&mut self, exchange: Option<ExchangeId>, confirmable: bool) {
         let Some(exchange) = exchange else { return };
         self.first.get_or_insert(exchange);
-        self.waits_for = Some(exchange).filter(|_| confirmable);
+        if confirmable {
+            self.waits_for.get_or_insert(exchange);
+        }
         self.recent.push_back(exchange);
         if self.recent.len() > RECENT {
             self.recent.pop_front();
@@ -196,6 +199,11 @@ impl Transfer {
     /// The peer has what was waited for.
     pub(super) fn go_ahead(&mut self) {
         self.waits_for = None;
+    }
+
+    /// What must be acknowledged before anything else goes.
+    pub(super) fn in_flight(&self) -> Option<ExchangeId> {
+        self.waits_for
     }
 
     /// Whether that must be acknowledged before anything else goes.
@@ -250,11 +258,10 @@ impl Transfer {
         asker.map_or(self.confirmable, |asker| asker.confirmable)
     }
 
-    /// Whether another is the newer answer to the same request, or the newer notification of the same observation.
+    /// Whether another is newer and of the same observation, or both are answers to the same.
     pub(super) fn is_replaced_by(&self, other: &Self) -> bool {
-        self.key == other.key
-            && self.notification == other.notification
-            && (!self.notification || self.to.token == other.to.token)
+        let both_answer = !self.notification && !other.notification;
+        self.key == other.key && (both_answer || self.to.token == other.to.token)
     }
 
     /// Whether another has the same blocks.
