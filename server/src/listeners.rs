@@ -171,6 +171,7 @@ fn web_socket(listener: &Listener, protocol: &Entry, limits: &bus::Limits) -> ne
         max_frame: listener.max_frame.unwrap_or(MAX_FRAME).0,
         takes_text: protocol.takes_text,
         max_message: protocol.by_message.then_some(limits.packet),
+        max_message_before: limits.packet_before_connect,
     }
 }
 

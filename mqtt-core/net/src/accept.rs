@@ -59,17 +59,18 @@ fn begin<A: Accept>(socket: A::Socket, address: Address, shared: &Arc<Shared>) -
         return Ok(());
     }
     let link = Link { carrier: A::CARRIER, secured: None };
-    serve(socket, shared.peer(address, Transport::Stream, link), shared, place);
+    serve(socket, None, shared.peer(address, Transport::Stream, link), shared, place);
     Ok(())
 }
 
-/// Begins the conversation on a stream whose transport is set up.
-pub(crate) fn serve<S>(socket: S, peer: Peer, shared: &Arc<Shared>, place: Place)
+/// Begins the conversation on a stream whose transport is set up. What tells the transport that the peer is a stranger is
+/// dropped when it has a session.
+pub(crate) fn serve<S>(socket: S, stranger: Option<Arc<()>>, peer: Peer, shared: &Arc<Shared>, place: Place)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // A protocol that fails here must not take the listener with it.
-    match catch_unwind(AssertUnwindSafe(|| Stream::new(socket, peer, shared, place))) {
+    match catch_unwind(AssertUnwindSafe(|| Stream::new(socket, stranger, peer, shared, place))) {
         Ok(stream) => drop(tokio::spawn(stream)),
         Err(_) => drop(shared.refuse(Reason::Internal)),
     }

@@ -80,23 +80,25 @@ where
     if let Some(psk) = &config.psk {
         let offer = psk.borrow().clone();
         let socket = secure_by_key(socket, &offer, link).await?;
-        converse(socket, *address, link, shared, place);
+        converse(socket, None, *address, link, shared, place);
         return Ok(());
     }
     match (&config.tls, &config.web_socket) {
-        (None, None) => converse(socket, *address, link, shared, place),
+        (None, None) => converse(socket, None, *address, link, shared, place),
         (Some(tls), None) => {
             let socket = secure(socket, tls, config.alpn, link).await?;
-            converse(socket, *address, link, shared, place);
+            converse(socket, None, *address, link, shared, place);
         }
         (None, Some(offered)) => {
-            let (socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
-            converse(socket, told, link, shared, place);
+            let (mut socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
+            let stranger = socket.stranger();
+            converse(socket, stranger, told, link, shared, place);
         }
         (Some(tls), Some(offered)) => {
             let socket = secure(socket, tls, &[], link).await?;
-            let (socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
-            converse(socket, told, link, shared, place);
+            let (mut socket, told) = upgrade(socket, *address, offered, &config.forwarders).await?;
+            let stranger = socket.stranger();
+            converse(socket, stranger, told, link, shared, place);
         }
     }
     drop(turn);
@@ -152,11 +154,17 @@ async fn secure_by_key<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(socket)
 }
 
-fn converse<S>(socket: S, address: Address, link: &Link, shared: &Arc<Shared>, place: Place)
-where
+fn converse<S>(
+    socket: S,
+    stranger: Option<Arc<()>>,
+    address: Address,
+    link: &Link,
+    shared: &Arc<Shared>,
+    place: Place,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    serve(socket, shared.peer(address, Transport::Stream, link.clone()), shared, place);
+    serve(socket, stranger, shared.peer(address, Transport::Stream, link.clone()), shared, place);
 }
 
 fn failed(peer: &Peer, failure: &Failure, shared: &Shared, began: Instant) {

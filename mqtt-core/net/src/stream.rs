@@ -52,7 +52,11 @@ struct Aside {
 /// What a connection needs at its beginning and at its end.
 enum Edge {
     /// Ends a peer that has no session yet when the listener stops; the broker tells the others.
-    Stranger(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Stranger {
+        stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
+        /// What tells the transport that the peer is one.
+        _mark: Option<Arc<()>>,
+    },
     Closing {
         closing: Closing,
         _place: Option<Place>,
@@ -129,10 +133,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Stream<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
-    pub(crate) fn new(socket: S, peer: Peer, shared: &Arc<Shared>, place: Place) -> Self {
+    pub(crate) fn new(
+        socket: S,
+        stranger: Option<Arc<()>>,
+        peer: Peer,
+        shared: &Arc<Shared>,
+        place: Place,
+    ) -> Self {
         let mut out = Outbox::new(Transport::Stream);
         let driver = shared.driver(place, peer, Instant::now(), &mut out);
-        let edge = Some(Edge::Stranger(Box::pin(shared.stopped())));
+        let edge = Some(Edge::Stranger { stopped: Box::pin(shared.stopped()), _mark: stranger });
         let mut stream = Self {
             socket,
             driver: Some(driver),
@@ -171,6 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
                 driver.close(Reason::ShuttingDown, now, &mut scratch.out);
             }
             let flow = self.turn(!clogged, now, cx, &mut scratch.out);
+            self.let_in();
             if let Flow::Close(reason) = flow {
                 let linger = if stopped { Duration::ZERO } else { LINGER };
                 self.end_until(now + linger, reason, now);
@@ -218,14 +229,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
     fn closing(&self) -> Option<Closing> {
         match self.aside.as_ref()?.edge.as_ref()? {
             Edge::Closing { closing, .. } => Some(*closing),
-            Edge::Stranger(_) => None,
+            Edge::Stranger { .. } => None,
         }
     }
 
     /// Whether the listener stops before the peer has a session.
     fn is_stopped(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(aside) = &mut self.aside else { return false };
-        let Some(Edge::Stranger(stopped)) = &mut aside.edge else { return false };
+        let Some(Edge::Stranger { stopped, .. }) = &mut aside.edge else { return false };
         let is_stranger = self.driver.as_ref().is_some_and(|driver| !driver.has_session());
         let is_stopped = is_stranger && stopped.as_mut().poll(cx).is_ready();
         if is_stopped || !is_stranger {
@@ -233,6 +244,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream<S> {
             self.tidy();
         }
         is_stopped
+    }
+
+    /// Whoever was let in may send what a stranger may not, as soon as it learns of that.
+    fn let_in(&mut self) {
+        let is_in = self.driver.as_ref().is_some_and(Driver::has_session);
+        let Some(aside) = self.aside.as_mut().filter(|_| is_in) else { return };
+        if aside.edge.take_if(|edge| matches!(edge, Edge::Stranger { .. })).is_some() {
+            self.tidy();
+        }
     }
 
     fn tidy(&mut self) {

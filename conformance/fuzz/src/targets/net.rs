@@ -93,6 +93,7 @@ fn requests(input: &[u8]) {
         max_frame: 4096,
         takes_text: false,
         max_message: None,
+        max_message_before: 4096,
     };
     let proxies = ["10.0.0.0/8".parse().expect("a network")];
     for address in ["127.0.0.1:1", "10.0.0.1:1", "192.0.2.7:1"] {

@@ -114,6 +114,11 @@ impl Decoder {
         Self { max_message: Some(max_message), ..self }
     }
 
+    /// Takes messages up to another length from now on.
+    pub(crate) fn take_messages_up_to(&mut self, most: u64) {
+        self.max_message = Some(most);
+    }
+
     /// How long the last message is, as far as its frames have announced it.
     pub fn announced(&self) -> u64 {
         self.message_length

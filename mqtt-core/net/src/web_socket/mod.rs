@@ -9,6 +9,7 @@ pub(crate) mod upgrade;
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bus::Reason;
@@ -37,6 +38,8 @@ pub struct Config {
     /// The longest message, where each is one of the protocol: in the stream it stands behind its length, in four
     /// bytes, both ways. One that is longer is announced by its length, and does not follow.
     pub max_message: Option<usize>,
+    /// The same as long as the client has no session.
+    pub max_message_before: usize,
 }
 
 /// A WebSocket whose handshake is done.
@@ -45,6 +48,10 @@ pub(crate) struct WebSocket<S> {
     decoder: Decoder,
     /// Where messages are told apart.
     messages: Option<Box<Messages>>,
+    /// How long they may be, before and after the client has a session.
+    longest: (u64, u64),
+    /// There as long as the client has none.
+    stranger: Weak<()>,
     /// What the client sent together with its handshake.
     early: Vec<u8>,
     /// What the socket did not take yet.
@@ -85,12 +92,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                 None => decoder,
             },
             messages: config.max_message.map(|_| Box::default()),
+            longest: (config.max_message_before as u64, config.max_message.unwrap_or(usize::MAX) as u64),
+            stranger: Weak::new(),
             early,
             output: Vec::new(),
             sent: 0,
             input: Input::Open,
             closed: false,
         }
+    }
+
+    /// What must be dropped when the client has a session: until then its messages are not to be as long as later. `None`
+    /// where none is put together here.
+    pub(crate) fn stranger(&mut self) -> Option<Arc<()>> {
+        self.messages.as_ref()?;
+        let stranger = Arc::default();
+        self.stranger = Arc::downgrade(&stranger);
+        Some(stranger)
     }
 
     /// Reads what the client sent into the buffer; returns how much.
@@ -109,6 +127,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Takes what was read; returns how much data is at the front for the protocol.
     fn take(&mut self, raw: &mut [u8]) -> usize {
+        if self.messages.is_some() {
+            let (before, after) = self.longest;
+            let is_stranger = self.stranger.strong_count() > 0;
+            self.decoder.take_messages_up_to(if is_stranger { before.min(after) } else { after });
+        }
         let mut decoded = self.decoder.decode(raw);
         for said in decoded.said {
             match said {

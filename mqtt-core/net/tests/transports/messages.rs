@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bus::{Connection, Event, Limits, Outbox, Peer, Protocol, ProtocolError};
+use bus::{Connection, Event, Limits, Outbox, Peer, Protocol, ProtocolError, Request, Ticket};
 use net::{ListenerConfig, web_socket};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -13,7 +13,13 @@ use crate::server::{Server, read, read_to_end};
 use crate::web_socket::{BINARY, frame, upgraded};
 
 /// Says what it hears, message by message; ends the conversation at one that is announced as too long.
-struct Echo;
+#[derive(Clone, Copy)]
+struct Echo {
+    /// Whether the first message opens a session.
+    asks: bool,
+    /// How long a message may be.
+    most: usize,
+}
 
 const MOST: usize = 100_000;
 
@@ -23,7 +29,7 @@ impl Protocol for Echo {
     }
 
     fn accept(&self, _: Peer) -> Box<dyn Connection> {
-        Box::new(Self)
+        Box::new(*self)
     }
 }
 
@@ -31,11 +37,14 @@ impl Connection for Echo {
     fn receive(&mut self, input: &[u8], _: Instant, out: &mut Outbox) -> Result<usize, ProtocolError> {
         let Some((prefix, rest)) = input.split_first_chunk::<4>() else { return Ok(0) };
         let length = u32::from_be_bytes(*prefix) as usize;
-        if length > MOST {
+        if length > self.most {
             out.send(b"\0\0\0\x02no");
             return Err(ProtocolError::malformed("too long"));
         }
         let Some(message) = rest.get(..length) else { return Ok(0) };
+        if std::mem::take(&mut self.asks) {
+            out.request(Ticket::NONE, Request::Connect(Box::new(harness::connect("c"))));
+        }
         out.send(&[prefix, message].concat());
         Ok(4 + length)
     }
@@ -47,7 +56,7 @@ impl Connection for Echo {
     }
 }
 
-fn config() -> ListenerConfig {
+fn config(before: usize) -> ListenerConfig {
     let web_socket = web_socket::Config {
         paths: vec!["/mqtt".to_owned()],
         subprotocols: vec!["mqtt".to_owned()],
@@ -55,12 +64,17 @@ fn config() -> ListenerConfig {
         max_frame: 1 << 20,
         takes_text: false,
         max_message: Some(MOST),
+        max_message_before: before,
     };
     ListenerConfig { web_socket: Some(web_socket), ..ListenerConfig::default() }
 }
 
 async fn open() -> (Server, TcpStream) {
-    let server = Server::start(Arc::new(Echo), config(), Limits::default());
+    open_with(Echo { asks: false, most: MOST }, MOST).await
+}
+
+async fn open_with(echo: Echo, before: usize) -> (Server, TcpStream) {
+    let server = Server::start(Arc::new(echo), config(before), Limits::default());
     let peer = TcpStream::connect(server.address).await.unwrap();
     (server, upgraded(peer, "").await)
 }
@@ -106,6 +120,25 @@ async fn a_message_that_is_too_long_is_announced_and_the_protocol_has_the_last_w
         let _ = peer.write_all(&cut.concat()).await;
         assert_eq!(read_to_end(&mut peer).await, b"\x82\x02no\x88\x02\x03\xf1", "1009: too large");
     }
+}
+
+#[tokio::test]
+async fn a_stranger_is_put_together_less_than_whoever_has_a_session() {
+    const BEFORE: usize = 1_000;
+    let long = [frame(FRAGMENT, &[1; BEFORE]), frame(LAST, b"x")].concat();
+    let (_server, mut peer) = open_with(Echo { asks: false, most: BEFORE }, BEFORE).await;
+    peer.write_all(&frame(BINARY, b"a")).await.unwrap();
+    assert_eq!(read(&mut peer, 3).await, b"\x82\x01a");
+    let _ = peer.write_all(&long).await;
+    assert_eq!(read_to_end(&mut peer).await, b"\x82\x02no\x88\x02\x03\xf1", "1009: too large");
+
+    let (_server, mut peer) = open_with(Echo { asks: true, most: MOST }, BEFORE).await;
+    peer.write_all(&frame(BINARY, b"a")).await.unwrap();
+    assert_eq!(read(&mut peer, 3).await, b"\x82\x01a");
+    peer.write_all(&long).await.unwrap();
+    let head = b"\x82\x7e\x03\xe9";
+    assert_eq!(read(&mut peer, head.len()).await, head);
+    assert_eq!(read(&mut peer, BEFORE + 1).await[BEFORE], b'x');
 }
 
 /// A client of TLS that asks for another protocol is refused, one that asks for none is let in.

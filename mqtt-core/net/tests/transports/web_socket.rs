@@ -26,6 +26,7 @@ fn config() -> ListenerConfig {
         max_frame: 1 << 20,
         takes_text: false,
         max_message: None,
+        max_message_before: 1 << 20,
     };
     ListenerConfig { web_socket: Some(web_socket), ..ListenerConfig::default() }
 }
