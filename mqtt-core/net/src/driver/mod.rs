@@ -1,23 +1,22 @@
+mod perform;
+mod request;
+
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Context;
 use std::time::{Duration, Instant};
 
-use broker::{
-    Answer, Broker, Course, Exchange, Handed, Later, Opened, Reauthentication, Session, Settled, Underway,
-};
-use bus::{
-    Ack, Action, Address, Connection, DeliveryId, Disconnect, EnhancedAuthentication, Event, Lane, Outbox,
-    Peer, PeerName, Publish, Reason, Reply, Request, Ticket,
-};
+use broker::{Broker, Course, Handed, Session};
+use bus::{Address, Connection, Event, Lane, Outbox, Peer, PeerName, Reason};
 use tracing::debug;
 
 use crate::house::{House, Place};
 use crate::meter::{Carried, Load, Meter};
-use crate::overload::{self, Pressure};
 use crate::quota::Quota;
+
+use perform::Waiting;
+use request::Authentication;
 
 /// Runs one connection against the broker: performs what it asks for, hands it what the broker says.
 ///
@@ -75,38 +74,9 @@ pub trait Names {
     fn disclaim(&mut self, name: PeerName);
 }
 
-enum Authentication {
-    /// The client is not let in yet.
-    First(Box<Underway>),
-    /// The client proves itself again.
-    Again(Box<dyn Exchange>),
-}
-
-struct Waiting {
-    answer: Later<Settle>,
-    ticket: Ticket,
-    actions: VecDeque<Action>,
-}
-
-/// What a thread lends to the driver whose turn it is, so that it need not be made anew each time.
-#[derive(Default)]
-struct Lists {
-    run: VecDeque<(Ticket, Publish)>,
-    settled: Vec<Settled>,
-    acks: Vec<(DeliveryId, Ack)>,
-}
-
 thread_local! {
-    static LISTS: Cell<Option<Box<Lists>>> = const { Cell::new(None) };
-    /// By itself, since what is performed in the course of a pull needs the others.
+    /// What the thread lends to the driver whose turn it is, so that it need not be made anew each time.
     static HANDED: Cell<Option<Box<Handed>>> = const { Cell::new(None) };
-}
-
-/// How an answer changes the driver, once it is there.
-enum Settle {
-    Reply(Result<Reply, Reason>),
-    Opened(Result<Opened, Reason>),
-    Reauthentication(Result<Reauthentication, Reason>),
 }
 
 /// How many bytes are made before they are sent.
@@ -437,222 +407,6 @@ impl Driver {
         }
         true
     }
-
-    /// Performs what the connection asked for, and what it asks for in answer.
-    fn perform(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        loop {
-            self.publish_runs(now, out, names, cx);
-            self.ack_run(out);
-            let Some(action) = out.next_action() else { return };
-            match self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
-                Some(waiting) => waiting.actions.push_back(action),
-                None => self.act(action, now, out, names, cx),
-            }
-        }
-    }
-
-    /// Notes the acknowledgements that are next, together.
-    fn ack_run(&mut self, out: &mut Outbox) {
-        if !out.begins_with_acks() || self.is_waiting() {
-            return;
-        }
-        let Some(session) = &mut self.session else { return };
-        let mut lists = LISTS.take().unwrap_or_default();
-        out.take_acks(&mut lists.acks);
-        session.ack_all(&lists.acks);
-        lists.acks.clear();
-        LISTS.set(Some(lists));
-    }
-
-    /// Performs the publishes that are next, those that are alike together.
-    fn publish_runs(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        if !out.begins_with_publishes() || self.is_waiting() || self.session.is_none() {
-            return;
-        }
-        let is_limited = self.rare.as_ref().is_some_and(|rare| rare.quota.is_some());
-        if is_limited || self.house().overload.pressure() == Pressure::Full {
-            return; // each is to be charged
-        }
-        let mut lists = LISTS.take().unwrap_or_default();
-        out.take_publishes(&mut lists.run);
-        while let (false, Some(session)) = (self.is_waiting(), &mut self.session) {
-            let before = lists.run.len();
-            session.publish_run(&mut lists.run, &mut lists.settled, now);
-            self.meter.published(before - lists.run.len());
-            for (ticket, outcome) in lists.settled.drain(..).filter(|(ticket, _)| *ticket != Ticket::NONE) {
-                self.connection.handle(Event::Reply(ticket, outcome), now, out);
-            }
-            let Some((ticket, publish)) = lists.run.pop_front() else { break };
-            self.act(Action::Request(ticket, Request::Publish(publish)), now, out, names, cx);
-        }
-        out.put_back(&mut lists.run);
-        LISTS.set(Some(lists));
-    }
-
-    fn act(
-        &mut self,
-        action: Action,
-        now: Instant,
-        out: &mut Outbox,
-        names: &mut dyn Names,
-        cx: &mut Context<'_>,
-    ) {
-        match action {
-            Action::Ack(id, ack) => {
-                if let Some(session) = &mut self.session {
-                    session.ack(id, ack);
-                }
-            }
-            Action::Lost(reason) => self.broker().count_drop(reason),
-            Action::Claim(name) => names.claim(name),
-            Action::Disclaim(name) => names.disclaim(name),
-            Action::Close(reason) => drop(self.closing.get_or_insert(reason)),
-            Action::Request(ticket, request) => match self.charged(request, now) {
-                Answer::Now(settle) => self.conclude(ticket, settle, now, out),
-                Answer::Later(mut answer) => match answer.as_mut().poll(cx) {
-                    Poll::Ready(settle) => self.conclude(ticket, settle, now, out),
-                    Poll::Pending => {
-                        let waiting = Box::new(Waiting { answer, ticket, actions: VecDeque::new() });
-                        self.rare.get_or_insert_default().waiting = Some(waiting);
-                    }
-                },
-            },
-        }
-    }
-
-    /// Goes on once the awaited answer is there, with all that waited behind it.
-    fn settle(&mut self, now: Instant, out: &mut Outbox, names: &mut dyn Names, cx: &mut Context<'_>) {
-        while let Some(waiting) = self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
-            let Poll::Ready(settle) = waiting.answer.as_mut().poll(cx) else { return };
-            let ticket = waiting.ticket;
-            let mut actions = self.take_waiting().map(|waiting| waiting.actions).unwrap_or_default();
-            self.conclude(ticket, settle, now, out);
-            while let Some(action) = actions.pop_front() {
-                self.act(action, now, out, names, cx);
-                if let Some(waiting) = self.rare.as_mut().and_then(|rare| rare.waiting.as_mut()) {
-                    waiting.actions.append(&mut actions);
-                }
-            }
-            self.perform(now, out, names, cx);
-        }
-    }
-
-    /// Notes what the request costs, and performs it: what was read is never refused for its rate.
-    fn charged(&mut self, request: Request, now: Instant) -> Answer<Settle> {
-        let quota = self.rare.as_mut().and_then(|rare| rare.quota.as_mut());
-        let pause = quota.and_then(|quota| quota.charge(&request, now));
-        let sends = matches!(request, Request::Publish(_) | Request::PublishAll(_) | Request::PublishIf(_));
-        let pressed = sends && self.house().overload.pauses();
-        if let Some(pause) = pause.into_iter().chain(pressed.then_some(overload::PAUSE)).max() {
-            let rare = self.rare.get_or_insert_default();
-            rare.paused = rare.paused.max(now.checked_add(pause));
-            self.broker().count_pause();
-        }
-        self.request(request, now)
-    }
-
-    fn request(&mut self, request: Request, now: Instant) -> Answer<Settle> {
-        self.meter.asked(&request);
-        match request {
-            // A session that there is stays until it is left, whatever comes of this.
-            Request::Connect(connect) => {
-                let millis = connect.keep_alive.map_or(0, |keep_alive| keep_alive.as_millis());
-                self.keep_alive = u32::try_from(millis).unwrap_or(u32::MAX);
-                let Some(peer) = self.peer().cloned() else {
-                    return Answer::Now(Settle::Opened(Err(Reason::Internal)));
-                };
-                self.broker().connect(*connect, peer, now).map(Settle::Opened)
-            }
-            Request::Authenticate(step) => self.authenticate(step, now),
-            Request::Disconnect(disconnect) => Answer::Now(Settle::Reply(self.leave(disconnect, now))),
-            request => match &mut self.session {
-                Some(session) => on_session(session, request, now).map(Settle::Reply),
-                None => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
-            },
-        }
-    }
-
-    fn leave(&mut self, disconnect: Disconnect, now: Instant) -> Result<Reply, Reason> {
-        let mut session = self.take_session().ok_or(Reason::NotConnected)?;
-        session.tell(self.course());
-        let left = session.leave(disconnect, now);
-        session.close(Reason::TakenOver, now); // if it could not be left, it is another connection's
-        if let Some(beside) = self.take_beside() {
-            self.hold(beside);
-        }
-        left
-    }
-
-    fn take_beside(&mut self) -> Option<Box<Session>> {
-        self.rare.as_mut()?.beside.take()
-    }
-
-    fn authenticate(&mut self, step: EnhancedAuthentication, now: Instant) -> Answer<Settle> {
-        let underway = self.rare.as_mut().and_then(|rare| rare.authentication.take());
-        match (underway, &self.session) {
-            (Some(Authentication::First(underway)), _) => underway.proceed(step, now).map(Settle::Opened),
-            (Some(Authentication::Again(exchange)), Some(session)) => {
-                session.proceed(exchange, step).map(Settle::Reauthentication)
-            }
-            (None, Some(session)) => session.reauthenticate(step).map(Settle::Reauthentication),
-            (_, None) => Answer::Now(Settle::Reply(Err(Reason::NotConnected))),
-        }
-    }
-
-    /// Keeps a session, and lets go what was needed until there was one.
-    fn hold(&mut self, session: Box<Session>) {
-        if let Some(rare) = &mut self.rare {
-            rare.peer.take_if(|peer| Arc::ptr_eq(peer, &session.client().peer));
-        }
-        self.rare.take_if(|rare| rare.is_idle());
-        self.session = Some(session);
-    }
-
-    /// Gives the session away, but for what it knew of the peer.
-    fn take_session(&mut self) -> Option<Box<Session>> {
-        let peer = self.peer().cloned();
-        let session = self.session.take()?;
-        self.rare.get_or_insert_default().peer = peer;
-        Some(session)
-    }
-
-    fn conclude(&mut self, ticket: Ticket, settle: Settle, now: Instant, out: &mut Outbox) {
-        let result = match settle {
-            Settle::Reply(result) => result,
-            Settle::Opened(Ok(Opened::Session(session, connected))) => {
-                match &self.session {
-                    None => self.hold(session),
-                    Some(_) => {
-                        let before = self.rare.get_or_insert_default().beside.replace(session);
-                        before.into_iter().for_each(|session| session.close(Reason::Disconnected, now));
-                    }
-                }
-                self.told = true;
-                Ok(Reply::Connected(connected))
-            }
-            Settle::Opened(Ok(Opened::Challenge(step, underway))) => {
-                self.rare.get_or_insert_default().authentication = Some(Authentication::First(underway));
-                Ok(Reply::Challenge(Box::new(step)))
-            }
-            Settle::Reauthentication(Ok(Reauthentication::Challenge(step, exchange))) => {
-                self.rare.get_or_insert_default().authentication = Some(Authentication::Again(exchange));
-                Ok(Reply::Challenge(Box::new(step)))
-            }
-            Settle::Reauthentication(Ok(Reauthentication::Done(step))) => {
-                let empty = || EnhancedAuthentication { method: "".into(), data: Default::default() };
-                Ok(Reply::Authenticated(Box::new(step.unwrap_or_else(empty))))
-            }
-            Settle::Opened(Err(reason)) => {
-                self.broker().count_refusal(self.label(), reason);
-                self.told = true;
-                Err(reason)
-            }
-            Settle::Reauthentication(Err(reason)) => Err(reason),
-        };
-        if ticket != Ticket::NONE {
-            self.connection.handle(Event::Reply(ticket, result), now, out);
-        }
-    }
 }
 
 impl Rare {
@@ -677,21 +431,4 @@ impl Rare {
 impl Names for () {
     fn claim(&mut self, _name: PeerName) {}
     fn disclaim(&mut self, _name: PeerName) {}
-}
-
-fn on_session(session: &mut Session, request: Request, now: Instant) -> Answer<Result<Reply, Reason>> {
-    match request {
-        Request::Publish(publish) => session.publish(publish, now),
-        Request::PublishAll(publishes) => session.publish_all(publishes, now),
-        Request::PublishIf(wish) => session.publish_if(*wish, now),
-        Request::Release(id) => Answer::Now(session.release(id)),
-        Request::Subscribe(subscriptions) => session.subscribe(subscriptions, now),
-        Request::Unsubscribe(subscriptions) => Answer::Now(session.unsubscribe(subscriptions)),
-        Request::Read(topic) => session.read(topic, now),
-        Request::Judge(rights) => session.judge(rights, now),
-        Request::SetWill(will) => session.set_will(will.map(|will| *will), now),
-        Request::Connect(_) | Request::Authenticate(_) | Request::Disconnect(_) => {
-            Answer::Now(Err(Reason::ProtocolViolation))
-        }
-    }
 }
