@@ -83,7 +83,8 @@ pub(crate) fn client(wishes: &Wishes, ticket: Option<&Ticket>, now: Instant) -> 
     unsafe {
         check(sys::mbedtls_ssl_set_hostname(context.ssl, name.as_ptr())).unwrap();
         if wishes.connection_id {
-            check(sys::mbedtls_ssl_set_cid(context.ssl, 1, ptr::null(), 0)).unwrap();
+            // C copies nothing, but must not be given null for it.
+            check(sys::mbedtls_ssl_set_cid(context.ssl, 1, [0].as_ptr(), 0)).unwrap();
         }
         if let Some(ticket) = ticket {
             check(sys::mbedtls_ssl_set_session(context.ssl, &*ticket.0)).unwrap();
