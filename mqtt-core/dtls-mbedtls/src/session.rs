@@ -85,7 +85,7 @@ const LOOKS: usize = 16;
 /// For how long a session is awake at least that a record has woken which does not decrypt.
 const DOUBT: Duration = Duration::from_secs(1);
 
-/// How many such sessions there may be: as many are woken in vain in a second at most.
+/// How many such sessions there may be; of more those are parked at once that were woken first.
 const MOST_DOUBTED: usize = 1_000;
 
 /// How many record numbers below the newest may still come. [RFC6347 4.1.2.6]
@@ -184,7 +184,7 @@ impl Sessions {
         let parked = self.sessions.get(&session).filter(|entry| matches!(entry.state, State::Parked(_)));
         parked.is_none_or(|entry| {
             let is_new = record.number().saturating_add(WINDOW) > entry.newest;
-            record.epoch == 1 && is_new && self.live.count(List::Doubted) < MOST_DOUBTED
+            record.epoch == 1 && is_new
         })
     }
 
@@ -204,7 +204,10 @@ impl Sessions {
                 entry.state = State::Live(Box::new(context));
             }
             match cause {
-                Cause::Input => self.list(session, List::Doubted, now),
+                Cause::Input => {
+                    self.make_room_for_doubted();
+                    self.list(session, List::Doubted, now);
+                }
                 Cause::Output => {
                     entry.used = now;
                     self.list(session, List::Silent, now);
@@ -353,6 +356,15 @@ impl Sessions {
         if let (Some(time), None) = (self.idle_timeout, entry.idle_at) {
             entry.idle_at = Some(entry.heard + time);
             self.idling.insert((entry.heard + time, session));
+        }
+    }
+
+    /// One more session is to be woken by what may be anybody's: who has many of them woken in vain keeps none asleep.
+    fn make_room_for_doubted(&mut self) {
+        if self.live.count(List::Doubted) >= MOST_DOUBTED
+            && let Some((_, first)) = self.live.first(List::Doubted)
+        {
+            self.park(first);
         }
     }
 

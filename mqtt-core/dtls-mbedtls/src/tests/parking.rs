@@ -177,6 +177,33 @@ fn as_many_sessions_are_woken_in_vain_at_once_as_may_be() {
     assert_eq!(world.engine.counts().parked, 1_010);
 }
 
+/// What went wrong: one peer with a thousand parked sessions had each woken in vain each second, so that no other's was
+/// woken by what it sent.
+#[test]
+fn a_parked_session_is_woken_however_many_others_are_woken_in_vain() {
+    let mut world = World::with_key(Settings::default());
+    let suite = Some("TLS_PSK_WITH_AES_128_CCM_8");
+    let mut sessions = silent(&mut world, 1_002, &Wishes { suite, no_tickets: true, ..dev1() });
+    let others = [sessions.pop().unwrap(), sessions.remove(0)];
+    world.wait(Duration::from_secs(61));
+    world.events.clear();
+    for (mut other, session) in others {
+        for (peer, _) in &mut sessions {
+            let record = forged(peer, &world);
+            world.deliver(&record, peer.address);
+        }
+        world.deliver(&other.encrypt(b"alarm", world.now), other.address);
+        assert_eq!(world.received(), [(session, b"alarm".to_vec())]);
+        world.wait(Duration::from_secs(61));
+        assert_eq!(world.engine.counts().parked, 1_002);
+    }
+    // What was woken in vain and made room is woken by what is its own.
+    for (peer, session) in &mut sessions {
+        world.deliver(&peer.encrypt(b"x", world.now), peer.address);
+        assert_eq!(world.received(), [(*session, b"x".to_vec())]);
+    }
+}
+
 #[test]
 fn a_session_that_is_sent_something_is_not_heard_by_that() {
     let idle_timeout = Some(Duration::from_secs(600));
