@@ -71,8 +71,10 @@ impl MbedEngine {
             return self.begin(record, from, haste, now, effects);
         }
         let waits = self.handshakes.get(&from).is_some();
-        // A record of epoch 0 says nothing that an open session may believe.
-        let open = self.sessions.at(&from).filter(|_| record.epoch != 0);
+        // A record of epoch 0 says nothing that an open session may believe, nor one without the id that its records have.
+        // [RFC9146 3]
+        let has_id = |session| self.sessions.get(session).is_some_and(|known| known.connection.is_some());
+        let open = self.sessions.at(&from).filter(|session| record.epoch != 0 && !has_id(*session));
         // Where a handshake follows a session, its last message is no data, and data is the session's.
         match open {
             Some(session) if !(waits && record.content == HANDSHAKE) => {

@@ -204,6 +204,20 @@ fn a_parked_session_is_woken_however_many_others_are_woken_in_vain() {
     }
 }
 
+/// What went wrong: such a record woke the session, though none of its peer's is like that.
+#[test]
+fn a_record_without_an_id_is_not_of_a_session_with_one() {
+    let mut world = World::with_key(Settings::default());
+    let (mut peer, session) = world.open("192.0.2.1:1000", &with_id());
+    world.wait(Duration::from_secs(61));
+    let header = [23, 254, 253, 0, 1, 255, 255, 255, 255, 255, 255, 0, 32];
+    world.deliver(&[&header[..], &[7; 32]].concat(), peer.address);
+    assert_eq!((world.engine.counts().parked, world.engine.counts().bad_records), (1, 1));
+    world.events.clear();
+    world.deliver(&peer.encrypt(b"x", world.now), peer.address);
+    assert_eq!(world.received(), [(session, b"x".to_vec())]);
+}
+
 #[test]
 fn a_session_that_is_sent_something_is_not_heard_by_that() {
     let idle_timeout = Some(Duration::from_secs(600));
