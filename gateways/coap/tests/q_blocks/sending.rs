@@ -3,7 +3,7 @@
 use bus::Request;
 use coap::{Code, Config, Kind, OptionNumber, Transmission};
 
-use crate::common::{SECOND, acknowledgement, bench_with, reset, unasked};
+use crate::common::{SECOND, acknowledgement, bench_with, request, reset, unasked};
 use crate::peer::*;
 
 const SET: [(u32, bool); 10] = [
@@ -325,4 +325,33 @@ fn what_is_kept_of_bodies_is_bounded() {
     assert_eq!(numbers(&heard(&mut bench)), [(2, true)]);
     bench.receive(&of_topic(102, 0, &[(2, false)]).encode());
     assert!(matches!(bench.requests.front(), Some((_, Request::Read(_)))), "it is read again");
+}
+
+/// What went wrong: the clock ran out for blocks that had to wait for an acknowledgement, and was never set again.
+#[test]
+fn missing_blocks_that_must_be_acknowledged_wait_for_their_turn_and_not_for_the_clock() {
+    let mut bench = bench();
+    ask(&mut bench, &get(1, &[(0, true)]), &body(25 * 16));
+    let other = request(Kind::Confirmable, Code::GET, 2, b"oth", "ps/b");
+    let in_flight = ask(&mut bench, &other.with_uint(OptionNumber::Q_BLOCK2, 8), &body(32)).remove(1);
+    assert_eq!(in_flight.kind(), Kind::Confirmable);
+    bench.receive(&confirmable(get(3, &[(1, false), (2, false)])).encode());
+    let first = heard(&mut bench).remove(0);
+    assert_eq!((first.kind(), number(&first)), (Kind::Acknowledgement, (1, true)));
+    bench.advance(4 * SECOND);
+    heard(&mut bench);
+    bench.receive(&acknowledgement(in_flight.id()));
+    let second = heard(&mut bench).remove(0);
+    assert_eq!((second.kind(), number(&second)), (Kind::Confirmable, (2, true)));
+}
+
+/// What went wrong: the whole body came in one message without Q-Block2.
+#[test]
+fn missing_blocks_come_as_blocks_while_an_acknowledgement_is_due() {
+    let (mut bench, body) = (bench(), body(60));
+    ask(&mut bench, &confirmable(get(1, &[(0, true)])), &body);
+    bench.advance(46 * SECOND);
+    heard(&mut bench);
+    let said = ask(&mut bench, &get(2, &[(1, false), (2, false)]), &body);
+    assert_eq!(said.iter().map(number).collect::<Vec<_>>(), [(1, true)]);
 }

@@ -193,6 +193,7 @@ impl Sending {
         let set = transmission.payloads();
         for (at, transfer) in self.transfers.iter_mut().enumerate() {
             if transfer.is_confirmable_now() && !can_confirm {
+                transfer.wake(now); // it goes on when it can
                 continue;
             }
             let Some(Sent { to, message, confirmable }) = transfer.next(set, now) else { continue };

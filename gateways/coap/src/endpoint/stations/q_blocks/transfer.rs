@@ -115,7 +115,7 @@ impl Transfer {
         if self.waits_for.is_some() {
             return None;
         }
-        self.resume.take_if(|resume| *resume <= now);
+        self.wake(now);
         if self.granted == 0 && self.resume.is_none() {
             self.grant(set);
         }
@@ -181,6 +181,11 @@ impl Transfer {
         if !confirmable {
             self.resume = Some(now + self.pause);
         }
+    }
+
+    /// A pause that is over is none.
+    pub(super) fn wake(&mut self, now: Instant) {
+        self.resume.take_if(|resume| *resume <= now);
     }
 
     /// What [`Transfer::next`] gave went out as this.
