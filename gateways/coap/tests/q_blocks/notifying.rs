@@ -3,7 +3,7 @@
 use bus::{Ack, Qos};
 use coap::{Code, Config, Kind, OptionNumber};
 
-use crate::common::{SECOND, acknowledgement, bench_with, reset, unasked};
+use crate::common::{SECOND, acknowledgement, bench_with, request, reset, unasked};
 use crate::peer::*;
 
 /// Answers the ping that was sent last.
@@ -169,4 +169,56 @@ fn a_notification_takes_the_place_of_the_first_answer_that_is_on_its_way() {
     assert_eq!(joined(&said), [0xAA; 60]);
     bench.advance(10 * SECOND);
     assert_eq!(heard(&mut bench), [], "nothing more of what is old");
+}
+
+/// A notification of two blocks of which the first is acknowledged, and an answer that waited for that is under way.
+fn between_two_blocks(bench: &mut harness::Bench) {
+    let (subscription, _) = observe(bench, 1, b"");
+    bench.receive(&request(Kind::Confirmable, Code::GET, 20, b"late", "ps/slow").encode());
+    let (ticket, _) = bench.request();
+    bench.advance(2 * SECOND);
+    heard(bench);
+    let first = notify(bench, subscription, &body(60), Qos::AtLeastOnce).remove(0);
+    let late = shared(b"late", bench);
+    bench.reply(ticket, bus::Reply::Read(Some(late)));
+    assert_eq!(heard(bench), []);
+    bench.receive(&acknowledgement(first.id()));
+}
+
+/// Acknowledges all that comes within ten seconds.
+fn acknowledge_all(bench: &mut harness::Bench) {
+    for _ in 0..20 {
+        for block in heard(bench).iter().filter(|message| message.kind() == Kind::Confirmable) {
+            bench.receive(&acknowledgement(block.id()));
+        }
+        bench.advance(SECOND / 2);
+    }
+}
+
+/// What went wrong: nobody was told what became of it, and the session delivered nothing more.
+#[test]
+fn a_notification_that_must_arrive_makes_room_for_no_other_body() {
+    let mut bench = bench();
+    between_two_blocks(&mut bench);
+    let answer = heard(&mut bench);
+    for topic in 0..4u16 {
+        let get = get(30 + topic, &[(0, true)]).with_path([topic.to_string().as_str()]);
+        ask(&mut bench, &get, &body(60));
+    }
+    bench.receive(&acknowledgement(answer[0].id()));
+    acknowledge_all(&mut bench);
+    assert!(matches!(bench.acks[..], [(_, Ack::Complete)]), "{:?}", bench.acks);
+}
+
+/// Nobody asks whether whoever sent that may: it must not stop the session.
+#[test]
+fn a_notification_that_must_arrive_and_is_unwanted_ends_with_its_next_block() {
+    let mut bench = bench();
+    between_two_blocks(&mut bench);
+    let answer = heard(&mut bench);
+    let unwanted = request(Kind::NonConfirmable, Code::GET, 40, &token(1), "ps/a?c=another").with_observe(1);
+    bench.receive(&unwanted.encode());
+    bench.receive(&acknowledgement(answer[0].id()));
+    acknowledge_all(&mut bench);
+    assert!(matches!(bench.acks[..], [(_, Ack::Complete)]), "{:?}", bench.acks);
 }

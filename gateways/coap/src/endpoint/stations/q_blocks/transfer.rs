@@ -226,8 +226,16 @@ impl Transfer {
         self.first
     }
 
-    /// Another body took its place; nothing more of it goes.
+    /// Another body took its place; nothing more of it goes, but what shows whether the peer is there to whoever awaits that.
     pub(super) fn abandon(&mut self, now: Instant) {
+        if self.is_awaited() && self.waits_for.is_none() {
+            let next = self.stream.or(self.again.clone().next()).or(self.wanted.front().copied());
+            let next = next.unwrap_or_default();
+            (self.stream, self.again, self.granted, self.resume) = (None, next..next + 1, 0, None);
+            self.wanted.clear();
+            self.asker = None;
+            return;
+        }
         (self.stream, self.again, self.granted, self.until) = (None, 0..0, 0, now);
         self.wanted.clear();
         self.asker = None;
@@ -245,7 +253,8 @@ impl Transfer {
 
     /// Whether somebody must be told what becomes of it.
     pub(super) fn is_awaited(&self) -> bool {
-        self.first.is_some() && self.waits_for.is_some()
+        let is_under_way = self.notification && self.confirmable && !self.is_done();
+        self.first.is_some() && (self.waits_for.is_some() || is_under_way)
     }
 
     /// Sends nothing more of itself.
@@ -299,10 +308,8 @@ impl Transfer {
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.is_awaited() {
-            return None;
-        }
         let resume = self.resume.filter(|_| !self.is_done() && self.waits_for.is_none());
-        Some(resume.map_or(self.until, |resume| resume.min(self.until)))
+        let until = Some(self.until).filter(|_| !self.is_awaited());
+        [resume, until].into_iter().flatten().min()
     }
 }
