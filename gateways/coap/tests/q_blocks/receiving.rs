@@ -4,7 +4,7 @@ use bus::{Reply, Request};
 use coap::{Code, Config, Endpoint, Incoming, Kind, Message, OptionNumber, Transmission};
 use harness::Bench;
 
-use crate::common::{SECOND, accept, bench_with, published, reset, sent, unasked};
+use crate::common::{SECOND, accept, bench_with, published, request, reset, sent, unasked};
 use crate::peer::*;
 
 /// Does what was asked to publish; what the peer hears.
@@ -411,4 +411,59 @@ fn a_condition_holds_for_the_whole_body() {
     assert!(!wish.precondition.holds(Some(&*shared(b"x", &bench))));
     bench.reply(ticket, Reply::Unfulfilled);
     assert_eq!(sent(&mut bench).code(), Code::PRECONDITION_FAILED);
+}
+
+/// What went wrong: payloads alone were counted, and 60 kB of options beside each cost nothing.
+#[test]
+fn what_a_body_has_beside_its_payload_counts_too() {
+    let (mut bench, body) = (bench(), body(32));
+    let tagged = |id: u16, number, tag: u8| {
+        let message = put(id, number, &body).with_option(OptionNumber::REQUEST_TAG, [tag]);
+        message.with_option(OptionNumber(65_000), vec![0; 60_000])
+    };
+    for tag in 0..4 {
+        bench.receive(&tagged(tag.into(), 0, tag).encode());
+    }
+    accept(&mut bench);
+    for tag in 0..4 {
+        bench.receive(&tagged(10 + u16::from(tag), 1, tag).encode());
+    }
+    assert_eq!(published(&mut bench).1.payload, body);
+    assert!(bench.requests.is_empty(), "the others made room");
+}
+
+#[test]
+fn blocks_behind_a_gap_count_with_what_it_takes_to_keep_them() {
+    let (mut bench, body) = (bench(), body(700 * 16));
+    for number in 1..=600 {
+        bench.receive(&put(number, number.into(), &body).encode());
+    }
+    accept(&mut bench);
+    heard(&mut bench);
+    let said = send(&mut bench, 1_000, &[0], &body).remove(0);
+    assert_eq!(said.code(), Code::CONTINUE);
+    let kept = said.uint(OptionNumber::Q_BLOCK1).expect("a number") >> 4;
+    assert!((256..512).contains(&kept), "{kept} of 16 bytes in 64 kB");
+}
+
+#[test]
+fn bodies_in_blocks_and_in_q_blocks_have_one_bound() {
+    let (mut bench, body) = (bench(), body(40 << 10));
+    let in_blocks = |number: u32| {
+        let message = request(Kind::Confirmable, Code::PUT, 500 + number as u16, b"tok", "ps/b");
+        let message = message.with_uint(OptionNumber::BLOCK1, block(number, true, 6));
+        message.with_payload(&body[number as usize * 1_024..][..1_024])
+    };
+    for number in 0..39 {
+        bench.receive(&in_blocks(number).encode());
+        assert_eq!(sent(&mut bench).code(), Code::CONTINUE);
+    }
+    for number in 0..39_u16 {
+        let part = &body[usize::from(number) * 1_024..][..1_024];
+        let message = put(number, 0, &body).with_payload(part);
+        bench.receive(&replaced(message, block(number.into(), true, 6)).encode());
+    }
+    heard(&mut bench);
+    bench.receive(&in_blocks(39).encode());
+    assert_eq!(sent(&mut bench).code(), Code::REQUEST_ENTITY_INCOMPLETE, "it made room");
 }

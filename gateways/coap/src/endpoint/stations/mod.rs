@@ -60,9 +60,19 @@ impl Stations {
         if request.message.observe() == Some(1) {
             self.q_blocks.cancel(&request.reply_to, now);
         }
+        // The bodies of both have one bound, and those that nothing is added to make room.
+        let most = self.blocks.bounds().now;
         match QBlocks::concern(&request.message, reach) {
-            true => self.q_blocks.admit(request, &self.blocks, reach, now),
-            false => self.blocks.admit(request, reach.room.takes_bert, now),
+            true => {
+                let upward = self.q_blocks.admit(request, &self.blocks, reach, now);
+                self.blocks.make_room(most, self.q_blocks.kept());
+                upward
+            }
+            false => {
+                let upward = self.blocks.admit(request, reach.room.takes_bert, now);
+                self.q_blocks.make_room(most, self.blocks.kept());
+                upward
+            }
         }
     }
 

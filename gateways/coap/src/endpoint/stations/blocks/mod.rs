@@ -253,6 +253,18 @@ impl Blocks {
         }
     }
 
+    /// How many bytes the bodies of requests have.
+    pub(crate) fn kept(&self) -> usize {
+        self.receiving.kept()
+    }
+
+    /// The oldest bodies of requests make room for what is beside them, until all have at most so many bytes.
+    pub(crate) fn make_room(&mut self, most: usize, beside: usize) {
+        if beside > 0 {
+            self.receiving.make_room(0, most.saturating_sub(beside));
+        }
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         [self.receiving.deadline(), self.serving.deadline()].into_iter().flatten().min()
     }

@@ -101,7 +101,10 @@ impl Receiving {
             return Received::Whole { body: body.bytes, if_none_match: body.if_none_match };
         }
         self.bodies.push(body);
-        self.make_room(largest);
+        if self.bodies.len() > self.most {
+            self.bodies.remove(0);
+        }
+        self.make_room(1, largest);
         if block.number == 0 { Received::Begin } else { Received::Continue }
     }
 
@@ -133,10 +136,14 @@ impl Receiving {
         }
     }
 
-    /// The oldest make room for the newest.
-    fn make_room(&mut self, largest: usize) {
-        let total = |bodies: &[Body]| bodies.iter().map(|body| body.bytes.len()).sum::<usize>();
-        while self.bodies.len() > self.most || (self.bodies.len() > 1 && total(&self.bodies) > largest) {
+    /// How many bytes all bodies have.
+    pub(super) fn kept(&self) -> usize {
+        self.bodies.iter().map(|body| body.bytes.len()).sum()
+    }
+
+    /// The oldest make room until all have at most so many bytes, or so few are left.
+    pub(super) fn make_room(&mut self, few: usize, most: usize) {
+        while self.bodies.len() > few && self.kept() > most {
             self.bodies.remove(0);
         }
     }

@@ -9,6 +9,12 @@ use crate::{Block, ExchangeId, Message, OptionNumber, ReplyTo, Token};
 /// So many blocks may come before one that they follow; more of them count as lost.
 const MOST_AHEAD: usize = 1_024;
 
+/// What it takes to keep a block behind a gap, beside its bytes.
+const PER_BLOCK: usize = 128;
+
+/// What the options of a usual message take; more of them count as bytes of the body.
+const USUAL_HEAD: usize = 1_152;
+
 /// The body of a request as far as it has come [RFC9177 4.3].
 #[derive(Debug)]
 pub(super) struct Body {
@@ -21,6 +27,7 @@ pub(super) struct Body {
     bytes: Vec<u8>,
     /// What has come behind a gap.
     ahead: BTreeMap<u32, Bytes>,
+    ahead_bytes: usize,
     pub(super) highest: u32,
     /// Where the answer to the latest block goes.
     pub(super) last: ReplyTo,
@@ -69,6 +76,7 @@ impl Body {
             exponent: block.exponent,
             bytes: Vec::new(),
             ahead: BTreeMap::new(),
+            ahead_bytes: 0,
             highest: 0,
             last,
             if_none_match: false,
@@ -80,8 +88,8 @@ impl Body {
         }
     }
 
-    /// Takes a block that was found to fit in.
-    pub(super) fn add(&mut self, head: Message, number: u32, payload: Bytes) -> Added {
+    /// Takes a block; so many bytes may be kept.
+    pub(super) fn add(&mut self, head: Message, number: u32, payload: Bytes, most: usize) -> Added {
         self.if_none_match |= head.option(OptionNumber::IF_NONE_MATCH).is_some();
         if number < self.next() || self.ahead.contains_key(&number) {
             return Added::Again;
@@ -90,13 +98,15 @@ impl Body {
             self.head = head.with_token(Token::default());
         }
         if number > self.next() {
-            if self.ahead.len() >= MOST_AHEAD {
+            if self.ahead.len() >= MOST_AHEAD || self.kept() + payload.len() + PER_BLOCK > most {
                 return Added::Lost;
             }
+            self.ahead_bytes += payload.len();
             self.ahead.insert(number, payload);
         } else {
             self.bytes.extend_from_slice(&payload);
             while let Some(payload) = self.ahead.remove(&self.next()) {
+                self.ahead_bytes -= payload.len();
                 self.bytes.extend_from_slice(&payload);
             }
         }
@@ -125,9 +135,14 @@ impl Body {
         numbers.filter(|number| !self.ahead.contains_key(number)).take(most).collect()
     }
 
-    /// The bytes that are kept.
+    /// How many bytes of it have come, and how many its options have beyond the usual.
+    pub(super) fn length(&self) -> usize {
+        self.bytes.len() + self.ahead_bytes + self.head.size().saturating_sub(USUAL_HEAD)
+    }
+
+    /// About how many bytes it takes to keep it.
     pub(super) fn kept(&self) -> usize {
-        self.bytes.len() + self.ahead.values().map(Bytes::len).sum::<usize>()
+        self.length() + self.ahead.len() * PER_BLOCK
     }
 
     /// Its first block's bytes, if they have come.

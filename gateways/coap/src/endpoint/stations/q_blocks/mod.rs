@@ -291,6 +291,18 @@ impl QBlocks {
         self.live.as_ref().is_some_and(|live| live.sending.is_pushing())
     }
 
+    /// About how many bytes the bodies of requests take.
+    pub(crate) fn kept(&self) -> usize {
+        self.live.as_ref().map_or(0, |live| live.receiving.kept())
+    }
+
+    /// The oldest bodies of requests make room for what is beside them, until all take at most so many bytes.
+    pub(crate) fn make_room(&mut self, most: usize, beside: usize) {
+        if let Some(live) = self.live.as_mut().filter(|_| beside > 0) {
+            live.receiving.make_room(0, most.saturating_sub(beside));
+        }
+    }
+
     /// Whether nothing of any body is kept.
     pub(crate) fn is_idle(&self) -> bool {
         self.live.is_none()

@@ -95,7 +95,10 @@ impl Receiving {
             }
             _ => {
                 self.bodies.push(body);
-                self.make_room(bounds);
+                if self.bodies.len() > bounds.transfers {
+                    self.bodies.remove(0);
+                }
+                self.make_room(1, bounds.now);
             }
         }
         match received {
@@ -218,12 +221,14 @@ impl Receiving {
         self.bodies.is_empty() && self.finished.is_empty()
     }
 
-    /// The oldest make room for the newest.
-    fn make_room(&mut self, bounds: &Bounds) {
-        let total = |bodies: &[Body]| bodies.iter().map(Body::kept).sum::<usize>();
-        while self.bodies.len() > bounds.transfers
-            || (self.bodies.len() > 1 && total(&self.bodies) > bounds.now)
-        {
+    /// About how many bytes all bodies take.
+    pub(super) fn kept(&self) -> usize {
+        self.bodies.iter().map(Body::kept).sum()
+    }
+
+    /// The oldest make room until all take at most so many bytes, or so few are left.
+    pub(super) fn make_room(&mut self, few: usize, most: usize) {
+        while self.bodies.len() > few && self.kept() > most {
             self.bodies.remove(0);
         }
     }
@@ -246,12 +251,13 @@ fn take(
     if body.head.observe() != message.observe() {
         return Received::Refused(Code::BAD_REQUEST, "All blocks of a body have the same Observe."); // [RFC9177 4.5]
     }
-    if body.kept() + message.payload().len() > bounds.now {
+    if body.length() + message.payload().len() > bounds.now {
         // It is asked for again, when there may be a session.
         return if bounds.may_grow { Received::More } else { Received::TooLarge(bounds.now) };
     }
     let (before, highest) = (body.next(), body.highest);
-    let added = body.add(message.clone().with_payload(""), block.number, message.clone().into_payload());
+    let head = message.clone().with_payload("");
+    let added = body.add(head, block.number, message.clone().into_payload(), bounds.now);
     body.last = request.reply_to.clone();
     if added == Added::Lost {
         return Received::More;
