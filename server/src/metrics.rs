@@ -239,6 +239,11 @@ impl Source {
             "dtls_moves",
             "Times that a DTLS client had another address",
             each(|counts| counts.moved),
+        )?;
+        page.counters(
+            "dtls_withheld",
+            "Datagrams that were not sent, since a DTLS client that has moved had not shown yet that it hears them",
+            each(|counts| counts.withheld),
         )
     }
 

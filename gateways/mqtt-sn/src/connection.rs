@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use bus::{Address, Connection, Event, Outbox, Peer, ProtocolError, Reason};
 
+use crate::reach::Reach;
 use crate::state::State;
 use crate::turn::{Node, Shared, Turn};
 use crate::{DecodeError, Packet, decode};
@@ -16,14 +17,13 @@ pub(crate) struct MqttSnConnection {
     node: Option<Node>,
     tickets: u64,
     state: State,
-    /// While it is not known whether the device hears what is sent to where it has moved: how often it was asked.
-    asked: Option<u8>,
+    reach: Reach,
 }
 
 impl MqttSnConnection {
     pub(crate) fn new(shared: Arc<Shared>, peer: Peer) -> Self {
         let state = State::new(&shared.config);
-        Self { shared, peer, node: None, tickets: 0, state, asked: None }
+        Self { shared, peer, node: None, tickets: 0, state, reach: Reach::default() }
     }
 
     /// Runs one step of the state machine.
@@ -39,6 +39,7 @@ impl MqttSnConnection {
             peer: &self.peer,
             node: self.node.as_ref().unwrap_or(&none),
             tickets: &mut self.tickets,
+            reach: &mut self.reach,
             now,
             out,
         };
@@ -49,18 +50,13 @@ impl MqttSnConnection {
     }
 
     /// Asks a device that has moved whether it hears what is sent there. [5.4.20]
-    fn look_for_it(&mut self, answered: bool, now: Instant, out: &mut Outbox) {
-        let listens = matches!(&self.state, State::Connected(session) if !session.sleeps());
-        match self.asked {
-            Some(1..) if answered => self.asked = None,
-            Some(asked) if listens && asked < self.shared.config.retries.max(1) => {
-                self.asked = Some(asked + 1);
-                self.turn(now, out, |state, turn| {
-                    turn.send(&Packet::PingReq { client_id: None });
-                    (state, ())
-                });
-            }
-            _ => {}
+    fn look_for_it(&mut self, pings: bool, now: Instant, out: &mut Outbox) {
+        let listens = matches!(&self.state, State::Connected(session) if session.listens());
+        if listens && self.reach.asks(pings, self.shared.config.retries.max(1)) {
+            self.turn(now, out, |state, turn| {
+                turn.send(&Packet::PingReq { client_id: None });
+                (state, ())
+            });
         }
     }
 
@@ -107,27 +103,36 @@ impl Connection for MqttSnConnection {
         if !self.is_from_here(node, out) {
             return Ok(input.len());
         }
+        match packet {
+            Packet::PingResp => self.reach.ponged(),
+            Packet::Connect(_) => self.reach.begin_anew(),
+            _ => {}
+        }
         let result = self.turn(now, out, |state, turn| match state.receive(packet, turn) {
             Ok(state) => (state, Ok(())),
             Err((state, error)) => (state, Err(error)),
         });
-        self.look_for_it(packet == Packet::PingResp, now, out);
+        self.look_for_it(matches!(packet, Packet::PingReq { .. }), now, out);
         result.map(|()| input.len()).map_err(|error| self.fail(error, now, out))
     }
 
     fn moved(&mut self, address: Address, is_reached: bool) {
         self.peer.address = address;
         // Where nothing is secured nobody waits for the answer.
-        let is_awaited = !is_reached && self.peer.link.secured.is_some();
-        self.asked = is_awaited.then_some(0);
+        self.reach.moved(is_reached || self.peer.link.secured.is_none());
     }
 
     fn is_reached(&self) -> bool {
-        self.asked.is_none()
+        self.reach.is_known()
     }
 
     fn handle(&mut self, event: Event, now: Instant, out: &mut Outbox) {
+        let is_reply = matches!(event, Event::Reply(..));
         self.turn(now, out, |state, turn| (state.handle(event, turn), ()));
+        // A session may have begun.
+        if is_reply && !self.reach.was_asked() {
+            self.look_for_it(false, now, out);
+        }
     }
 
     fn expire(&mut self, now: Instant, out: &mut Outbox) {
@@ -140,6 +145,8 @@ impl Connection for MqttSnConnection {
 
     fn room(&self) -> usize {
         match &self.state {
+            // One message is enough to see whether the device hears it; more would be lost if it does not.
+            State::Connected(session) if !self.reach.is_known() => session.room().min(1),
             State::Connected(session) => session.room(),
             _ => 0,
         }

@@ -14,6 +14,7 @@ mod finished;
 mod opening;
 mod outbound;
 mod protocol;
+mod reach;
 mod refusal;
 mod session;
 mod state;

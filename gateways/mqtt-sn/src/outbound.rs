@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use bus::{Ack, Delivery, DeliveryId, Qos, Reason};
 
+use crate::reach::Place;
 use crate::topics::TopicIds;
 use crate::turn::{Shared, Turn};
 use crate::{Packet, Publish, PublishQos, ReturnCode, TopicId};
@@ -28,6 +29,8 @@ enum Item {
 #[derive(Debug)]
 struct Exchange {
     awaited: Awaited,
+    /// Where alone it is known what is answered, if it was not sent anywhere before.
+    place: Option<Place>,
     sent: Instant,
     retries: u8,
     /// Whether the client said that it cannot take it now.
@@ -67,7 +70,8 @@ impl Outbound {
         self.waiting.insert(releases, Item::Release(id));
     }
 
-    /// Sends what can be sent.
+    /// Sends what can be sent. While it is not known whether the client hears it where it has moved, that is what it
+    /// answers.
     pub(crate) fn send(&mut self, topics: &mut TopicIds, client_id: &str, turn: &mut Turn<'_>) {
         while self.current.is_none() {
             match self.waiting.pop_front() {
@@ -75,18 +79,26 @@ impl Outbound {
                 Some(Item::Release(id)) => self.begin(Awaited::PubComp { id }, false, false, turn),
                 Some(Item::Deliver(delivery)) => {
                     let topic = topic_id(&delivery, topics, client_id, turn.shared);
-                    self.start(delivery, topic, false, topics, turn);
+                    match topic {
+                        Some(TopicId::Normal(_)) if !turn.reach.is_known() => {
+                            self.start(delivery, None, false, topics, turn);
+                        }
+                        Some(_) if delivery.id.is_none() && !turn.reach.is_known() => {
+                            return self.waiting.push_front(Item::Deliver(delivery));
+                        }
+                        topic => self.start(delivery, topic, false, topics, turn),
+                    }
                 }
             }
         }
     }
 
     /// Sends once more what awaits its answer: the client came back to hear it. A topic id that it no longer
-    /// knows is registered first.
+    /// knows is registered first, and so is any while it is not known whether the client hears it.
     pub(crate) fn resume(&mut self, topics: &mut TopicIds, turn: &mut Turn<'_>) {
         match self.current.take() {
             Some(Exchange { awaited: Awaited::Ack { topic: TopicId::Normal(_), delivery }, .. })
-                if topics.known(&delivery.message.topic).is_none() =>
+                if topics.known(&delivery.message.topic).is_none() || !turn.reach.is_known() =>
             {
                 let delivery = Delivery { duplicate: true, ..delivery };
                 self.start(delivery, None, false, topics, turn);
@@ -96,6 +108,20 @@ impl Outbound {
                 self.current = Some(Exchange { retries: 0, sent: turn.now, ..exchange });
             }
             None => {}
+        }
+    }
+
+    /// The client has answered what asks whether it hears. A topic id that it knows need not be registered for that.
+    pub(crate) fn hear(&mut self, topics: &mut TopicIds, turn: &mut Turn<'_>) {
+        let known = |awaited: &Awaited| match awaited {
+            Awaited::RegAck { delivery, .. } => topics.known(&delivery.message.topic).is_some(),
+            _ => false,
+        };
+        if turn.reach.is_known()
+            && let Some(exchange) = self.current.take_if(|exchange| known(&exchange.awaited))
+            && let Awaited::RegAck { topic_id, delivery, .. } = exchange.awaited
+        {
+            self.start(delivery, Some(TopicId::Normal(topic_id)), false, topics, turn);
         }
     }
 
@@ -134,15 +160,18 @@ impl Outbound {
         let matching =
             |awaited: &Awaited| matches!(awaited, Awaited::RegAck { msg_id: id, .. } if *id == msg_id);
         let Some(mut exchange) = self.current.take_if(|exchange| matching(&exchange.awaited)) else { return };
+        turn.reach.answered_from(exchange.place);
         match (code, exchange.awaited) {
-            (ReturnCode::Accepted, Awaited::RegAck { topic_id, delivery, .. }) => {
-                topics.confirm(topic_id);
-                let again = exchange.registered_again;
-                self.start(delivery, Some(TopicId::Normal(topic_id)), again, topics, turn);
-            }
             (ReturnCode::Congestion, awaited) => {
                 exchange.congested = true; // sent again when the retry is due
                 self.current = Some(Exchange { awaited, ..exchange });
+            }
+            (code, Awaited::RegAck { topic_id, delivery, .. })
+                if code == ReturnCode::Accepted || topics.known(&delivery.message.topic).is_some() =>
+            {
+                topics.confirm(topic_id);
+                let again = exchange.registered_again;
+                self.start(delivery, Some(TopicId::Normal(topic_id)), again, topics, turn);
             }
             (_, awaited) => {
                 if let Awaited::RegAck { topic_id, .. } = awaited {
@@ -175,6 +204,7 @@ impl Outbound {
             }
             return;
         };
+        turn.reach.answered_from(exchange.place);
         match (code, exchange.awaited) {
             (ReturnCode::Accepted, awaited) => ack(awaited.delivery_id(), Ack::Complete, turn),
             (ReturnCode::InvalidTopicId, Awaited::Ack { topic, delivery }) if !exchange.registered_again => {
@@ -198,15 +228,16 @@ impl Outbound {
 
     /// Answers even what is not known, so that the client can finish.
     pub(crate) fn pub_rec(&mut self, msg_id: u16, turn: &mut Turn<'_>) {
-        let received = match self.current.as_ref().map(|exchange| &exchange.awaited) {
-            Some(Awaited::Ack { delivery, .. }) if delivery.qos == Qos::ExactlyOnce => {
-                delivery.id.filter(|id| id.get() == msg_id)
+        let received = self.current.as_ref().and_then(|exchange| match &exchange.awaited {
+            Awaited::Ack { delivery, .. } if delivery.qos == Qos::ExactlyOnce => {
+                Some((delivery.id.filter(|id| id.get() == msg_id)?, exchange.place))
             }
             _ => None,
-        };
+        });
         match received {
             None => turn.send(&Packet::PubRel { msg_id }),
-            Some(id) => {
+            Some((id, place)) => {
+                turn.reach.answered_from(place);
                 turn.out.ack(id, Ack::Received);
                 self.begin(Awaited::PubComp { id }, false, false, turn);
             }
@@ -256,7 +287,8 @@ impl Outbound {
     fn begin(&mut self, awaited: Awaited, dup: bool, registered_again: bool, turn: &mut Turn<'_>) {
         awaited.send(dup, turn);
         let (sent, retries) = (turn.now, 0);
-        self.current = Some(Exchange { awaited, sent, retries, congested: false, registered_again });
+        let place = (!dup && !matches!(awaited, Awaited::PubComp { .. })).then(|| turn.reach.place());
+        self.current = Some(Exchange { awaited, place, sent, retries, congested: false, registered_again });
     }
 
     fn reject(&mut self, reason: Reason, turn: &mut Turn<'_>) {

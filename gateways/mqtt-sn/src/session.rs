@@ -92,11 +92,8 @@ impl Session {
             Packet::WillTopicUpd(topic) => self.change_will_topic(topic.as_ref(), turn),
             Packet::WillMsgUpd(message) => self.change_will_message(message, turn),
             // Of a handshake that is over, of other gateways, or in answer to nothing.
-            Packet::WillTopic(_)
-            | Packet::WillMsg(_)
-            | Packet::Advertise { .. }
-            | Packet::GwInfo { .. }
-            | Packet::PingResp => {}
+            Packet::WillTopic(_) | Packet::WillMsg(_) | Packet::Advertise { .. } | Packet::GwInfo { .. } => {}
+            Packet::PingResp => self.outbound.hear(&mut self.topics, turn),
             Packet::SearchGw { .. }
             | Packet::Connect(_)
             | Packet::ConnAck(_)
@@ -132,7 +129,7 @@ impl Session {
 
     /// Goes on after a CONNECT that was not meant: what may have got lost meanwhile is sent again.
     pub(crate) fn carry_on(&mut self, turn: &mut Turn<'_>) {
-        if !matches!(self.sleep, SleepState::Asleep(_)) {
+        if self.listens() {
             self.outbound.resume(&mut self.topics, turn);
         }
     }
@@ -150,6 +147,11 @@ impl Session {
     /// Whether it is asleep, or awake only to hear what waits for it.
     pub(crate) fn sleeps(&self) -> bool {
         self.sleep != SleepState::Active
+    }
+
+    /// Whether it hears what is sent now.
+    pub(crate) fn listens(&self) -> bool {
+        !matches!(self.sleep, SleepState::Asleep(_))
     }
 
     pub(crate) fn room(&self) -> usize {
@@ -411,7 +413,7 @@ impl Session {
 
     /// Sends what waits, unless the client sleeps.
     fn send(&mut self, turn: &mut Turn<'_>) {
-        if !matches!(self.sleep, SleepState::Asleep(_)) {
+        if self.listens() {
             self.outbound.send(&mut self.topics, self.client_id.as_str(), turn);
         }
     }

@@ -3,6 +3,7 @@ use std::time::Instant;
 use bus::{Limits, Outbox, Peer, PeerName, Request, Ticket};
 
 use crate::config::{Config, PredefinedTopics};
+use crate::reach::Reach;
 use crate::{Packet, ReturnCode};
 
 /// What all connections of a listener have in common.
@@ -19,6 +20,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) peer: &'a Peer,
     pub(crate) node: &'a Node,
     pub(crate) tickets: &'a mut u64,
+    pub(crate) reach: &'a mut Reach,
     pub(crate) now: Instant,
     pub(crate) out: &'a mut Outbox,
 }

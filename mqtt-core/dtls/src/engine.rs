@@ -81,6 +81,9 @@ pub struct Counts {
     pub bad_records: u64,
     /// Sessions that moved to another address.
     pub moved: u64,
+    /// Datagrams that were not sent, since little is before a peer that has moved has shown that it hears it; the engine knows of
+    /// none, who sends counts them.
+    pub withheld: u64,
 }
 
 /// Makes engines: what the server hands to those who run sockets.

@@ -309,6 +309,7 @@ fn add(one: Counts, other: Counts) -> Counts {
         turned_away: one.turned_away + other.turned_away,
         bad_records: one.bad_records + other.bad_records,
         moved: one.moved + other.moved,
+        withheld: one.withheld + other.withheld,
     }
 }
 

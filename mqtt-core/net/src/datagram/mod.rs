@@ -204,7 +204,7 @@ impl<W: Way> Datagrams<W> {
                 && now.saturating_duration_since(remote.stranger) >= self.shared.limits.handshake;
             let source = remote.source;
             if self.way.is_unreached(source) && remote.driver.is_reached() {
-                self.way.reached(source);
+                self.reached(source, key);
             }
             self.way.send(source, &self.out, &mut self.outlet, now);
             self.out.clear_sent();
@@ -220,6 +220,16 @@ impl<W: Way> Datagrams<W> {
             remote.waker.wake_by_ref();
         }
         self.schedule(key);
+    }
+
+    /// The peer of a connection hears what it is sent, so that others behind the same source are reached as well.
+    fn reached(&mut self, source: W::Source, key: usize) {
+        for other in self.way.reached(source).into_iter().filter(|other| *other != key) {
+            if let (Some(remote), Some((address, _))) = (self.peers.get_mut(other), self.way.peer(source)) {
+                remote.driver.moved(address, true);
+                remote.waker.wake_by_ref();
+            }
+        }
     }
 
     /// Calls a connection's driver. A connection that panics must not take the others with it: `None`.

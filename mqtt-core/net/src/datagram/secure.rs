@@ -31,6 +31,8 @@ pub(crate) struct Secure {
     /// Whether handshakes may wait for their turn.
     works: bool,
     counts: Arc<Mutex<Counts>>,
+    /// What was not sent for want of credit.
+    withheld: u64,
     parked: Vec<Parked>,
     /// Who is given the sessions when the listener has stopped; they all end then if nobody is.
     heir: Option<oneshot::Sender<Vec<Parked>>>,
@@ -63,6 +65,7 @@ impl Secure {
             effects: Effects::new(),
             works: false,
             counts: Arc::default(),
+            withheld: 0,
             parked,
             heir: None,
         })
@@ -273,10 +276,14 @@ impl Way for Secure {
         for chunk in out.chunks() {
             let before = self.effects.datagrams.len();
             self.engine.send(source, chunk.bytes, now, &mut self.effects);
-            let made = self.effects.datagrams.iter().skip(before);
-            let bytes = made.map(|(_, datagram)| datagram.len()).sum();
-            if self.sessions.find_mut(source).is_some_and(|session| !session.covers(bytes)) {
-                self.effects.datagrams.truncate(before);
+            let Some(session) = self.sessions.find_mut(source) else { continue };
+            // What others were sent to make room is not this peer's.
+            let made = self.effects.datagrams.iter().skip(before).filter(|(to, _)| *to == session.address);
+            if !session.covers(made.map(|(_, datagram)| datagram.len()).sum()) {
+                let mut made = self.effects.datagrams.split_off(before);
+                made.retain(|(to, _)| *to != session.address);
+                self.effects.datagrams.append(&mut made);
+                self.withheld += 1;
             }
         }
         self.send_datagrams(outlet);
@@ -286,10 +293,10 @@ impl Way for Secure {
         self.sessions.find(source).is_some_and(|session| session.credit.is_some())
     }
 
-    fn reached(&mut self, source: SessionId) {
-        if let Some(session) = self.sessions.find_mut(source) {
-            session.credit = None;
-        }
+    fn reached(&mut self, source: SessionId) -> Vec<usize> {
+        let Some(session) = self.sessions.find_mut(source) else { return Vec::new() };
+        session.credit = None;
+        session.connections.clone()
     }
 
     fn joined(&mut self, source: SessionId, key: usize) {
@@ -352,7 +359,7 @@ impl Way for Secure {
     }
 
     fn rest(&mut self) {
-        *self.counts.lock() = self.engine.counts();
+        *self.counts.lock() = Counts { withheld: self.withheld, ..self.engine.counts() };
     }
 
     fn stop(&mut self, outlet: &mut Outlet, now: Instant) {

@@ -31,8 +31,10 @@ pub(crate) trait Way: Sized + Unpin {
         false
     }
 
-    /// The peer hears what is sent to where it is.
-    fn reached(&mut self, _source: Self::Source) {}
+    /// The peer hears what is sent to where it is. Returns the connections that it reaches.
+    fn reached(&mut self, _source: Self::Source) -> Vec<usize> {
+        Vec::new()
+    }
 
     /// Sends all datagrams of the outbox.
     fn send(&mut self, source: Self::Source, out: &Outbox, outlet: &mut Outlet, now: Instant);

@@ -6,7 +6,7 @@ use bus::KeyMark;
 use dtls::{Identity, Proof, SavedSession, SessionId};
 use net::{ListenerConfig, Parked};
 
-use crate::session::{ANN_AND_BOB, Secured, exchange};
+use crate::session::{ANN_AND_BOB, Secured, exchange, receive};
 
 fn parked(number: u64, proof: Proof, mark: Option<KeyMark>) -> Parked {
     let identity = Identity {
@@ -40,6 +40,8 @@ async fn a_session_with_a_certificate_is_not_taken_up_again_and_others_are() {
     socket.send(&connect(1)).await.unwrap();
     for number in [2, 3] {
         assert_eq!(exchange(&socket, &connect(number)).await, [&[b'D', number][..], b"\x03\x05\0"].concat());
+        // It was elsewhere before: does it hear?
+        assert_eq!(receive(&socket).await, [b'D', number, 2, 0x16]);
     }
     assert_eq!(secured.server.broker.stats().connections, 2);
 }
