@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bus::{Ack, Delivery, DeliveryId, Outbox, Reason, Ticket, Topic, Will};
+use bus::{Ack, Credentials, Delivery, DeliveryId, Outbox, Reason, Ticket, Topic, Will};
 use bytes::Bytes;
 use coap::{Code, Endpoint, ExchangeId, SendError, Turn};
 use serde_json::Map;
@@ -24,6 +24,8 @@ use topics::{DeviceTopics, publication, publish};
 pub(crate) struct Device {
     shared: Arc<Shared>,
     pub(crate) registration: Registration,
+    /// What it shows to prove who it is.
+    pub(crate) credentials: Credentials,
     topics: DeviceTopics,
     /// Whether commands may come: the session is open and subscribed.
     pub(crate) ready: bool,
@@ -71,6 +73,7 @@ impl Device {
     /// topics would not be valid.
     pub(crate) fn new(
         registration: Registration,
+        credentials: Credentials,
         number: u64,
         shared: Arc<Shared>,
         now: Instant,
@@ -79,6 +82,7 @@ impl Device {
         let mut device = Self {
             shared,
             registration,
+            credentials,
             topics,
             ready: false,
             awake: Awake::Always,

@@ -276,14 +276,16 @@ fn registering_again_replaces_the_registration() {
     assert_eq!(bench.accept_connect(false).client_id.unwrap().as_str(), "other");
 }
 
+/// A device on UDP, whose address may be forged.
+fn stranger() -> harness::Bench {
+    let protocol = Lwm2m::new(Config::default(), coap::Config::default(), Default::default());
+    let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
+    let address = ([203, 0, 113, 7], 5_683).into();
+    harness::Bench::with_peer_at(address, &protocol, bus::Transport::Datagram, link)
+}
+
 #[test]
 fn another_device_at_an_address_that_may_be_forged_shows_that_it_is_there_first() {
-    let stranger = || {
-        let protocol = Lwm2m::new(Config::default(), coap::Config::default(), Default::default());
-        let link = bus::Link { carrier: bus::Carrier::Udp, secured: None };
-        let address = ([203, 0, 113, 7], 5_683).into();
-        harness::Bench::with_peer_at(address, &protocol, bus::Transport::Datagram, link)
-    };
     let mut bench = stranger();
     let location = registered(&mut bench);
     let other = |id| Message::decode(&register(id, "ep=other&lwm2m=1.0", "</3/0>")).unwrap();
@@ -305,6 +307,24 @@ fn another_device_at_an_address_that_may_be_forged_shows_that_it_is_there_first(
         first,
         "the same device begins anew without it"
     );
+}
+
+/// One forged datagram with the name of a device, and no or another password, ended its registration.
+#[test]
+fn a_registration_is_not_replaced_by_what_shows_less_than_it_did() {
+    let mut bench = stranger();
+    let location = registered_with(&mut bench, "ep=dev&lt=300&lwm2m=1.0&p=secret");
+    let forged = |id, shown| register(id, &format!("ep=dev&lt=300&lwm2m=1.0{shown}"), "</3/0>");
+    for (id, shown) in [(8, "&p=wrong"), (9, ""), (10, "&u=joe&p=secret")] {
+        bench.receive(&forged(id, shown));
+        let challenge = sent(&mut bench);
+        assert_eq!((challenge.code(), bench.requests.len()), (Code::UNAUTHORIZED, 0), "{shown}");
+    }
+    bench.receive(&con(Code::POST, 11, &location).encode());
+    assert_eq!(sent(&mut bench).code(), Code::CHANGED, "the registration is there as before");
+    bench.requests.clear();
+    let again = registered_with(&mut bench, "ep=dev&lt=400&lwm2m=1.0&p=secret");
+    assert_ne!(again, location, "the device itself begins anew without an Echo");
 }
 
 #[test]

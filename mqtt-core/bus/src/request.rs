@@ -79,7 +79,7 @@ pub struct Connect {
 }
 
 /// What a client shows to prove who it is.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name.
     pub username: Option<Arc<str>>,

@@ -123,8 +123,7 @@ impl PubSub {
         request: Request,
         turn: &mut Turn<'_>,
     ) -> Option<Request> {
-        let client_id = identity.client_id.as_ref();
-        if !self.session.is_shown(identity) && self.is_defended(client_id, &request.reply_to, turn) {
+        if self.is_defended(self.session.is_shown(identity), &request.reply_to, turn) {
             return None;
         }
         if self.is_asking() {
@@ -134,16 +133,15 @@ impl PubSub {
         Some(request)
     }
 
-    /// Whether the session is not left for one of this client that a request asks for, since its address may be forged;
-    /// the peer is asked for an Echo then [RFC9175 2.3].
-    pub fn is_defended(&self, client_id: Option<&ClientId>, asker: &ReplyTo, turn: &mut Turn<'_>) -> bool {
+    /// Whether the session is not left for another one that a request asks for, since its address may be forged; the
+    /// peer is asked for an Echo then [RFC9175 2.3], unless it shows what took the session to open (`is_shown`).
+    pub fn is_defended(&self, is_shown: bool, asker: &ReplyTo, turn: &mut Turn<'_>) -> bool {
         let is_asked = self.downlink.as_ref().is_some_and(|downlink| downlink.is_busy());
         let loses = match &self.session {
-            // A device that begins anew knows no Echo.
-            Session::Lent(own) => Some(own) != client_id,
+            Session::Lent(_) => true,
             session => session.has_secret() || self.has_observers() || self.fetch.is_some() || is_asked,
         };
-        loses && turn.endpoint.doubt(asker, turn.now, turn.out)
+        loses && !is_shown && turn.endpoint.doubt(asker, turn.now, turn.out)
     }
 
     /// Whether the broker has yet to answer what a request of the peer hangs on.

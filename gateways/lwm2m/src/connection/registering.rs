@@ -1,11 +1,10 @@
 //! How a peer becomes a registered device, and ceases to be one [LwM2M 1.1 Core 6.2].
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use bus::{
     Chance, ClientId, Connect, Credentials, Disconnect, Keyed, Outbox, PeerName, Qos, Reason, Reply, Request,
-    RetainHandling, Secured, SessionExpiry, SubscribeOptions, Subscription, Ticket,
+    RetainHandling, SessionExpiry, SubscribeOptions, Subscription, Ticket,
 };
 use coap::{Code, Message, OptionNumber, ReplyTo};
 
@@ -59,9 +58,11 @@ impl Lwm2mConnection {
         };
         let client_id = ClientId::parse(&registration.endpoint);
         let version = registration.protocol();
-        let Some((client_id, device)) =
-            client_id.zip(Device::new(registration, self.registrations, self.shared.clone(), now))
-        else {
+        let Identity { username, password } = identity;
+        let credentials = Credentials { username, password, enhanced: None, proved: asker.proved() };
+        let (number, shared) = (self.registrations, self.shared.clone());
+        let device = Device::new(registration, credentials, number, shared, now);
+        let Some((client_id, device)) = client_id.zip(device) else {
             let text = "The endpoint name (ep) makes no valid topic.";
             return Some(Message::diagnostic(Code::BAD_REQUEST, text));
         };
@@ -73,16 +74,25 @@ impl Lwm2mConnection {
             let text = "What was asked before the registration is not answered.";
             return Some(Message::diagnostic(Code::SERVICE_UNAVAILABLE, text));
         }
-        if self.pubsub.is_defended(Some(&client_id), asker, &mut turn(&mut self.endpoint, now, out)) {
+        let is_shown = self.is_registered_as(&device);
+        if self.pubsub.is_defended(is_shown, asker, &mut turn(&mut self.endpoint, now, out)) {
             return None;
         }
         self.registrations += 1;
         self.replace(&client_id, now, out);
         self.pubsub.lend_session(Some(client_id.clone()), &mut turn(&mut self.endpoint, now, out));
-        let connect = self.connect(client_id, identity, asker.proved(), version, &device);
+        let connect = self.connect(client_id, version, &device);
         out.request(CONNECT, Request::Connect(Box::new(connect)));
         self.state = State::Connecting { device: Box::new(device), asker: asker.clone() };
         None
+    }
+
+    /// Whether a device that asks to be registered is the one that is, begins anew, and shows the same as before. It knows
+    /// no Echo.
+    fn is_registered_as(&self, device: &Device) -> bool {
+        let State::Registered(registered) = &self.state else { return false };
+        registered.registration.endpoint == device.registration.endpoint
+            && registered.credentials == device.credentials
     }
 
     /// Ends the registration there may be, because the peer registers again.
@@ -101,19 +111,11 @@ impl Lwm2mConnection {
         out.request(Ticket::NONE, Request::Disconnect(farewell));
     }
 
-    fn connect(
-        &self,
-        client_id: ClientId,
-        identity: Identity,
-        proved: Option<Arc<Secured>>,
-        protocol: &'static str,
-        device: &Device,
-    ) -> Connect {
-        let Identity { username, password } = identity;
+    fn connect(&self, client_id: ClientId, protocol: &'static str, device: &Device) -> Connect {
         let lifetime = device.registration.lifetime;
         Connect {
             client_id: Some(client_id),
-            credentials: Credentials { username, password, enhanced: None, proved },
+            credentials: device.credentials.clone(),
             // The commands that came between two registrations wait in the session.
             clean_start: false,
             session_expiry: SessionExpiry::After(self.shared.config.session_expiry.max(lifetime)),
