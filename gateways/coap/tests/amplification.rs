@@ -291,6 +291,48 @@ fn what_was_under_way_when_a_secured_peer_moved_follows_it_once_it_answers() {
     assert_eq!(sent(&mut bench).encode(), first.encode());
 }
 
+/// Shows by Echo where the peer is, in a GET with this id and one with the next.
+fn show(bench: &mut Bench, id: u16) {
+    let echo = echo_of(&read(bench, &get(id), 1_500));
+    read(bench, &get(id + 1).with_option(OptionNumber::ECHO, echo), 1_500);
+}
+
+/// A device that moved while its answer to the last retransmission was waited for, and showed where it is, was taken to
+/// be gone.
+#[test]
+fn what_was_sent_elsewhere_for_the_last_time_begins_anew_where_the_peer_has_shown_to_be() {
+    for secured in [None, Some(Arc::default())] {
+        let is_secured = secured.is_some();
+        let mut bench = far_away(unasked(Config::default()), secured);
+        if !is_secured {
+            show(&mut bench, 1);
+        }
+        let id = observing(&mut bench, 3, b"t", "ps/a");
+        let text = "x".repeat(500);
+        bench.deliver(delivery(7, id, "a", &text, Qos::AtLeastOnce, bench.now));
+        let first = sent(&mut bench).encode();
+        bench.advance(48 * SECOND);
+        assert_eq!(bench.sent.len(), 4, "it is not sent a fifth time");
+        bench.sent.clear();
+        moved(&mut bench);
+        if is_secured {
+            bench.receive(&get(4).encode());
+            found_text(&mut bench, &text);
+            let ping = pinged(&mut bench).0;
+            bench.receive(&reset(ping));
+        } else {
+            show(&mut bench, 4);
+        }
+        assert!(bench.connection.is_reached());
+        bench.advance(48 * SECOND);
+        let again: Vec<_> = bench.sent.drain(..).map(|(_, datagram)| datagram).collect();
+        assert!(!again.is_empty() && again.iter().all(|datagram| *datagram == first), "{again:?}");
+        assert_eq!((bench.closed, bench.acks.len()), (None, 0));
+        bench.receive(&acknowledgement(Message::decode(&first).unwrap().id()));
+        assert_eq!(bench.acks.len(), 1);
+    }
+}
+
 #[test]
 fn an_acknowledgement_of_what_was_sent_elsewhere_does_not_show_where_a_peer_is() {
     let mut bench = far_away(unasked(Config::default()), Some(Arc::default()));

@@ -63,6 +63,8 @@ struct InFlight {
     due: Instant,
     /// Nobody wants it to arrive any more.
     forgotten: bool,
+    /// Whether it has not been sent to where the peer is, since that has moved or had to show itself first.
+    missed: bool,
 }
 
 impl Datagram {
@@ -310,23 +312,29 @@ impl Datagram {
             self.send_next(turn);
             return None;
         }
-        if in_flight.retransmissions < self.transmission.retransmissions() {
+        let begins_anew = in_flight.missed && self.credit.allowance(None).is_none();
+        if begins_anew {
+            let timeout = self.transmission.first_timeout(turn.chance.fraction());
+            (in_flight.missed, in_flight.retransmissions, in_flight.timeout) = (false, 0, timeout);
+        } else if in_flight.retransmissions < self.transmission.retransmissions() {
             in_flight.retransmissions += 1;
             in_flight.timeout *= 2; // [RFC7252 4.2]
-            (in_flight.sent, in_flight.due) = (turn.now, turn.now + in_flight.timeout);
-            let covered = self.credit.covers(&in_flight.message.datagram);
-            if covered {
-                turn.out.send(&in_flight.message.datagram);
-            }
-            self.is_short |= !covered;
-            self.find_out(turn.out);
-            return None;
+        } else {
+            let exchange = in_flight.message.exchange;
+            self.in_flight = None;
+            self.give_up(exchange, turn);
+            self.send_next(turn);
+            return Some(exchange);
         }
-        let exchange = in_flight.message.exchange;
-        self.in_flight = None;
-        self.give_up(exchange, turn);
-        self.send_next(turn);
-        Some(exchange)
+        (in_flight.sent, in_flight.due) = (turn.now, turn.now + in_flight.timeout);
+        let covered = self.credit.covers(&in_flight.message.datagram);
+        if covered {
+            turn.out.send(&in_flight.message.datagram);
+        }
+        in_flight.missed |= !covered;
+        self.is_short |= !covered;
+        self.find_out(turn.out);
+        None
     }
 
     fn give_up(&mut self, exchange: ExchangeId, turn: &mut Turn<'_>) {
@@ -464,7 +472,7 @@ impl Datagram {
         if self.credit.is_ping(id) {
             self.credit.prove();
             if let Some(in_flight) = &mut self.in_flight {
-                in_flight.due = turn.now; // where it was sent the peer is no more
+                (in_flight.missed, in_flight.due) = (true, turn.now);
             }
             return None;
         }
@@ -491,6 +499,9 @@ impl Datagram {
     pub(crate) fn moved(&mut self, address: Address, since: ExchangeId, next_id: u16) -> bool {
         self.next_id = next_id; // whoever heard the ids of the last address does not know those of this one
         self.credit.moved(address, since);
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.missed = true;
+        }
         self.credit.is_secured()
     }
 
@@ -553,7 +564,8 @@ impl Datagram {
         self.send(&message.datagram, turn.out);
         let timeout = self.transmission.first_timeout(turn.chance.fraction());
         let (sent, due) = (turn.now, turn.now + timeout);
-        self.in_flight = Some(InFlight { message, retransmissions: 0, timeout, sent, due, forgotten: false });
+        let (retransmissions, forgotten, missed) = (0, false, false);
+        self.in_flight = Some(InFlight { message, retransmissions, timeout, sent, due, forgotten, missed });
     }
 
     /// Whether the answer may still travel in the acknowledgement.
