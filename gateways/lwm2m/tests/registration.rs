@@ -106,6 +106,28 @@ fn a_registration_that_has_ended_cannot_be_updated() {
     assert!(bench.requests.is_empty());
 }
 
+/// What the broker had from a peer when it registered was refused, done all the same, and done again when it was repeated.
+#[test]
+fn what_the_broker_was_asked_is_answered_before_the_peer_registers() {
+    let mut bench = bench();
+    bench.receive(&con(Code::PUT, 1, "ps/a?c=dev1").with_payload("x").encode());
+    bench.accept_connect(false);
+    let (ticket, request) = bench.request();
+    assert!(matches!(request, Request::Publish(_)), "{request:?}");
+    bench.receive(&register(2, "ep=dev&lwm2m=1.0", "</3/0>"));
+    let answer = sent(&mut bench);
+    assert_eq!((answer.id(), answer.code()), (2, Code::SERVICE_UNAVAILABLE));
+    let leaves = |(_, request): &(Ticket, Request)| matches!(request, Request::Disconnect(_));
+    assert!(!bench.requests.iter().any(leaves), "{:?}", bench.requests);
+    bench.requests.clear();
+    bench.reply(ticket, Reply::Published { matched: 1 });
+    let answer = sent(&mut bench);
+    assert_eq!((answer.id(), answer.code()), (1, Code::CHANGED));
+    bench.receive(&register(3, "ep=dev&lwm2m=1.0", "</3/0>"));
+    assert!(matches!(bench.request(), (Ticket::NONE, Request::Disconnect(_))));
+    assert_eq!(bench.accept_connect(false).client_id.unwrap().as_str(), "dev");
+}
+
 /// A device that restarted in the middle of a command got it again from the old registration, and no other for a
 /// minute and a half.
 #[test]
@@ -126,8 +148,9 @@ fn what_a_device_observed_is_unsubscribed_when_it_registers_again() {
     let mut bench = bench();
     registered(&mut bench);
     bench.receive(&con(Code::GET, 2, "ps/#").with_observe(0).encode());
-    let (_, request) = bench.request();
+    let (ticket, request) = bench.request();
     let Request::Subscribe(wishes) = request else { panic!("{request:?}") };
+    bench.reply(ticket, Reply::Subscribed(vec![Ok(Qos::AtLeastOnce)]));
     bench.receive(&register(3, "ep=dev&lwm2m=1.0", "</3/0>"));
     let (_, request) = bench.request();
     assert!(matches!(request, Request::Unsubscribe(left) if left == [bus::Unsubscribe::Id(wishes[0].id)]));

@@ -70,7 +70,8 @@ impl Lwm2mConnection {
             let text = "The endpoint name (ep) is not the client id of the security context.";
             return Some(Message::diagnostic(Code::FORBIDDEN, text));
         }
-        if self.endpoint.is_reliable() && self.pubsub.is_asking() {
+        // What the broker does by now is not refused because of this.
+        if self.pubsub.is_asking() {
             let text = "What was asked before the registration is not answered.";
             return Some(Message::diagnostic(Code::SERVICE_UNAVAILABLE, text));
         }
