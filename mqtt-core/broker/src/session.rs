@@ -145,13 +145,15 @@ impl Session {
         }
         let (shared, client, record) = (self.shared.clone(), self.client.clone(), self.record.clone());
         let (epoch, rights) = (self.epoch, self.rights);
-        let may_read = self.shared.permit(&self.client, Access::Read { topic: &publish.topic });
-        may_read.then(move |permission| {
-            if let Err(reason) = permission {
-                return Answer::Now(Err(reason));
-            }
-            shared.clone().review(&client.clone(), publish, false).map(move |publish| {
-                let publish = publish?;
+        self.shared.review(&self.client, publish, false).then(move |reviewed| {
+            let publish = match reviewed {
+                Ok(publish) => publish,
+                Err(reason) => return Answer::Now(Err(reason)),
+            };
+            // The answer tells of what is retained on the topic that the interceptors have chosen.
+            let may_read = shared.permit(&client, Access::Read { topic: &publish.topic });
+            may_read.map(move |permission| {
+                permission?;
                 shared.is_welcome(&record, &client, rights, now)?;
                 let mut is_true = true;
                 let done = commit(&shared, &record, epoch, publish.once, || {

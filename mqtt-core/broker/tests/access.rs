@@ -9,7 +9,9 @@ use broker::{
     Access, Answer, Attempt, Authentication, Authenticator, Authorizer, Client, Config, Hooks, Identity,
     Interceptor, Permission,
 };
-use bus::{Connect, Judgement, Publish, Qos, Reason, Reply, Right, Topic};
+use bus::{
+    ConditionalPublish, Connect, Judgement, Message, Precondition, Publish, Qos, Reason, Reply, Right, Topic,
+};
 use common::{Secretive, World, durable, secretive, will};
 
 use Qos::AtLeastOnce;
@@ -198,6 +200,49 @@ fn an_interceptor_changes_or_stops_a_publish_and_may_take_its_time() {
     let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
     assert!(later.as_mut().poll(cx).is_ready());
     assert_eq!(world.read(&mut reader), ["x"]);
+}
+
+/// What does not matter, as long as it is asked.
+#[derive(Debug)]
+struct Anything;
+
+impl Precondition for Anything {
+    fn holds(&self, _: Option<&Message>) -> bool {
+        true
+    }
+}
+
+/// Lets nobody read what is below `moved/t`.
+struct Discreet;
+
+impl Authorizer for Discreet {
+    fn authorize(&self, _: &Client, access: Access<'_>) -> Answer<Permission> {
+        let denied = matches!(access, Access::Read { topic } if topic.as_str().starts_with("moved/t"));
+        Answer::Now(if denied { Permission::Deny } else { Permission::Allow })
+    }
+}
+
+/// A publish on condition told of a topic that its client may not read, where an interceptor had put that in the place of
+/// one that it may.
+#[test]
+fn a_publish_on_condition_takes_the_right_to_read_the_topic_that_interceptors_have_chosen() {
+    let interceptors: Vec<Arc<dyn Interceptor>> = vec![Arc::new(Mover)];
+    let hooks = Hooks { authorizer: Arc::new(Discreet), interceptors, ..Hooks::open() };
+    let world = World::with(Config::default(), hooks);
+    let mut writer = world.connect("writer");
+    for (topic, refused) in [("t", true), ("u", false)] {
+        let publish = harness::publish(topic, "x", AtLeastOnce).retained();
+        let wish = ConditionalPublish { publish, precondition: Box::new(Anything) };
+        let Answer::Later(answer) = writer.session.publish_if(wish, world.now) else {
+            panic!("the interceptor takes its time");
+        };
+        let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(reply) = std::pin::pin!(answer).as_mut().poll(cx) else {
+            panic!("it has had its time");
+        };
+        assert_eq!(matches!(reply, Err(Reason::NotAuthorized)), refused, "{topic}: {reply:?}");
+    }
+    assert_eq!(world.broker.stats().retained, 1);
 }
 
 /// Lets superusers in, and denies everything that it is asked.
