@@ -19,16 +19,23 @@ impl Shared {
         if client.identity.superuser && !reserved {
             return Answer::Now(Permission::Allow);
         }
-        let shared = self.clone();
-        self.hooks.authorizer.authorize(client, access).map(move |permission| {
-            let permission = if reserved { Permission::Deny } else { permission };
-            let counter = match permission {
-                Permission::Allow | Permission::AllowFiltered => &shared.counters.allowed,
-                Permission::Deny => &shared.counters.denied,
-            };
-            counter.fetch_add(1, Ordering::Relaxed);
-            permission
-        })
+        match self.hooks.authorizer.authorize(client, access) {
+            Answer::Now(permission) => Answer::Now(self.count_judged(permission, reserved)),
+            Answer::Later(permission) => {
+                let shared = self.clone();
+                Answer::later(async move { shared.count_judged(permission.await, reserved) })
+            }
+        }
+    }
+
+    fn count_judged(&self, permission: Permission, reserved: bool) -> Permission {
+        let permission = if reserved { Permission::Deny } else { permission };
+        let counter = match permission {
+            Permission::Allow | Permission::AllowFiltered => &self.counters.allowed,
+            Permission::Deny => &self.counters.denied,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        permission
     }
 
     /// Asks the authorizer; a denial is told to the observers.

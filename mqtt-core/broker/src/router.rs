@@ -47,6 +47,8 @@ pub(crate) struct Known {
 pub(crate) enum Last {
     #[default]
     Nothing,
+    /// A topic that did not come twice is not worth more.
+    Once(Topic),
     Few(Topic, Arc<Known>),
     Many(Topic, Weak<Known>),
 }
@@ -102,9 +104,13 @@ impl Router {
         if let Some(known) = last.known(topic).filter(|known| self.epochs.is_current(&known.stamp)) {
             return Routes { epoch, known };
         }
+        let is_next = last.is_of(topic);
         *last = Last::Nothing;
-        if let Some(known) = self.find_few(topic) {
-            *last = Last::Few(topic.clone(), known.clone());
+        if let Some(known) = self.find_few(topic, is_next) {
+            *last = match is_next {
+                true => Last::Few(topic.clone(), known.clone()),
+                false => Last::Once(topic.clone()),
+            };
             return Routes { epoch, known };
         }
         let known = self.known_wide(topic).unwrap_or_else(|| self.find_many(topic));
@@ -112,11 +118,13 @@ impl Router {
         Routes { epoch, known }
     }
 
-    fn find_few(&self, topic: &Topic) -> Option<Arc<Known>> {
+    /// Routes with few targets; `is_kept`: the stamp of these will be asked for.
+    fn find_few(&self, topic: &Topic, is_kept: bool) -> Option<Arc<Known>> {
         let tables = self.tables.read();
         let found = tables.find(topic);
         let is_few = found.iter().map(|here| here.len()).sum::<usize>() <= FEW;
-        is_few.then(|| Arc::new(Known::new(self.epochs.stamp(topic), found.iter().copied())))
+        let stamp = || if is_kept { self.epochs.stamp(topic) } else { Stamp::default() };
+        is_few.then(|| Arc::new(Known::new(stamp(), found.iter().copied())))
     }
 
     /// Many sessions take their time, in which subscriptions may change.
@@ -177,6 +185,13 @@ impl Known {
 }
 
 impl Last {
+    fn is_of(&self, topic: &Topic) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Once(last) | Self::Few(last, _) | Self::Many(last, _) => last == topic,
+        }
+    }
+
     fn known(&self, topic: &Topic) -> Option<Arc<Known>> {
         match self {
             Self::Few(last, known) if last == topic => Some(known.clone()),
@@ -258,6 +273,8 @@ mod tests {
         let insert = |record| router.insert(&filter, entry(record, SubscriptionId(0)), None);
         records.iter().skip(1).for_each(insert);
         let (mut one, mut other) = (Last::Nothing, Last::Nothing);
+        assert_eq!(router.find(&topic, &mut one).targets.len(), FEW);
+        assert!(matches!(one, Last::Once(..)));
         assert_eq!(router.find(&topic, &mut one).targets.len(), FEW);
         assert!(matches!(one, Last::Few(..)));
         insert(&records[0]);

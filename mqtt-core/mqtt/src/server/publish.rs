@@ -67,7 +67,8 @@ impl Connected {
     /// Hands over what follows a PUBLISH, as far as it says the same but for the payload; returns how many bytes that
     /// was. Nothing in such a packet is left to be checked but its length.
     pub(super) fn publish_repeats(&mut self, input: &[u8], shared: &Shared, out: &mut Outbox) -> usize {
-        let Some(topic) = self.last_topic.clone().filter(|_| self.lanes().is_none()) else { return 0 };
+        let has_lanes = self.lanes().is_some();
+        let Some(topic) = self.last_topic.as_ref().filter(|_| !has_lanes) else { return 0 };
         let (mut rest, mut taken) = (input, 0);
         while !out.is_full()
             && let Some(repeat) = Repeat::find(rest, self.version, topic.as_str())
