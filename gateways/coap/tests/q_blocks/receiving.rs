@@ -467,3 +467,31 @@ fn bodies_in_blocks_and_in_q_blocks_have_one_bound() {
     bench.receive(&in_blocks(39).encode());
     assert_eq!(sent(&mut bench).code(), Code::REQUEST_ENTITY_INCOMPLETE, "it made room");
 }
+
+/// What went wrong: a device that was restarted was told of success, and nothing was published.
+#[test]
+fn a_body_that_begins_like_the_one_before_is_another_body() {
+    let (mut bench, first) = (bench(), body(40));
+    send(&mut bench, 1, &[0, 1, 2], &first);
+    publish(&mut bench, &first);
+    let mut second = first.clone();
+    second[20] = 0x77;
+    assert_eq!(send(&mut bench, 4, &[0, 1, 2], &second), []);
+    publish(&mut bench, &second);
+    assert_eq!(send(&mut bench, 7, &[0, 1, 2], &second), [], "whole once more, it is meant");
+    publish(&mut bench, &second);
+}
+
+#[test]
+fn a_block_that_differs_is_of_another_body_though_the_first_one_is_lost() {
+    let (mut bench, first) = (bench(), body(40));
+    send(&mut bench, 1, &[0, 1, 2], &first);
+    publish(&mut bench, &first);
+    let mut second = first.clone();
+    second[20] = 0x77;
+    assert_eq!(send(&mut bench, 4, &[1, 2], &second), []);
+    bench.advance(4 * SECOND);
+    assert_eq!(missing(&heard(&mut bench)[0]).0, [0]);
+    send(&mut bench, 6, &[0], &second);
+    publish(&mut bench, &second);
+}

@@ -145,9 +145,9 @@ impl Body {
         self.length() + self.ahead.len() * PER_BLOCK
     }
 
-    /// Its first block's bytes, if they have come.
-    pub(super) fn beginning(&self) -> &[u8] {
-        self.bytes.get(..unit(self.exponent).min(self.size)).unwrap_or_default()
+    /// The blocks that have come without a gap.
+    pub(super) fn blocks(&self) -> impl Iterator<Item = &[u8]> {
+        self.bytes.chunks(unit(self.exponent))
     }
 
     /// The request, whole.

@@ -20,14 +20,20 @@ pub(super) struct Receiving {
 struct Finished {
     key: u64,
     size: usize,
-    beginning: u64,
-    /// The answer, when it was given.
+    exponent: u8,
+    /// What tells each of its first blocks from another.
+    digests: Box<[u64]>,
+    answered: bool,
+    /// The answer, if it may be given again.
     answer: Option<Message>,
     until: Instant,
 }
 
 /// For each body that may be under way so many are remembered when they have come.
 const FINISHED_PER_TRANSFER: usize = 16;
+
+/// Of so many blocks it is known whether another differs.
+const DIGESTS: usize = 64;
 
 /// A longer answer is not kept to be given twice.
 const LONGEST_ANSWER: usize = 256;
@@ -118,9 +124,7 @@ impl Receiving {
     ) -> Option<Received> {
         let at = self.finished.iter().position(|finished| finished.key == key)?;
         let mut finished = self.finished.remove(at)?;
-        let is_another =
-            finished.size != size || (block.number == 0 && finished.beginning != digest(message.payload()));
-        if is_another {
+        if finished.size != size || finished.is_another(block, message.payload()) {
             return None; // a device that was restarted may use a Request-Tag again
         }
         finished.until = until;
@@ -130,8 +134,10 @@ impl Receiving {
     }
 
     fn remember(&mut self, body: &Body, transfers: usize, until: Instant) {
-        let beginning = digest(body.beginning());
-        self.finished.push_back(Finished { key: body.key, size: body.size, beginning, answer: None, until });
+        let digests = body.blocks().take(DIGESTS).map(digest).collect();
+        let (key, size, exponent) = (body.key, body.size, body.exponent);
+        let finished = Finished { key, size, exponent, digests, answered: false, answer: None, until };
+        self.finished.push_back(finished);
         while self.finished.len() > transfers.saturating_mul(FINISHED_PER_TRANSFER) {
             self.finished.pop_front();
         }
@@ -145,7 +151,7 @@ impl Receiving {
         }
         let short = answer.payload().len() <= LONGEST_ANSWER && answer.observe().is_none();
         if let Some(finished) = self.finished.iter_mut().find(|finished| finished.key == key) {
-            finished.answer = short.then(|| answer.clone());
+            (finished.answered, finished.answer) = (true, short.then(|| answer.clone()));
         }
     }
 
@@ -231,6 +237,16 @@ impl Receiving {
         while self.bodies.len() > few && self.kept() > most {
             self.bodies.remove(0);
         }
+    }
+}
+
+impl Finished {
+    /// Whether a block is of another body with the same tag and size: it differs, or the first of several comes once more
+    /// behind the answer.
+    fn is_another(&self, block: Block, payload: &[u8]) -> bool {
+        let known = usize::try_from(block.number).ok().and_then(|number| self.digests.get(number));
+        let begins = block.number == 0 && block.more && self.answered;
+        begins || block.exponent != self.exponent || known.is_some_and(|known| *known != digest(payload))
     }
 }
 
