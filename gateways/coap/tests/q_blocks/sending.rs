@@ -1,7 +1,7 @@
 //! Answers in Q-Block2 [RFC9177 4.4].
 
 use bus::Request;
-use coap::{Code, Config, Kind, OptionNumber, Transmission};
+use coap::{Code, Config, Kind, Message, OptionNumber, Transmission};
 
 use crate::common::{SECOND, acknowledgement, bench_with, request, reset, unasked};
 use crate::peer::*;
@@ -354,4 +354,17 @@ fn missing_blocks_come_as_blocks_while_an_acknowledgement_is_due() {
     heard(&mut bench);
     let said = ask(&mut bench, &get(2, &[(1, false), (2, false)]), &body);
     assert_eq!(said.iter().map(number).collect::<Vec<_>>(), [(1, true)]);
+}
+
+/// [RFC7967 2]: neither of the answer nor of missing blocks.
+#[test]
+fn who_wants_no_answer_gets_no_block_of_it() {
+    let mut bench = bench();
+    let unwanted = |message: Message| message.with_uint(OptionNumber::NO_RESPONSE, 2);
+    assert_eq!(ask(&mut bench, &unwanted(get(1, &[(0, true)])), &body(60)), []);
+    assert_eq!(ask(&mut bench, &unwanted(get(2, &[(1, false), (2, false)])), &body(60)), []);
+    assert_eq!(ask(&mut bench, &get(3, &[(0, true)]), &body(60)).len(), 4);
+    bench.receive(&unwanted(get(4, &[(1, false), (2, false)])).encode());
+    bench.advance(10 * SECOND);
+    assert_eq!((heard(&mut bench), bench.requests.len()), (vec![], 0));
 }

@@ -17,7 +17,7 @@ use std::time::Instant;
 use bus::{Chance, Limits};
 
 use super::Protection;
-use crate::{Config, ExchangeId, Message, ReplyTo, Request};
+use crate::{Code, Config, ExchangeId, Message, ReplyTo, Request};
 use blocks::{Asking, Blocks, LARGEST_EXPONENT, Noted, Room, Upward};
 use echo::Echo;
 use q_blocks::{Outcome, QBlocks, Reach, Wish};
@@ -42,6 +42,13 @@ pub(crate) struct Passed {
     pub(crate) echoed: bool,
     /// The classes of answers that are not wanted.
     unwanted: u8,
+}
+
+impl Passed {
+    /// Whether an answer is not wanted.
+    fn suppresses(&self, code: Code) -> bool {
+        no_response::suppresses(self.unwanted, code)
+    }
 }
 
 impl Stations {
@@ -88,9 +95,12 @@ impl Stations {
         now: Instant,
     ) -> Option<Message> {
         self.q_blocks.answered(to, &response);
+        if to.passed.q_blocks.is_some() && to.passed.suppresses(response.code()) {
+            return None; // nor is any block of it kept to follow
+        }
         let Some(allowance) = allowance else {
             let response = self.cut(to, response, reach.beside(to), chance, now);
-            return (!no_response::suppresses(to.passed.unwanted, response.code())).then_some(response);
+            return (!to.passed.suppresses(response.code())).then_some(response);
         };
         let small = Room { bytes: reach.room.bytes.min(allowance), ..reach.room };
         let small = Reach { room: small, ..reach }.beside(to);
@@ -110,7 +120,7 @@ impl Stations {
                 if is_block && echo::fits(to, &offer, allowance) { offer } else { response }
             }
         };
-        (!no_response::suppresses(to.passed.unwanted, response.code())).then_some(response)
+        (!to.passed.suppresses(response.code())).then_some(response)
     }
 
     /// Makes of an answer what goes into one message.

@@ -136,6 +136,9 @@ impl Sending {
         if numbers.is_empty() {
             return Found::Refused("The body has no such block.");
         }
+        if request.reply_to.passed.suppresses(transfer.code()) {
+            return Found::GoesOn;
+        }
         let block = self.want(at, numbers, &request.reply_to, terms, now);
         block.map_or(Found::Nothing, |block| Found::Block(Box::new(block)))
     }

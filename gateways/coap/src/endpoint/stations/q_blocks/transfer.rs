@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::super::blocks::{aged, unit};
 use super::body::total;
-use crate::{Block, ExchangeId, Message, OptionNumber, ReplyTo};
+use crate::{Block, Code, ExchangeId, Message, OptionNumber, ReplyTo};
 
 /// An answer or notification that goes in blocks [RFC9177 4.4].
 #[derive(Debug)]
@@ -288,6 +288,10 @@ impl Transfer {
 
     pub(super) fn is_at(&self, number: u32) -> bool {
         self.stream == Some(number)
+    }
+
+    pub(super) fn code(&self) -> Code {
+        self.whole.code()
     }
 
     pub(super) fn exponent(&self) -> u8 {
