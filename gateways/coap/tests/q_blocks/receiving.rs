@@ -495,3 +495,14 @@ fn a_block_that_differs_is_of_another_body_though_the_first_one_is_lost() {
     send(&mut bench, 6, &[0], &second);
     publish(&mut bench, &second);
 }
+
+/// [RFC9177 4.3]: a Reset to a list ends the transfer; one to 2.31 says that its client has no more to hear of a set.
+#[test]
+fn a_reset_to_a_continue_ends_nothing() {
+    let (mut bench, body) = (bench(), body(15 * 16));
+    let said = send(&mut bench, 1, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], &body);
+    assert_eq!(said[0].code(), Code::CONTINUE);
+    bench.receive(&reset(said[0].id()));
+    send(&mut bench, 11, &[10, 11, 12, 13, 14], &body);
+    assert_eq!(publish(&mut bench, &body).code(), Code::CHANGED);
+}

@@ -53,8 +53,10 @@ pub(crate) struct Due {
 /// What a message belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Of {
-    /// The body with this key, which comes from the peer.
+    /// The body with this key, which comes from the peer; a Reset ends it.
     Body(u64),
+    /// Nothing that a Reset ends.
+    Nothing,
     /// The body of which it is a block.
     Transfer,
 }
@@ -239,6 +241,7 @@ impl QBlocks {
         let Some(live) = &mut self.live else { return };
         match of {
             Of::Body(key) => live.receiving.sent(key, exchange),
+            Of::Nothing => {}
             Of::Transfer => live.sending.sent(exchange, exchange.is_none()),
         }
     }

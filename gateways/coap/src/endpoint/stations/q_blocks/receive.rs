@@ -180,7 +180,9 @@ impl Receiving {
         let message = match body.owes.take() {
             Some(Owed::Continue(number)) => {
                 let block = Block { number, more: true, exponent: body.exponent };
-                Message::response(Code::CONTINUE).with_uint(OptionNumber::Q_BLOCK1, block.to_uint())
+                let message = Message::response(Code::CONTINUE);
+                let message = message.with_uint(OptionNumber::Q_BLOCK1, block.to_uint());
+                return Some(Due { to, message, confirmable: false, of: Of::Nothing });
             }
             Some(Owed::Missing(end)) => list(body, end),
             None => {
@@ -197,7 +199,7 @@ impl Receiving {
         Some(Due { to, message, confirmable: false, of: Of::Body(body.key) })
     }
 
-    /// What was owed went out as this.
+    /// A list of missing blocks went out as this.
     pub(super) fn sent(&mut self, key: u64, exchange: Option<ExchangeId>) {
         if let Some(body) = self.bodies.iter_mut().find(|body| body.key == key) {
             body.question = exchange;
