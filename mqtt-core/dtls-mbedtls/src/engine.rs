@@ -149,6 +149,10 @@ impl Engine for MbedEngine {
         Ok(())
     }
 
+    fn left_out(&self) -> Vec<(String, EngineError)> {
+        self.config.left_out().to_vec()
+    }
+
     fn save(&mut self) -> Vec<SavedSession> {
         self.handshakes.clear();
         self.waiting = Waiting::default();

@@ -48,6 +48,12 @@ pub trait Engine: Send {
     /// these cannot be used.
     fn reconfigure(&mut self, settings: &Settings) -> Result<(), EngineError>;
 
+    /// The certificates of the settings in force that are not shown since the engine does not know their kind: what each is
+    /// called, and why.
+    fn left_out(&self) -> Vec<(String, EngineError)> {
+        Vec::new()
+    }
+
     /// Takes every session out that can live on in another engine, for a restart. Those that cannot (CBC suites, and
     /// handshakes) end silently. The engine is empty afterwards.
     fn save(&mut self) -> Vec<SavedSession>;
@@ -113,6 +119,9 @@ pub enum EngineError {
     /// The private key cannot be read, or is another certificate's.
     #[error("the private key cannot be used: {0}")]
     PrivateKey(String),
+    /// The server's certificate is of a kind that the engine does not know.
+    #[error("the engine does not know this kind of certificate: {0}")]
+    UnknownKind(String),
     /// A CA's certificate cannot be read.
     #[error("the certificates of the client CAs cannot be read: {0}")]
     ClientCa(String),

@@ -9,7 +9,7 @@ use crate::Keys;
 #[derive(Clone)]
 pub struct Settings {
     /// What the server shows: those with the name that the client asks for, else all, the most liked first; none for
-    /// pre-shared keys alone. One that the engine cannot use, such as Ed25519's, is left out if another is left.
+    /// pre-shared keys alone. One of a kind that the engine does not know, such as Ed25519, is left out if another is left.
     pub certificates: Vec<Certificate>,
     /// The CAs whose client certificates are trusted.
     pub client_ca: Vec<Vec<u8>>,

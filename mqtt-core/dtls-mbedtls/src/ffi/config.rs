@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(super) carrier: Carrier,
     pub(super) connection_id_length: usize,
     pub(super) mtu: u16,
+    left_out: Vec<(String, EngineError)>,
 }
 
 /// What carries the records.
@@ -64,13 +65,18 @@ impl Config {
         now: Instant,
     ) -> Result<Rc<Self>, EngineError> {
         let mut config = Self::new(sys::MBEDTLS_SSL_IS_SERVER, carrier, settings, resumption, now)?;
-        let shown: Vec<_> = match carrier {
-            Carrier::Datagrams => settings.certificates.iter().map(|own| config.show(own)).collect(),
-            Carrier::Stream => Vec::new(),
-        };
-        let own: Vec<_> = shown.iter().flatten().copied().collect();
-        if let (true, Some(fault)) = (own.is_empty(), shown.into_iter().find_map(Result::err)) {
-            return Err(fault);
+        let mut own = Vec::new();
+        for certificate in settings.certificates.iter().filter(|_| carrier == Carrier::Datagrams) {
+            match config.show(certificate) {
+                Ok(proof) => own.push(proof),
+                Err(why @ EngineError::UnknownKind(_)) => {
+                    config.left_out.push((certificate.names.0.join(", "), why));
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        if let (true, Some((_, why))) = (own.is_empty(), config.left_out.first()) {
+            return Err(why.clone());
         }
         config.offer(settings::suites(settings, &own)?);
         if carrier == Carrier::Datagrams {
@@ -140,7 +146,8 @@ impl Config {
             Carrier::Stream => (sys::MBEDTLS_SSL_TRANSPORT_STREAM, 0),
         };
         let mtu = u16::try_from(settings.mtu).unwrap_or(u16::MAX);
-        let config = Self { raw, hooks: Fixed::new(hooks), carrier, connection_id_length, mtu };
+        let config =
+            Self { raw, hooks: Fixed::new(hooks), carrier, connection_id_length, mtu, left_out: Vec::new() };
         // SAFETY: the structures are initialised, and live as long as `config`, which frees them.
         unsafe {
             let raw = &raw mut (*config.raw).config;
@@ -188,9 +195,8 @@ impl Config {
             let (own, own_key) = (&raw mut (*pair).chain, &raw mut (*pair).key);
             sys::mbedtls_x509_crt_init(own);
             sys::mbedtls_pk_init(own_key);
-            parse(chain, |bytes| sys::mbedtls_x509_crt_parse(own, bytes.as_ptr(), bytes.len()))
-                .map_err(unreadable)?;
-            parse(key, |bytes| {
+            let chain = parse(chain, |bytes| sys::mbedtls_x509_crt_parse(own, bytes.as_ptr(), bytes.len()));
+            let key = parse(key, |bytes| {
                 let (bytes, length) = (bytes.as_ptr(), bytes.len());
                 sys::mbedtls_pk_parse_key(
                     own_key,
@@ -201,8 +207,13 @@ impl Config {
                     Some(callbacks::fill),
                     ptr::null_mut(),
                 )
-            })
-            .map_err(unusable)?;
+            });
+            let faults = [chain, key].into_iter().filter_map(Result::err);
+            if let Some(kind) = faults.into_iter().find(|failure| failure.is_unknown_kind()) {
+                return Err(EngineError::UnknownKind(kind.to_string()));
+            }
+            chain.map_err(unreadable)?;
+            key.map_err(unusable)?;
             let pair = sys::mbedtls_pk_check_pair(
                 &raw const (*own).pk,
                 own_key,
@@ -292,6 +303,11 @@ impl Config {
     /// How many bytes the ids of its contexts have.
     pub(crate) fn connection_id_length(&self) -> usize {
         self.connection_id_length
+    }
+
+    /// The certificates that are not shown, and why.
+    pub(crate) fn left_out(&self) -> &[(String, EngineError)] {
+        &self.left_out
     }
 
     /// The time of the last call of one of its contexts.

@@ -62,6 +62,18 @@ impl Failure {
     pub(crate) const NO_CERTIFICATE: Self = Self(sys::MBEDTLS_ERR_SSL_NO_CLIENT_CERTIFICATE);
     pub(crate) const TIMEOUT: Self = Self(sys::MBEDTLS_ERR_SSL_TIMEOUT);
     const WANT_READ: Self = Self(sys::MBEDTLS_ERR_SSL_WANT_READ);
+
+    /// Whether a certificate or key cannot be read because its algorithm is none that is known. A code is that of a module
+    /// and one of what this used, in its last seven bits. [mbedtls/error.h]
+    fn is_unknown_kind(self) -> bool {
+        let module = -(-self.0 & !0x7F);
+        [
+            sys::MBEDTLS_ERR_PK_UNKNOWN_PK_ALG,
+            sys::MBEDTLS_ERR_PK_UNKNOWN_NAMED_CURVE,
+            sys::MBEDTLS_ERR_X509_UNKNOWN_SIG_ALG,
+        ]
+        .contains(&module)
+    }
 }
 
 impl fmt::Display for Failure {

@@ -86,15 +86,37 @@ fn a_session_with_one_server_is_none_with_another() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_used_is_left_out_if_another_can() {
+fn a_certificate_of_a_kind_that_is_not_known_is_left_out_and_named_if_another_is_left() {
     let authority = Authority::new("CA");
-    let strange = Certificate { key: b"none".to_vec().into(), ..authority.issue_for("one.example") };
+    let strange = authority.issue_ed25519_for("one.example");
     let both = vec![strange.clone(), authority.issue_for("two.example")];
     let mut world = World::with_key(Settings { certificates: both, ..Settings::default() });
     assert!(comes_in(&mut world, &authority, "two.example", None));
     assert!(!comes_in(&mut world, &authority, "one.example", None));
+    let left_out = world.engine.left_out();
+    assert!(matches!(&left_out[..], [(name, EngineError::UnknownKind(_))] if name == "one.example"));
     let alone = Settings { certificates: vec![strange], ..Settings::default() };
-    assert!(matches!(MbedEngine::new(&alone, world.now), Err(EngineError::PrivateKey(_))));
+    assert!(matches!(MbedEngine::new(&alone, world.now), Err(EngineError::UnknownKind(_))));
+}
+
+/// What went wrong: a certificate was not shown, and nothing told of it, when its chain was too long for DTLS, its key was that of
+/// another or its file was damaged.
+#[test]
+fn a_certificate_that_cannot_be_used_is_refused_though_another_can() {
+    let authority = Authority::new("CA");
+    let one = authority.issue_for("one.example");
+    let long = Certificate { chain: one.chain.repeat(12), ..one.clone() };
+    let refused = |strange: Certificate| {
+        let certificates = vec![authority.issue_for("two.example"), strange];
+        let settings = Settings { certificates, ..Settings::default() };
+        MbedEngine::new(&settings, std::time::Instant::now()).err().unwrap().to_string()
+    };
+    assert!(refused(long).ends_with("and 3840 are possible"));
+    let with_key = |key: &[u8]| refused(Certificate { key: key.to_vec().into(), ..one.clone() });
+    assert!(with_key(b"none").starts_with("the private key cannot be used"));
+    assert!(with_key(&authority.issue_for("one.example").key).starts_with("the private key cannot be used"));
+    let damaged = Certificate { chain: b"none".to_vec(), ..one.clone() };
+    assert!(refused(damaged).starts_with("the certificate chain cannot be read"));
 }
 
 #[test]

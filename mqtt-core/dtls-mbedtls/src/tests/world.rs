@@ -243,6 +243,11 @@ impl Authority {
         self.certify_for(name, &key)
     }
 
+    /// The same with an Ed25519 key.
+    pub(super) fn issue_ed25519_for(&self, name: &str) -> Certificate {
+        self.certify_for(name, &KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap())
+    }
+
     /// The same with an RSA key.
     pub(super) fn issue_rsa_for(&self, name: &str) -> Certificate {
         self.certify_for(name, &KeyPair::from_pem(include_str!("rsa.pem")).unwrap())

@@ -10,7 +10,7 @@ use dtls::{
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
-use tracing::{debug, error};
+use tracing::{debug, error, warn};
 
 use super::Datagrams;
 use super::outlet::Outlet;
@@ -56,8 +56,10 @@ impl Secure {
     ) -> Result<Self, EngineError> {
         let mut offers = offers.clone();
         let offer = offers.borrow_and_update().clone();
+        let engine = factory.engine(&offer.settings)?;
+        warn_of_left_out(engine.as_ref());
         Ok(Self {
-            engine: factory.engine(&offer.settings)?,
+            engine,
             offers,
             offer,
             before: Vec::new(),
@@ -86,6 +88,7 @@ impl Secure {
         let offer = self.offers.borrow_and_update().clone();
         match self.engine.reconfigure(&offer.settings) {
             Ok(()) => {
+                warn_of_left_out(self.engine.as_ref());
                 let until = now + self.offer.settings.handshake_timeout;
                 self.before.retain(|(until, _)| now < *until);
                 self.before.push((until, std::mem::replace(&mut self.offer, offer)));
@@ -374,6 +377,13 @@ impl Way for Secure {
         for id in self.sessions.ids() {
             self.close(id, outlet, now);
         }
+    }
+}
+
+/// Tells of certificates that are not shown.
+fn warn_of_left_out(engine: &dyn Engine) {
+    for (name, error) in engine.left_out() {
+        warn!(name, %error, "A certificate is not shown over DTLS.");
     }
 }
 
