@@ -29,12 +29,24 @@ impl Protocol for Found {
     }
 }
 
+/// Whether this machine brings what is sent to a group on the loopback interface to who has joined it there.
+async fn has_multicast() -> bool {
+    let ear = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+    let mouth = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    socket2::SockRef::from(&mouth).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
+    let to = (GROUP, ear.local_addr().unwrap().port());
+    ear.join_multicast_v4(GROUP, Ipv4Addr::LOCALHOST).is_ok() && mouth.send_to(b"?", to).await.is_ok()
+}
+
 /// What a client on the loopback interface is sent when it asks the group, and from where; `None` if this machine has no
 /// multicast there.
 async fn found(bind_to: Ipv4Addr) -> Option<(Vec<u8>, SocketAddr, SocketAddr)> {
+    if !has_multicast().await {
+        return None;
+    }
     let bound = bind((bind_to, 0).into(), Transport::Datagram).unwrap();
     let address = bound.address;
-    let bound = bound.join(&[GROUP.into()]).ok()?;
+    let bound = bound.join(&[GROUP.into()]).unwrap_or_else(|(group, error)| panic!("{group}: {error}"));
     let (broker, stop) = (Broker::new(Config::default(), Hooks::open(), Vec::new()), Stop::new());
     let config = ListenerConfig { leisure: Duration::ZERO, ..ListenerConfig::default() };
     let _running = bound.serve("test".into(), Arc::new(Found), broker, config, Limits::default(), &stop);
@@ -43,7 +55,7 @@ async fn found(bind_to: Ipv4Addr) -> Option<(Vec<u8>, SocketAddr, SocketAddr)> {
     socket2::SockRef::from(&client).set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
     let group = SocketAddr::from((GROUP, address.port()));
     for question in [&b"nonsense"[..], b"who"] {
-        client.send_to(question, group).await.ok()?;
+        client.send_to(question, group).await.unwrap();
     }
     let mut input = [0; 100];
     let received = timeout(Duration::from_secs(20), client.recv_from(&mut input)).await;
