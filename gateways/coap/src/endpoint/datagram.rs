@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bus::{Address, Limits, Outbox};
 
 use super::Turn;
 use super::credit::Credit;
+use super::in_flight::{Confirmable, InFlight};
 use super::received::{PER_MESSAGE, Received, State};
 use super::stations::echo;
 use crate::{
@@ -42,29 +43,6 @@ pub(crate) struct Datagram {
     credit: Credit,
     /// Whether the peer was to be sent more than it may.
     is_short: bool,
-}
-
-#[derive(Debug)]
-struct Confirmable {
-    exchange: ExchangeId,
-    id: u16,
-    /// The token, if it is a request.
-    request: Option<Token>,
-    datagram: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct InFlight {
-    message: Confirmable,
-    retransmissions: u32,
-    timeout: Duration,
-    /// When it was last sent.
-    sent: Instant,
-    due: Instant,
-    /// Nobody wants it to arrive any more.
-    forgotten: bool,
-    /// Whether it has not been sent to where the peer is, since that has moved or had to show itself first.
-    missed: bool,
 }
 
 impl Datagram {
@@ -264,8 +242,7 @@ impl Datagram {
     /// Sends a message of ours no more, neither for the first time nor again [RFC7252 4.2].
     pub(crate) fn forget(&mut self, exchange: ExchangeId) {
         if let Some(in_flight) = self.in_flight.as_mut().filter(|sent| sent.message.exchange == exchange) {
-            // The next turn of the clock makes way for what waits behind it.
-            (in_flight.forgotten, in_flight.due) = (true, in_flight.sent);
+            in_flight.forget();
         }
         self.queue.retain(|queued| queued.exchange != exchange);
     }
@@ -312,21 +289,14 @@ impl Datagram {
             self.send_next(turn);
             return None;
         }
-        let begins_anew = in_flight.missed && self.credit.allowance(None).is_none();
-        if begins_anew {
-            let timeout = self.transmission.first_timeout(turn.chance.fraction());
-            (in_flight.missed, in_flight.retransmissions, in_flight.timeout) = (false, 0, timeout);
-        } else if in_flight.retransmissions < self.transmission.retransmissions() {
-            in_flight.retransmissions += 1;
-            in_flight.timeout *= 2; // [RFC7252 4.2]
-        } else {
+        let is_there = self.credit.allowance(None).is_none();
+        if !in_flight.goes_again(is_there, &self.transmission, turn.chance, turn.now) {
             let exchange = in_flight.message.exchange;
             self.in_flight = None;
             self.give_up(exchange, turn);
             self.send_next(turn);
             return Some(exchange);
         }
-        (in_flight.sent, in_flight.due) = (turn.now, turn.now + in_flight.timeout);
         let covered = self.credit.covers(&in_flight.message.datagram);
         if covered {
             turn.out.send(&in_flight.message.datagram);
@@ -562,10 +532,7 @@ impl Datagram {
         }
         let Some(message) = self.queue.pop_front() else { return };
         self.send(&message.datagram, turn.out);
-        let timeout = self.transmission.first_timeout(turn.chance.fraction());
-        let (sent, due) = (turn.now, turn.now + timeout);
-        let (retransmissions, forgotten, missed) = (0, false, false);
-        self.in_flight = Some(InFlight { message, retransmissions, timeout, sent, due, forgotten, missed });
+        self.in_flight = Some(InFlight::new(message, &self.transmission, turn.chance, turn.now));
     }
 
     /// Whether the answer may still travel in the acknowledgement.

@@ -5,6 +5,7 @@ mod credit;
 mod datagram;
 mod flow;
 mod guard;
+mod in_flight;
 mod matching;
 mod received;
 mod stations;
