@@ -10,8 +10,8 @@ const PROPERTY: &str = "coap-etag";
 
 /// What tells one representation of a resource from another: 1 to 8 bytes [RFC7252 5.10.6].
 ///
-/// The answers and notifications of a topic carry the one that [`ETag::of`] finds; conditional requests compare
-/// with the same.
+/// The answers and notifications of a topic carry the one that [`ETag::of`] finds, and in Q-Blocks one that is made of the
+/// payload; conditional requests compare with both.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ETag {
     bytes: [u8; 8],
@@ -34,6 +34,12 @@ impl ETag {
             .and_then(|metadata| metadata.user_properties.iter().find(|(name, _)| &**name == PROPERTY));
         let given = given.and_then(|(_, value)| Self::from_hex(value));
         given.unwrap_or_else(|| Self::made_of(crate::content::format(published), &published.payload))
+    }
+
+    /// Whether it tells a message from others: it is the one of [`ETag::of`], or the one that its payload has in Q-Blocks.
+    pub(crate) fn is_of(self, published: &Published) -> bool {
+        self == Self::of(published)
+            || self == Self::made_of(crate::content::format(published), &published.payload)
     }
 
     /// The tag of what nobody has tagged: 4 bytes made of the payload and its format.

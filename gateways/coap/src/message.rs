@@ -7,7 +7,7 @@ use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 use crate::check::{DecodeError, PAYLOAD_MARKER, check, check_options};
 use crate::option::{read_uint, write_uint};
 use crate::token::token_range;
-use crate::{Block, Code, OptionNumber, Token};
+use crate::{Block, Code, ETag, OptionNumber, Token};
 
 /// What a message is to the message layer [RFC7252 4].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -363,6 +363,11 @@ impl Message {
     pub(crate) fn with_code(mut self, code: Code) -> Self {
         self.packet.header.code = MessageClass::from(code.0);
         self
+    }
+
+    /// The same with this ETag and no other.
+    pub(crate) fn tagged(self, tag: ETag) -> Self {
+        self.without(OptionNumber::ETAG).with_option(OptionNumber::ETAG, tag.as_slice())
     }
 
     /// The 2.03 that stands for this answer with a client that has it already.

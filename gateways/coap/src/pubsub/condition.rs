@@ -23,7 +23,6 @@ impl Condition {
 impl Precondition for Condition {
     fn holds(&self, found: Option<&Published>) -> bool {
         let Some(found) = found else { return self.one_of.is_empty() };
-        let tag = ETag::of(found);
-        !self.absent && self.one_of.iter().any(|wanted| wanted.is_none_or(|wanted| wanted == tag))
+        !self.absent && self.one_of.iter().any(|wanted| wanted.is_none_or(|wanted| wanted.is_of(found)))
     }
 }

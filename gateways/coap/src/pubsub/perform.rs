@@ -15,7 +15,7 @@ use super::{PubSub, Turn};
 use crate::collection::{Reservation, TopicId};
 use crate::content::format;
 use crate::reason::refusal;
-use crate::{Code, ETag, Message, ReplyTo, Request};
+use crate::{Code, Message, ReplyTo, Request};
 
 /// A question to the broker, and what its answer is for.
 pub(super) enum Pending {
@@ -345,8 +345,8 @@ fn represent(published: &Published, preference: &Preference, purpose: Purpose, n
         return precondition_failed();
     }
     let answer = representation(published, now);
-    match purpose {
-        Purpose::Get if preference.tags.contains(&ETag::of(published)) => answer.into_valid(), // [RFC7252 5.10.6.2]
-        Purpose::Get | Purpose::First(_) | Purpose::Last => answer,
+    match preference.tags.iter().find(|tag| tag.is_of(published)) {
+        Some(known) if purpose == Purpose::Get => answer.tagged(*known).into_valid(), // [RFC7252 5.10.6.2]
+        _ => answer,
     }
 }

@@ -1,9 +1,11 @@
 //! Answers in Q-Block2 [RFC9177 4.4].
 
-use bus::Request;
+use std::sync::Arc;
+
+use bus::{Metadata, Request};
 use coap::{Code, Config, Kind, Message, OptionNumber, Transmission};
 
-use crate::common::{SECOND, acknowledgement, bench_with, request, reset, unasked};
+use crate::common::{SECOND, acknowledgement, bench_with, request, reset, serve, unasked};
 use crate::peer::*;
 
 const SET: [(u32, bool); 10] = [
@@ -367,4 +369,29 @@ fn who_wants_no_answer_gets_no_block_of_it() {
     bench.receive(&unwanted(get(4, &[(1, false), (2, false)])).encode());
     bench.advance(10 * SECOND);
     assert_eq!((heard(&mut bench), bench.requests.len()), (vec![], 0));
+}
+
+#[test]
+fn two_bodies_to_which_their_publisher_gave_one_tag_have_two() {
+    let mut bench = bench();
+    let tagged = |payload: &[u8], bench: &harness::Bench| {
+        let untagged = Arc::into_inner(shared(payload, bench)).unwrap();
+        let user_properties = vec![("coap-etag".into(), "01".into())].into();
+        let metadata = Metadata { user_properties, ..Metadata::default() };
+        Arc::new(bus::Message { metadata: metadata.boxed(), ..untagged })
+    };
+    let tag = |bench: &mut harness::Bench, id, payload: &[u8]| {
+        bench.receive(&get(id, &[(0, true)]).encode());
+        let retained = tagged(payload, bench);
+        serve(bench, Some(&retained));
+        heard(bench)[0].option(OptionNumber::ETAG).expect("a tag").to_vec()
+    };
+    let (one, two) = (tag(&mut bench, 1, &body(60)), tag(&mut bench, 2, &[0xAA; 60]));
+    assert_ne!(one, two);
+    for (id, known, code) in [(3, &one, Code::CONTENT), (4, &two, Code::VALID)] {
+        bench.receive(&get(id, &[(0, true)]).with_option(OptionNumber::ETAG, known.as_slice()).encode());
+        let retained = tagged(&[0xAA; 60], &bench);
+        serve(&mut bench, Some(&retained));
+        assert_eq!(heard(&mut bench)[0].code(), code, "what is known by the tag of its blocks is known");
+    }
 }

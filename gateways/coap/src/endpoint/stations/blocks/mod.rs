@@ -15,7 +15,7 @@ pub(crate) use ask::{Asking, Step};
 pub(crate) use key::key;
 use receive::{Received, Receiving};
 use serve::Serving;
-pub(crate) use serve::{aged, fit, with_tag};
+pub(crate) use serve::{aged, fit};
 
 /// The largest block that is no BERT [RFC7959 2.2].
 pub(crate) const LARGEST_EXPONENT: u8 = 6;

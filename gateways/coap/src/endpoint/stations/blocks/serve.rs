@@ -144,7 +144,7 @@ pub(crate) fn fit(whole: &Message, wanted: u8, room: Room) -> Option<(u8, usize)
 }
 
 /// The same with an ETag, so that blocks of different bodies are told apart [RFC7959 2.4].
-pub(crate) fn with_tag(whole: Message) -> Message {
+fn with_tag(whole: Message) -> Message {
     if whole.option(OptionNumber::ETAG).is_some() {
         return whole;
     }

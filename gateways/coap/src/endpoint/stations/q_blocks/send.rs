@@ -2,11 +2,11 @@ use std::time::Instant;
 
 use bus::Chance;
 
-use super::super::blocks::{LARGEST_EXPONENT, Room, fit, with_tag};
+use super::super::blocks::{LARGEST_EXPONENT, Room, fit};
 use super::missing::expand;
 use super::transfer::{Sent, Transfer};
 use super::{Due, Of, Outcome, Wish};
-use crate::{Block, Code, ExchangeId, Message, OptionNumber, ReplyTo, Request, Transmission};
+use crate::{Block, Code, ETag, ExchangeId, Message, OptionNumber, ReplyTo, Request, Transmission};
 
 /// The answers and notifications that go in blocks [RFC9177 4.4], the newest last.
 #[derive(Debug, Default)]
@@ -67,8 +67,9 @@ impl Sending {
             return None;
         }
         let size = u32::try_from(length).unwrap_or(u32::MAX);
-        // Every block has them [RFC9177 4.4, 4.6].
-        let whole = with_tag(whole).without(OptionNumber::SIZE2).with_uint(OptionNumber::SIZE2, size);
+        // A publisher may give one tag to two bodies; every block has one that does not, and the size [RFC9177 4.4, 4.6].
+        let tag = ETag::made_of(whole.content_format(), whole.payload());
+        let whole = whole.tagged(tag).without(OptionNumber::SIZE2).with_uint(OptionNumber::SIZE2, size);
         let wanted = wish.exponent.min(terms.exponent).min(LARGEST_EXPONENT);
         let Some((exponent, unit)) = fit(&whole, wanted, terms.room) else {
             let is_answer = notified.is_none() && !terms.one_each;
