@@ -36,7 +36,7 @@ pub struct Transmission {
     /// NON_MAX_RETRANSMIT of RFC 9177: how often in a row missing blocks are asked for; at most 10.
     pub non_max_retransmit: u32,
     /// NON_PARTIAL_TIMEOUT of RFC 9177: how long what has come of a body is kept, and a body of which blocks may be
-    /// asked for again.
+    /// asked for again; at least 1 s.
     #[serde(with = "units::duration")]
     pub non_partial_timeout: Duration,
     /// PROBING_RATE of RFC 7252: how many bytes a second a peer is sent in Q-Blocks that says nothing to it; at least 1.

@@ -3,6 +3,8 @@ use std::time::Duration;
 use super::{Config, DAY};
 use crate::Token;
 
+const SECOND: Duration = Duration::from_secs(1);
+
 /// A value that cannot be meant.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigFault {
@@ -19,7 +21,7 @@ impl Config {
         let is_block = self.block.is_power_of_two() && (16..=1_024).contains(&self.block);
         let nobody = self.oscore.required && self.oscore.contexts_file.as_os_str().is_empty();
         let random_factor = transmission.ack_random_factor;
-        let faults: [(bool, &[&str], &str); 11] = [
+        let faults: [(bool, &[&str], &str); 16] = [
             (
                 !is_block,
                 &["block"],
@@ -64,6 +66,27 @@ impl Config {
                 "write 1.0 to 10.0",
             ),
             (transmission.max_retransmit > 10, &["transmission", "max_retransmit"], "write 0 to 10"),
+            (
+                !(1..=256).contains(&transmission.max_payloads),
+                &["transmission", "max_payloads"],
+                "write 1 to 256, as clients have it",
+            ),
+            (
+                transmission.non_timeout < SECOND,
+                &["transmission", "non_timeout"],
+                "sets of blocks need a pause; write \"1s\" or more",
+            ),
+            (transmission.non_max_retransmit > 10, &["transmission", "non_max_retransmit"], "write 0 to 10"),
+            (
+                transmission.non_partial_timeout < SECOND,
+                &["transmission", "non_partial_timeout"],
+                "no body could come in several blocks; write \"1s\" or more",
+            ),
+            (
+                transmission.probing_rate == 0,
+                &["transmission", "probing_rate"],
+                "a silent peer would never be asked; write \"1B\" or more",
+            ),
         ];
         let found = faults.into_iter().filter(|(is_one, ..)| *is_one);
         found.map(|(_, keys, message)| ConfigFault { keys, message }).collect()
@@ -106,7 +129,25 @@ mod tests {
                 transmission(Transmission { ack_random_factor: f64::NAN, ..usual.clone() }),
                 "transmission.ack_random_factor",
             ),
-            (transmission(Transmission { max_retransmit: 11, ..usual }), "transmission.max_retransmit"),
+            (
+                transmission(Transmission { max_retransmit: 11, ..usual.clone() }),
+                "transmission.max_retransmit",
+            ),
+            (transmission(Transmission { max_payloads: 0, ..usual.clone() }), "transmission.max_payloads"),
+            (transmission(Transmission { max_payloads: 257, ..usual.clone() }), "transmission.max_payloads"),
+            (
+                transmission(Transmission { non_timeout: SECOND / 2, ..usual.clone() }),
+                "transmission.non_timeout",
+            ),
+            (
+                transmission(Transmission { non_max_retransmit: 11, ..usual.clone() }),
+                "transmission.non_max_retransmit",
+            ),
+            (
+                transmission(Transmission { non_partial_timeout: Duration::ZERO, ..usual.clone() }),
+                "transmission.non_partial_timeout",
+            ),
+            (transmission(Transmission { probing_rate: 0, ..usual }), "transmission.probing_rate"),
         ];
         for (config, key) in cases {
             let found: Vec<_> = config.faults().iter().map(|fault| fault.keys.join(".")).collect();

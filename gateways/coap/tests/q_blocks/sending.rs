@@ -376,7 +376,7 @@ fn two_bodies_to_which_their_publisher_gave_one_tag_have_two() {
     let mut bench = bench();
     let tagged = |payload: &[u8], bench: &harness::Bench| {
         let untagged = Arc::into_inner(shared(payload, bench)).unwrap();
-        let user_properties = vec![("coap-etag".into(), "01".into())].into();
+        let user_properties = vec![("coap-etag".into(), "01".into())];
         let metadata = Metadata { user_properties, ..Metadata::default() };
         Arc::new(bus::Message { metadata: metadata.boxed(), ..untagged })
     };
@@ -394,4 +394,12 @@ fn two_bodies_to_which_their_publisher_gave_one_tag_have_two() {
         serve(&mut bench, Some(&retained));
         assert_eq!(heard(&mut bench)[0].code(), code, "what is known by the tag of its blocks is known");
     }
+}
+
+/// [RFC7959 2.2]: a number has 20 bits.
+#[test]
+fn a_body_of_more_blocks_than_can_be_numbered_is_too_large() {
+    let mut bench = bench();
+    let answer = ask(&mut bench, &get(1, &[(0, true)]), &vec![0; (16 << 20) + 1]).remove(0);
+    assert_eq!(answer.code(), Code::REQUEST_ENTITY_TOO_LARGE);
 }

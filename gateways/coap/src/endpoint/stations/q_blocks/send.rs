@@ -50,6 +50,9 @@ pub(super) enum Found {
     Refused(&'static str),
 }
 
+/// The option numbers so many blocks [RFC7959 2.2].
+const MOST_BLOCKS: usize = 1 << 20;
+
 impl Sending {
     /// Begins to send the body of an answer, or of a notification that is confirmable or not; gives its first message.
     /// `None` if it does not go in blocks.
@@ -71,7 +74,8 @@ impl Sending {
         let tag = ETag::made_of(whole.content_format(), whole.payload());
         let whole = whole.tagged(tag).without(OptionNumber::SIZE2).with_uint(OptionNumber::SIZE2, size);
         let wanted = wish.exponent.min(terms.exponent).min(LARGEST_EXPONENT);
-        let Some((exponent, unit)) = fit(&whole, wanted, terms.room) else {
+        let fitting = fit(&whole, wanted, terms.room);
+        let Some((exponent, unit)) = fitting.filter(|(_, unit)| length.div_ceil(*unit) <= MOST_BLOCKS) else {
             let is_answer = notified.is_none() && !terms.one_each;
             return is_answer.then(|| Message::response(Code::REQUEST_ENTITY_TOO_LARGE)); // [RFC9177 4.4]
         };
