@@ -32,6 +32,7 @@ mod record;
 mod resumption;
 mod session;
 mod settings;
+mod shares;
 mod stream;
 mod suites;
 mod taking;

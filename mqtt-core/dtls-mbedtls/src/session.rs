@@ -6,12 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls::{Identity, SessionId};
+use dtls::{Identity, Proof, SessionId};
 use zeroize::Zeroizing;
 
 use crate::ffi::{Config, Context};
 use crate::live::{List, Live};
 use crate::record::Record;
+use crate::shares::{Owner, Shares};
 
 /// The open sessions.
 pub(crate) struct Sessions {
@@ -23,6 +24,7 @@ pub(crate) struct Sessions {
     by_address: HashMap<SocketAddr, SessionId>,
     by_connection: HashMap<Box<[u8]>, SessionId>,
     parked: usize,
+    shares: Shares,
     live: Live,
     /// When each is forgotten, at the earliest: what was heard since is looked at then.
     idling: BTreeSet<(Instant, SessionId)>,
@@ -43,6 +45,8 @@ pub(crate) struct Session {
     /// The list on which it is, and its place there.
     listed: Option<(List, Instant)>,
     idle_at: Option<Instant>,
+    /// Among whose it counts, and since when it is silent as far as was looked.
+    share: (Owner, Instant),
 }
 
 /// What is known of a session whether it is parked or not.
@@ -105,6 +109,7 @@ impl Sessions {
             by_address: HashMap::new(),
             by_connection: HashMap::new(),
             parked: 0,
+            shares: Shares::default(),
             live: Live::default(),
             idling: BTreeSet::new(),
             crowded: Vec::new(),
@@ -164,7 +169,10 @@ impl Sessions {
             self.by_connection.insert(connection.clone(), session);
         }
         let (address, has_id) = (known.address, known.connection.is_some());
-        let entry = Session { known, heard: now, used: now, newest: 0, state, listed: None, idle_at: None };
+        let share = (self.shares.owner(&known.identity.proof), now);
+        self.shares.insert(share.0, share.1, session);
+        let (newest, listed, idle_at) = (0, None, None);
+        let entry = Session { known, heard: now, used: now, newest, state, listed, idle_at, share };
         self.sessions.insert(session, entry);
         self.take_address(address, session, has_id);
         self.await_silence(session);
@@ -258,6 +266,7 @@ impl Sessions {
             self.live.remove(listed, session);
         }
         entry.idle_at.map(|at| self.idling.remove(&(at, session)));
+        self.shares.remove(entry.share.0, entry.share.1, session);
         self.parked -= usize::from(matches!(entry.state, State::Parked(_)));
         Some(entry)
     }
@@ -268,6 +277,7 @@ impl Sessions {
         self.by_connection.clear();
         self.live = Live::default();
         self.idling.clear();
+        self.shares = Shares::default();
         self.parked = 0;
         let mut sessions: Vec<_> = self.sessions.drain().collect();
         sessions.sort_by_key(|(session, entry)| (entry.heard, *session));
@@ -334,6 +344,26 @@ impl Sessions {
             }
             other => entry.state = other,
         }
+    }
+
+    /// Whether one can end to make room for who has proved something else than others.
+    pub(crate) fn can_give(&self) -> bool {
+        self.shares.has_large()
+    }
+
+    /// The session that ends for another of this proof when there are too many: whoever has most of them gives one up that
+    /// is silent for longest.
+    pub(crate) fn given(&mut self, proof: &Proof) -> Option<SessionId> {
+        let giver = self.shares.giver(self.shares.owner(proof))?;
+        for _ in 0..LOOKS {
+            let (since, session) = self.shares.first(giver)?;
+            let Some(entry) = self.sessions.get_mut(&session).filter(|entry| entry.heard > since) else {
+                break;
+            };
+            entry.share.1 = entry.heard;
+            self.shares.put_off((giver, since), entry.heard, session);
+        }
+        self.shares.first(giver).map(|(_, session)| session)
     }
 
     /// One that was live, could not be parked and must make room.

@@ -115,7 +115,8 @@ impl MbedEngine {
         }
         let is_new = self.handshakes.take(&from).is_none();
         let is_full = self.handshakes.len() >= self.settings.half_open
-            || self.sessions.len() + self.handshakes.len() >= self.settings.sessions;
+            || self.sessions.len() + self.handshakes.len() >= self.settings.sessions
+                && !self.sessions.can_give();
         let handshake = match is_new && is_full {
             true => None,
             false => self.handshake(*hello.random, now),
@@ -181,7 +182,7 @@ impl MbedEngine {
         now: Instant,
         effects: &mut Effects,
     ) -> Result<(), Refusal> {
-        let context = handshake.context;
+        let mut context = handshake.context;
         let identity = Arc::new(outcome::identity(&context, outcome::DTLS)?);
         self.counts.handshakes += 1;
         self.counts.resumed += u64::from(context.notes().has_resumed(context.suite()));
@@ -194,6 +195,20 @@ impl MbedEngine {
             if !lives_on {
                 self.end(before, Ending::Replaced, effects);
             }
+        }
+        // Two, so that they become fewer where there may be fewer now.
+        for _ in 0..2 {
+            if self.sessions.len() < self.settings.sessions {
+                break;
+            }
+            let Some(given) = self.sessions.given(&identity.proof) else {
+                self.counts.turned_away += 1;
+                context.close(now, &mut self.output);
+                self.flush(address, effects);
+                return Ok(());
+            };
+            self.say_good_bye(given, now, effects);
+            self.end(given, Ending::Crowded, effects);
         }
         let session = SessionId(self.next);
         self.next += 1;

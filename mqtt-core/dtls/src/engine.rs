@@ -80,7 +80,7 @@ pub struct Counts {
     pub refused: u64,
     /// First hellos that were answered with a cookie.
     pub cookies: u64,
-    /// Hellos that found no room among the half-open handshakes or the sessions, and records of handshakes that found none
+    /// Hellos, and handshakes that were done, that found no room among the half-open handshakes or the sessions, and records of handshakes that found none
     /// among those that wait.
     pub turned_away: u64,
     /// Records that belong to no session, are malformed, or do not decrypt.

@@ -68,7 +68,8 @@ pub enum Ending {
     Replaced,
     /// Nothing was heard for as long as a session may be silent.
     Idle,
-    /// It could not be parked, and was silent for longest when there were more live sessions than there may be.
+    /// It was silent for longest when there were more sessions than there may be, among those of whoever had most; or more live
+    /// ones, among those that cannot be parked.
     Crowded,
     /// The session could not go on, such as when its record numbers are used up.
     Failed,

@@ -16,7 +16,7 @@ pub struct Identity {
 }
 
 /// What a peer has proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Proof {
     /// Nothing: it has verified the server's certificate and shown none.
     Nothing,

@@ -23,7 +23,8 @@ pub struct Settings {
     pub cipher_suites: Vec<String>,
     /// How many bytes the connection ids of this server have, 4 to 32. With 0 none is offered. [RFC9146]
     pub connection_id_length: usize,
-    /// How many sessions there may be.
+    /// How many sessions there may be. Beyond it whoever has most of them, by key or certificate, gives one up that is
+    /// silent for longest; who would take another's only one is turned away.
     pub sessions: usize,
     /// How many sessions may be unparked at once; beyond it those are parked early that are silent for longest, and end if
     /// they cannot be parked. It means nothing where none is ever parked.

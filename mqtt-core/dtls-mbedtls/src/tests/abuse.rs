@@ -1,9 +1,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dtls::{Counts, Engine, Settings};
+use dtls::{Counts, Ending, Engine, SessionEvent, Settings};
 
-use super::world::{Peer, World, dev1};
+use super::world::{Peer, SECRET, TestKeys, World, dev1};
 use crate::ffi::testing::{Wishes, held_by_c};
 
 /// A client's hello with the cookie that the server gave it.
@@ -70,20 +70,15 @@ fn a_cookie_is_good_for_its_address_and_its_time() {
 }
 
 #[test]
-fn there_are_as_many_handshakes_and_sessions_as_there_may_be() {
-    let mut world = World::with_key(Settings { half_open: 3, sessions: 5, ..Settings::default() });
+fn there_are_as_many_handshakes_as_there_may_be() {
+    let mut world = World::with_key(Settings { half_open: 3, ..Settings::default() });
     for port in 1_000..1_010 {
         let (peer, hello) = proved(&mut world, &format!("192.0.2.1:{port}"));
         world.deliver(&hello, peer.address);
     }
     assert_eq!((world.engine.counts().half_open, world.engine.counts().turned_away), (3, 7));
     world.wait(Duration::from_secs(31));
-    for port in 1_000..1_005 {
-        world.open(&format!("192.0.2.2:{port}"), &dev1());
-    }
-    let (peer, hello) = proved(&mut world, "192.0.2.3:1000");
-    assert_eq!(world.deliver(&hello, peer.address), []);
-    assert_eq!((world.engine.sessions(), world.engine.counts().turned_away), (5, 8));
+    world.open("192.0.2.2:1000", &dev1());
 }
 
 #[test]
@@ -180,4 +175,50 @@ impl Chance {
             }
         }
     }
+}
+
+/// What went wrong: whoever had one key could fill all places for sessions, and kept everybody out for a day.
+#[test]
+fn whoever_has_most_sessions_gives_one_up_for_others() {
+    let named = |names: &[&str]| {
+        let park_after = Some(Duration::from_secs(9));
+        Settings { psk: Some(TestKeys::with(names)), sessions: 4, park_after, ..Settings::default() }
+    };
+    let mut world = World::new(&named(&["dev1", "dev2", "dev3", "dev4"]));
+    let mut port = 0;
+    let mut open = |world: &mut World, name: &'static str| {
+        world.wait(Duration::from_secs(10));
+        port += 1;
+        let wishes = Wishes { key: Some((name, SECRET.to_vec())), ..Wishes::default() };
+        let mut peer = world.peer(&format!("192.0.2.1:{port}"), &wishes);
+        while !peer.output.is_empty() {
+            for datagram in std::mem::take(&mut peer.output) {
+                for (to, answer) in world.deliver(&datagram, peer.address) {
+                    if to == peer.address {
+                        peer.take(&answer, world.now);
+                    }
+                }
+            }
+        }
+        peer
+    };
+    let mut many = Vec::new();
+    for _ in 0..4 {
+        many.push((open(&mut world, "dev1"), world.opened()));
+    }
+    // The first is not silent any more.
+    world.wait(Duration::from_secs(1));
+    let (first, _) = &mut many[0];
+    world.deliver(&first.encrypt(b"x", world.now), first.address);
+    for (name, given) in [("dev2", 1), ("dev1", 2), ("dev3", 3), ("dev4", 0)] {
+        world.events.clear();
+        assert!(open(&mut world, name).is_open);
+        let closed = SessionEvent::Closed { session: many[given].1, ending: Ending::Crowded };
+        assert_eq!(world.events.iter().filter(|event| **event == closed).count(), 1, "{name}");
+        assert_eq!(world.engine.sessions(), 4);
+    }
+    // Everybody has one, which nobody else is given.
+    world.engine.reconfigure(&named(&["dev5"])).unwrap();
+    assert!(!open(&mut world, "dev5").is_open);
+    assert_eq!((world.engine.sessions(), world.engine.counts().turned_away), (4, 1));
 }
