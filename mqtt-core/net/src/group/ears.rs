@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::task::Poll;
 
 use socket2::{Domain, InterfaceIndexOrAddress, SockRef, Type};
@@ -17,14 +17,12 @@ pub(super) struct Ears {
     group: IpAddr,
     /// Where it is asked for.
     bound: SocketAddr,
-    /// The interface, if it is one alone; 0 if the system finds it by the address.
-    fixed: Option<u32>,
     ears: Vec<Ear>,
 }
 
 struct Ear {
     socket: UdpSocket,
-    /// On which the group is joined.
+    /// On which the group is joined; 0 is the one that the system finds by the address.
     interfaces: Vec<u32>,
 }
 
@@ -39,12 +37,7 @@ impl Ears {
         let own = SockRef::from(own);
         own.set_reuse_address(true)?;
         only_joined(&own, bound)?;
-        let fixed = match bound {
-            _ if bound.ip().is_unspecified() => None,
-            SocketAddr::V4(_) => Some(0),
-            SocketAddr::V6(bound) => Some(interface_of(bound)),
-        };
-        let mut ears = Self { group, bound, fixed, ears: Vec::new() };
+        let mut ears = Self { group, bound, ears: Vec::new() };
         match ears.look() {
             Some(error) if ears.ears.iter().all(|ear| ear.interfaces.is_empty()) => Err(error),
             _ => Ok(ears),
@@ -53,12 +46,12 @@ impl Ears {
 
     /// Joins the group on interfaces that have come, and forgets those that are gone; returns what went wrong last.
     pub(super) fn look(&mut self) -> Option<io::Error> {
-        let interfaces =
-            self.fixed.map_or_else(|| interfaces::all(self.group.is_ipv6()), |fixed| vec![fixed]);
+        let interfaces = self.interfaces();
         for ear in &mut self.ears {
             ear.interfaces.retain(|joined| interfaces.contains(joined));
         }
-        self.ears.retain(|ear| !ear.interfaces.is_empty());
+        let (group, bound) = (self.group, self.bound);
+        self.ears.retain(|ear| !ear.interfaces.is_empty() && !ear.has_lost(group, bound));
         let mut fault = None;
         for interface in interfaces {
             if self.ears.iter().any(|ear| ear.interfaces.contains(&interface)) {
@@ -86,15 +79,21 @@ impl Ears {
         .await
     }
 
+    /// The interfaces on which the group is to be joined.
+    fn interfaces(&self) -> Vec<u32> {
+        match self.bound {
+            bound if bound.ip().is_unspecified() => interfaces::all(bound.is_ipv6()),
+            SocketAddr::V4(_) => vec![0],
+            SocketAddr::V6(bound) if bound.scope_id() != 0 => vec![bound.scope_id()],
+            SocketAddr::V6(bound) => interfaces::with(*bound.ip()),
+        }
+    }
+
     fn join(&mut self, interface: u32) -> io::Result<()> {
         match self.group {
             IpAddr::V4(group) => {
                 let socket = self.bind(0)?;
-                let interface_v4 = match (interface, self.bound.ip()) {
-                    (0, IpAddr::V4(address)) => InterfaceIndexOrAddress::Address(address),
-                    _ => InterfaceIndexOrAddress::Index(interface),
-                };
-                SockRef::from(&socket).join_multicast_v4_n(&group, &interface_v4)?;
+                join_v4(&socket, group, interface, self.bound)?;
                 self.ears.push(Ear { socket, interfaces: vec![interface] });
             }
             IpAddr::V6(group) if is_of_a_link(group) => {
@@ -134,6 +133,23 @@ impl Ears {
     }
 }
 
+impl Ear {
+    /// Whether the address is on no interface any more, or on another: the group could be joined there once more.
+    fn has_lost(&self, group: IpAddr, bound: SocketAddr) -> bool {
+        let IpAddr::V4(group) = group else { return false };
+        let again = || join_v4(&self.socket, group, 0, bound).map_err(|error| error.kind());
+        self.interfaces.contains(&0) && again() != Err(io::ErrorKind::AddrInUse)
+    }
+}
+
+fn join_v4(socket: &UdpSocket, group: Ipv4Addr, interface: u32, bound: SocketAddr) -> io::Result<()> {
+    let interface = match (interface, bound.ip()) {
+        (0, IpAddr::V4(address)) => InterfaceIndexOrAddress::Address(address),
+        _ => InterfaceIndexOrAddress::Index(interface),
+    };
+    SockRef::from(socket).join_multicast_v4_n(&group, &interface)
+}
+
 /// A socket hears what others of this machine have joined too, unless told not to.
 #[cfg(target_os = "linux")]
 fn only_joined(socket: &SockRef<'_>, bound: SocketAddr) -> io::Result<()> {
@@ -145,12 +161,53 @@ fn only_joined(_: &SockRef<'_>, _: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-fn interface_of(bound: SocketAddrV6) -> u32 {
-    let found = || interfaces::with(*bound.ip()).unwrap_or(0);
-    if bound.scope_id() == 0 { found() } else { bound.scope_id() }
-}
-
 /// Whether the group is another one on each link [RFC4291 2.7].
 fn is_of_a_link(group: Ipv6Addr) -> bool {
     matches!(group.octets(), [0xFF, flags_and_scope, ..] if matches!(flags_and_scope & 0x0F, 1 | 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    }
+
+    /// What went wrong: a group of one address was joined once, and not again when the address had gone and come back.
+    #[test]
+    fn a_group_of_one_address_is_joined_again_when_that_has_come_back() {
+        let group = Ipv4Addr::new(224, 0, 1, 187);
+        runtime().block_on(async {
+            let own = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+            let bare = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.unwrap();
+            if bare.join_multicast_v4(group, Ipv4Addr::LOCALHOST).is_err() {
+                return; // this machine has no multicast
+            }
+            let mut ears = Ears::open(group.into(), &own).unwrap();
+            let joins = |ears: &Ears| ears.ears.iter().any(|ear| !ear.has_lost(group.into(), ears.bound));
+            assert_eq!((ears.look().is_none(), joins(&ears)), (true, true));
+            // The system does the same when the interface goes.
+            ears.ears[0].socket.leave_multicast_v4(group, Ipv4Addr::LOCALHOST).unwrap();
+            assert_eq!((ears.look().is_none(), joins(&ears)), (true, true));
+        });
+    }
+
+    #[test]
+    fn a_group_is_left_with_its_address() {
+        runtime().block_on(async {
+            let own = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await;
+            let Ok(own) = own else { return }; // this machine has no IPv6
+            let mut ears = Ears::open("ff02::fd".parse().unwrap(), &own).unwrap();
+            assert_eq!(ears.ears.len(), 1);
+            let here = std::mem::replace(&mut ears.bound, "[2001:db8::1]:9".parse().unwrap());
+            ears.look();
+            if std::path::Path::new("/proc/net/if_inet6").exists() {
+                assert_eq!(ears.ears.len(), 0, "no interface has it");
+            }
+            ears.bound = here;
+            assert!(ears.look().is_none());
+            assert_eq!(ears.ears.len(), 1);
+        });
+    }
 }

@@ -8,9 +8,10 @@ pub(super) fn all(is_v6: bool) -> Vec<u32> {
     std::fs::read_to_string(memberships).map_or_else(|_| vec![0], |text| numbers(&text))
 }
 
-/// The one that has an address.
-pub(super) fn with(address: Ipv6Addr) -> Option<u32> {
-    owner(&std::fs::read_to_string("/proc/net/if_inet6").ok()?, address)
+/// The one that has an address now, if there is any.
+pub(super) fn with(address: Ipv6Addr) -> Vec<u32> {
+    let read = std::fs::read_to_string("/proc/net/if_inet6");
+    read.map_or_else(|_| vec![0], |text| owner(&text, address).into_iter().collect())
 }
 
 /// An interface that is up has joined the group of all machines; its number begins a line.
