@@ -4,7 +4,7 @@ use bus::units;
 use serde::{Deserialize, Serialize};
 
 /// How long a datagram may be on its way [RFC7252 4.8.2].
-const MAX_LATENCY: Duration = Duration::from_secs(100);
+pub(crate) const MAX_LATENCY: Duration = Duration::from_secs(100);
 
 /// The least `ack_timeout`: nothing else here keeps a lower one from congesting the network [RFC7252 4.8.1].
 const ACK_TIMEOUT: Duration = Duration::from_secs(2);

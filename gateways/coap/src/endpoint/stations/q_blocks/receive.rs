@@ -6,6 +6,7 @@ use super::super::blocks::{Bounds, unit};
 use super::body::{Added, Body, Owed, total};
 use super::missing::incomplete;
 use super::{Due, Of};
+use crate::transmission::MAX_LATENCY;
 use crate::{Block, Code, ExchangeId, Message, OptionNumber, ReplyTo, Request, Transmission};
 
 /// The bodies of requests that come in blocks of any order [RFC9177 4.3]; the one that was added to last stands last.
@@ -23,6 +24,7 @@ struct Finished {
     exponent: u8,
     /// What tells each of its first blocks from another.
     digests: Box<[u64]>,
+    came: Instant,
     answered: bool,
     /// The answer, if it may be given again.
     answer: Option<Message>,
@@ -80,8 +82,8 @@ impl Receiving {
             let text = "Number, size and M bit of the block do not fit the Size1."; // [RFC9177 4.6]
             return Received::Refused(Code::BAD_REQUEST, text);
         }
-        let until = now + transmission.non_partial_timeout;
-        if let Some(again) = self.finished(key, size, (block, message), until) {
+        let times = (now, now + transmission.non_partial_timeout);
+        if let Some(again) = self.finished(key, size, (block, message), times) {
             return again;
         }
         let at = self.bodies.iter().position(|body| body.key == key);
@@ -96,7 +98,7 @@ impl Receiving {
         match received {
             Received::TooLarge(_) => {}
             _ if body.is_whole() => {
-                self.remember(&body, bounds.transfers, until);
+                self.remember(&body, bounds.transfers, times);
                 return Received::Whole(body.into_message(message.token()));
             }
             _ => {
@@ -120,23 +122,24 @@ impl Receiving {
         key: u64,
         size: usize,
         (block, message): (Block, &Message),
-        until: Instant,
+        (now, until): (Instant, Instant),
     ) -> Option<Received> {
         let at = self.finished.iter().position(|finished| finished.key == key)?;
         let mut finished = self.finished.remove(at)?;
-        if finished.size != size || finished.is_another(block, message.payload()) {
+        if finished.size != size || finished.is_another(block, message.payload(), now) {
             return None; // a device that was restarted may use a Request-Tag again
         }
         finished.until = until;
-        let answer = finished.answer.clone();
+        // Of the others none was answered either, and what follows may be of another body.
+        let answer = finished.answer.clone().filter(|_| !block.more);
         self.finished.push_back(finished);
         Some(answer.map_or(Received::More, Received::Answered))
     }
 
-    fn remember(&mut self, body: &Body, transfers: usize, until: Instant) {
+    fn remember(&mut self, body: &Body, transfers: usize, (came, until): (Instant, Instant)) {
         let digests = body.blocks().take(DIGESTS).map(digest).collect();
         let (key, size, exponent) = (body.key, body.size, body.exponent);
-        let finished = Finished { key, size, exponent, digests, answered: false, answer: None, until };
+        let finished = Finished { key, size, exponent, digests, came, answered: false, answer: None, until };
         self.finished.push_back(finished);
         while self.finished.len() > transfers.saturating_mul(FINISHED_PER_TRANSFER) {
             self.finished.pop_front();
@@ -244,10 +247,10 @@ impl Receiving {
 
 impl Finished {
     /// Whether a block is of another body with the same tag and size: it differs, or the first of several comes once more
-    /// behind the answer.
-    fn is_another(&self, block: Block, payload: &[u8]) -> bool {
+    /// behind the answer and so late that it was not on its way.
+    fn is_another(&self, block: Block, payload: &[u8], now: Instant) -> bool {
         let known = usize::try_from(block.number).ok().and_then(|number| self.digests.get(number));
-        let begins = block.number == 0 && block.more && self.answered;
+        let begins = block.number == 0 && block.more && self.answered && now >= self.came + MAX_LATENCY;
         begins || block.exponent != self.exponent || known.is_some_and(|known| *known != digest(payload))
     }
 }
