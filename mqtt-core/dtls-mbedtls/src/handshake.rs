@@ -11,7 +11,13 @@ use crate::ffi::Context;
 pub(crate) struct Handshakes {
     by_address: HashMap<SocketAddr, Handshake>,
     due: BTreeSet<(Instant, SocketAddr)>,
+    /// Until when every peer has been heard lately enough, so that none is looked for.
+    none_silent_before: Option<Instant>,
 }
+
+/// How long a peer may leave its handshake waiting when another needs the place: longer than it takes to miss a flight and
+/// send its own again [RFC6347 4.2.4.1].
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// One of them.
 pub(crate) struct Handshake {
@@ -23,11 +29,19 @@ pub(crate) struct Handshake {
     /// When it is over, done or not.
     end: Instant,
     due: Instant,
+    /// When the peer last sent something.
+    pub(crate) heard: Instant,
 }
 
 impl Handshake {
-    pub(crate) fn new(context: Context, connection: Box<[u8]>, random: [u8; 32], end: Instant) -> Self {
-        Self { context: Box::new(context), connection, random, end, due: end }
+    pub(crate) fn new(
+        context: Context,
+        connection: Box<[u8]>,
+        random: [u8; 32],
+        now: Instant,
+        end: Instant,
+    ) -> Self {
+        Self { context: Box::new(context), connection, random, end, due: end, heard: now }
     }
 
     /// Whether it has had its time.
@@ -58,6 +72,20 @@ impl Handshakes {
         handshake.due = due.map_or(handshake.end, |due| due.min(handshake.end));
         self.due.insert((handshake.due, address));
         self.by_address.insert(address, handshake);
+    }
+
+    /// Takes out the handshake whose peer has been silent for longest, if that was long enough.
+    pub(crate) fn take_silent(&mut self, now: Instant) -> Option<(SocketAddr, Handshake)> {
+        if self.none_silent_before.is_some_and(|time| now < time) {
+            return None;
+        }
+        let all = self.by_address.iter().map(|(address, handshake)| (handshake.heard, *address));
+        let (heard, address) = all.min()?;
+        self.none_silent_before = Some(heard + PATIENCE).filter(|time| now < *time);
+        match self.none_silent_before {
+            Some(_) => None,
+            None => self.take(&address).map(|handshake| (address, handshake)),
+        }
     }
 
     /// When the first wants to be looked at.

@@ -114,6 +114,9 @@ impl MbedEngine {
             return self.go_on(from, record.bytes, now, effects);
         }
         let is_new = self.handshakes.take(&from).is_none();
+        if is_new && self.handshakes.len() >= self.settings.half_open {
+            self.end_silent_handshake(now, effects);
+        }
         let is_full = self.handshakes.len() >= self.settings.half_open
             || self.sessions.len() + self.handshakes.len() >= self.settings.sessions
                 && !self.sessions.can_give();
@@ -136,7 +139,16 @@ impl MbedEngine {
             return None;
         }
         let context = Context::new(&self.config, &connection, now).ok()?;
-        Some(Handshake::new(context, connection, random, now + self.settings.handshake_timeout))
+        Some(Handshake::new(context, connection, random, now, now + self.settings.handshake_timeout))
+    }
+
+    /// Makes a place for another handshake, so that nobody keeps all of them with hellos that lead to nothing.
+    fn end_silent_handshake(&mut self, now: Instant, effects: &mut Effects) {
+        if let Some((address, handshake)) = self.handshakes.take_silent(now) {
+            self.counts.refused += 1;
+            let refusal = outcome::silence(&handshake.context);
+            effects.events.push(SessionEvent::Refused { address, refusal });
+        }
     }
 
     /// Goes on with the handshake at an address, now or when it is its turn.
@@ -157,6 +169,9 @@ impl MbedEngine {
     /// Goes on with the handshake at an address, with a record or for its timers.
     pub(crate) fn go_on(&mut self, from: SocketAddr, input: &[u8], now: Instant, effects: &mut Effects) {
         let Some(mut handshake) = self.handshakes.take(&from) else { return };
+        if !input.is_empty() {
+            handshake.heard = now;
+        }
         let step = match handshake.is_over(now) {
             true => Step::Failed(Failure::TIMEOUT),
             false => handshake.context.handshake(input, now, &mut self.output),

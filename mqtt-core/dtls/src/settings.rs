@@ -29,7 +29,8 @@ pub struct Settings {
     /// How many sessions may be unparked at once; beyond it those are parked early that are silent for longest, and end if
     /// they cannot be parked. It means nothing where none is ever parked.
     pub live_sessions: usize,
-    /// How many handshakes may be under way at once.
+    /// How many handshakes may be under way at once. Beyond it one whose peer was not heard for four seconds makes way for
+    /// another.
     pub half_open: usize,
     /// How long a handshake may take.
     pub handshake_timeout: Duration,

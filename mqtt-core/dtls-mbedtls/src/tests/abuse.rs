@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use dtls::{Counts, Ending, Engine, SessionEvent, Settings};
+use dtls::{Counts, Ending, Engine, Refusal, SessionEvent, Settings};
 
 use super::world::{Peer, SECRET, TestKeys, World, dev1};
 use crate::ffi::testing::{Wishes, held_by_c};
@@ -79,6 +79,26 @@ fn there_are_as_many_handshakes_as_there_may_be() {
     assert_eq!((world.engine.counts().half_open, world.engine.counts().turned_away), (3, 7));
     world.wait(Duration::from_secs(31));
     world.open("192.0.2.2:1000", &dev1());
+}
+
+#[test]
+fn the_handshake_whose_peer_is_silent_for_longest_makes_way_for_another() {
+    let mut world = World::with_key(Settings { half_open: 3, ..Settings::default() });
+    for port in 1_000..1_003 {
+        let (peer, hello) = proved(&mut world, &format!("192.0.2.1:{port}"));
+        world.deliver(&hello, peer.address);
+        world.wait(Duration::from_secs(1));
+    }
+    let (late, hello) = proved(&mut world, "192.0.2.2:1000");
+    world.events.clear();
+    assert_eq!(world.deliver(&hello, late.address), [], "each was heard within four seconds");
+    assert_eq!(world.events, []);
+    world.wait(Duration::from_secs(1));
+    world.open("192.0.2.2:1001", &dev1());
+    let refused =
+        SessionEvent::Refused { address: "192.0.2.1:1000".parse().unwrap(), refusal: Refusal::Timeout };
+    assert!(world.events.contains(&refused), "{:?}", world.events);
+    assert_eq!((world.engine.counts().half_open, world.engine.counts().turned_away), (2, 1));
 }
 
 #[test]
