@@ -70,6 +70,7 @@ impl Local {
                 at the next start: let the user that runs the server write there, or name certificates.");
             kept = Kept::Memory;
         }
+        let _turn = turn(&directory);
         let (ca_pem, ca_key) = match read_ca(&directory, now)? {
             Some(ca) => ca,
             None => make_ca(&directory, &mut kept, now)?,
@@ -93,9 +94,17 @@ impl Local {
             return Ok(false);
         }
         let directory = &self.directory;
+        let _turn = turn(directory);
         self.identity = make_identity(directory, &mut self.kept, &self.ca_key, provider, now)?;
         Ok(true)
     }
+}
+
+/// Keeps other servers with this directory from making what is made here, until it is dropped: a certificate of one and a
+/// key of another would be of no use. Where there are no locks on files, there is one server.
+fn turn(directory: &Path) -> Option<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(directory.join("lock")).ok()?;
+    file.lock().ok().map(|()| file)
 }
 
 /// The CA of the directory, unless there is none or it is about to expire.

@@ -75,3 +75,18 @@ fn a_key_that_is_not_the_local_cas_is_told() {
     let problem = Certificates::load(&Config::default(), folder.0.path()).unwrap_err().to_string();
     assert!(problem.contains("ca.key: is not the key of ca.pem; fix: remove"), "{problem}");
 }
+
+/// What went wrong: two servers that were started together for the first time left one's CA with the other's key.
+#[test]
+fn servers_that_are_started_together_share_one_ca() {
+    for _ in 0..20 {
+        let folder = Folder::new();
+        let load = || folder.load(&Config::default()).local_ca();
+        let all = std::thread::scope(|scope| {
+            let servers: Vec<_> = (0..4).map(|_| scope.spawn(load)).collect();
+            servers.into_iter().map(|server| server.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(all.iter().all(|ca| *ca == all[0]));
+        assert_eq!(load(), all[0]);
+    }
+}
