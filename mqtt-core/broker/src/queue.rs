@@ -25,7 +25,8 @@ pub(crate) struct Queue {
 
 /// Messages owed to one session at most once, as they were published: together.
 struct Whole {
-    deliveries: Deliveries,
+    burst: Arc<Burst>,
+    hit: Hit,
     priority: Priority,
 }
 
@@ -93,8 +94,7 @@ impl Queue {
         }
         self.bytes += burst.size();
         if hit.qos.min(burst.qos()) == Qos::AtMostOnce && burst.lasts() && self.takes_whole(burst.size()) {
-            let deliveries = Deliveries { burst: burst.clone(), matched: hit.matched.clone() };
-            return self.bursts.push_back(Whole { deliveries, priority });
+            return self.bursts.push_back(Whole { burst: burst.clone(), hit: hit.clone(), priority });
         }
         self.live.extend(queued);
     }
@@ -107,14 +107,13 @@ impl Queue {
     /// The next burst, if it comes first and has at most so many messages. One that has more is taken apart.
     #[inline]
     pub(crate) fn pop_burst(&mut self, most: usize) -> Option<Deliveries> {
-        let length = self.bursts.front()?.deliveries.len();
-        if length > most {
+        if self.bursts.front()?.burst.messages().len() > most {
             self.take_apart();
             return None;
         }
-        let deliveries = self.bursts.pop_front()?.deliveries;
-        self.bytes -= deliveries.burst.size();
-        Some(deliveries)
+        let Whole { burst, hit, .. } = self.bursts.pop_front()?;
+        self.bytes -= burst.size();
+        Some(Deliveries { burst, matched: hit.matched })
     }
 
     /// Makes each message of the bursts wait by itself.
@@ -122,25 +121,15 @@ impl Queue {
         if self.bursts.is_empty() {
             return;
         }
-        for Whole { deliveries, priority } in self.bursts.drain(..).rev() {
-            let Deliveries { burst, matched } = deliveries;
+        for Whole { burst, hit, priority } in self.bursts.drain(..).rev() {
             for message in burst.messages().iter().rev() {
-                self.live.push_front(Queued {
-                    message: message.clone(),
-                    matched: matched.clone(),
-                    qos: Qos::AtMostOnce,
-                    retain: false,
-                    duplicate: false,
-                    priority,
-                    passed_over: 0,
-                    group: None,
-                });
+                self.live.push_front(queued(message, &hit, priority));
             }
         }
     }
 
     fn in_bursts(&self) -> usize {
-        self.bursts.iter().map(|whole| whole.deliveries.len()).sum()
+        self.bursts.iter().map(|whole| whole.burst.messages().len()).sum()
     }
 
     #[cold]
