@@ -6,7 +6,7 @@ mod common;
 
 use bus::Transport::Datagram;
 use common::*;
-use sim::{CoapDownloader, CoapObserver, CoapSensor, CoapUploader, Outcome};
+use sim::{CoapDownloader, CoapObserver, CoapSensor, CoapUploader};
 
 #[test]
 fn an_observer_of_bodies_in_blocks_ends_up_at_the_last_one_and_mixes_none() {
@@ -33,22 +33,7 @@ fn an_upload_in_blocks_arrives_whole_and_once_or_not_at_all() {
         let uploader = world.add(coap(), Datagram, uploader);
         assert!(world.run_until(DAY, || uploader.borrow().is_done()));
         settle(&mut world);
-        let bus = bus.borrow();
-        assert_eq!(distinct(&bus.received).len(), bus.received.len(), "something was published twice");
-        for received in &bus.received {
-            assert!(bodies.iter().any(|body| body == received.as_bytes()), "mixed or cut: {received}");
-        }
-        let mut done = 0;
-        for (body, outcome) in &uploader.borrow().outcomes {
-            let arrived = bus.received.iter().any(|received| received.as_bytes() == body);
-            match outcome {
-                Outcome::Done => assert!(arrived, "a body was confirmed and is lost"),
-                Outcome::Refused(code) => assert!(!arrived, "a body was refused by {code} and is there"),
-                Outcome::GivenUp => {}
-            }
-            done += usize::from(*outcome == Outcome::Done);
-        }
-        done
+        arrived_once(&bus.borrow().received, &bodies, &uploader.borrow().outcomes)
     })
     .into_iter()
     .sum();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bus::{Limits, Protocol, Qos, Transport};
 use coap::Coap;
 use mqtt::{Mqtt, Version};
-use sim::{CoapObserver, Faults, MqttDevice, Shared, World};
+use sim::{CoapObserver, Faults, MqttDevice, Outcome, Shared, World};
 
 pub const SEEDS: std::ops::Range<u64> = 0..300;
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -85,4 +85,22 @@ pub fn coap() -> Arc<dyn Protocol> {
 
 pub fn distinct(payloads: &[String]) -> BTreeSet<&String> {
     payloads.iter().collect()
+}
+
+/// Whatever was received is one of the bodies, and came once, and their sender knows what became of each; returns how many
+/// it was told to be there.
+pub fn arrived_once(received: &[String], bodies: &[Vec<u8>], outcomes: &[(Vec<u8>, Outcome)]) -> usize {
+    assert_eq!(distinct(received).len(), received.len(), "something was published twice");
+    for received in received {
+        assert!(bodies.iter().any(|body| body == received.as_bytes()), "mixed or cut: {received}");
+    }
+    for (body, outcome) in outcomes {
+        let arrived = received.iter().any(|received| received.as_bytes() == body);
+        match outcome {
+            Outcome::Done => assert!(arrived, "a body was confirmed and is lost"),
+            Outcome::Refused(code) => assert!(!arrived, "a body was refused by {code} and is there"),
+            Outcome::GivenUp => {}
+        }
+    }
+    outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::Done).count()
 }
